@@ -1,0 +1,179 @@
+import type { ChangeLog } from '@dotdo/cdc';
+import type { Engine } from './engine.ts';
+import { DoSQLError } from './error.ts';
+import { Gate } from './gate.ts';
+import { versions, type KeyValue, type Version } from './history/versions.ts';
+import { trimStep, type Window } from './log/trim.ts';
+import { appliedMigrations, type AppliedMigration } from './migration.ts';
+import { PreparedStatement } from './prepared.ts';
+import { Session } from './session.ts';
+import { sqlStorage, storageFacade } from './sql-storage.ts';
+import { Timers, type AlarmResult, type TimerHandler } from './timer/timers.ts';
+import type { SqlParameters } from './value/parameter.ts';
+import { toRows, type Row } from './value/row.ts';
+
+/** How SQLite runs a statement. */
+export interface Plan {
+  /** The statement as SQLite gets it: with every mention of the past replaced. */
+  readonly sql: string;
+  /** SQLite's own plan (https://sqlite.org/eqp.html), a step a line, indented by depth. */
+  readonly steps: readonly { readonly id: number; readonly parent: number; readonly detail: string }[];
+}
+
+const TRIM_TIMER = 'dosql:trim';
+const TRIM_EVERY_MS = 600_000;
+/** Without an alarm to trim by, so many commits call for a step of it. */
+const COMMITS_PER_TRIM = 500;
+
+/** An open database. */
+export class Database extends Session {
+  readonly name: string;
+  /** `ctx.storage.sql` as other libraries expect it, with its writes and DDL seen by DoSQL. */
+  readonly sql: SqlStorage;
+  /** `ctx.storage` with {@link Database.sql} in it: what `drizzle-orm/durable-sqlite` takes. */
+  readonly storage: DurableObjectStorage;
+  /** The log as change streams read it: what `createCDC` takes. */
+  readonly backend: ChangeLog;
+  readonly #timers: Timers;
+  readonly #window: Window;
+  #hasAlarm = false;
+  #commits = 0;
+
+  constructor(name: string, engine: Engine, window: Window) {
+    super(engine, new Gate());
+    this.name = name;
+    this.sql = sqlStorage(engine, this.gate);
+    this.storage = storageFacade(engine, this.gate, this.sql);
+    this.#timers = new Timers(engine);
+    this.#window = window;
+    this.backend = {
+      end: () => this.lsn(),
+      read: (after, limit) => this.gate.pass(() => this.#readLog(after, limit)),
+      onCommit: (listener) => engine.onCommit(listener),
+    };
+    this.#timers.on(TRIM_TIMER, () => this.#trim());
+    engine.onCommit(() => this.#committed());
+  }
+
+  /** The LSN of the last committed change: this moment, as a point to read at later. */
+  lsn(): bigint {
+    return BigInt(this.engine.isInTransaction ? this.engine.log.marked : this.engine.log.end());
+  }
+
+  /** Size of the object's database in bytes, log included. */
+  get size(): number {
+    return this.engine.storage.sql.databaseSize;
+  }
+
+  /** A statement in D1's shape. */
+  prepare(sql: string): PreparedStatement {
+    return new PreparedStatement(this.engine, this.gate, sql);
+  }
+
+  /** How SQLite would run a statement; does not run it. */
+  explain(sql: string, params?: SqlParameters): Promise<Plan> {
+    return this.gate.pass(() => {
+      const statement = this.engine.statement(sql);
+      const bound = this.engine.bound(statement, params);
+      const cursor = this.engine.storage.sql.exec(`EXPLAIN QUERY PLAN ${bound.sql}`, ...bound.bindings);
+      const steps = toRows(cursor.columnNames, [...cursor.raw()]).map(({ id, parent, detail }) => ({
+        id: Number(id),
+        parent: Number(parent),
+        detail: String(detail),
+      }));
+      return { sql: bound.sql, steps };
+    });
+  }
+
+  /** The earliest point that can be read. */
+  earliest(): Promise<{ lsn: bigint; timestamp: Date }> {
+    return this.gate.pass(() => {
+      const { lsn, ms } = this.engine.log.earliest();
+      return { lsn: BigInt(lsn), timestamp: new Date(ms) };
+    });
+  }
+
+  /**
+   * Every version of one row that the log knows, oldest first, whether the row still exists or not.
+   *
+   * ```ts
+   * for (const { row, validFrom, validTo } of await db.history('tasks', 42)) …
+   * ```
+   */
+  history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
+    return this.gate.pass(() => versions(this.engine, table, key) as Version<T>[]);
+  }
+
+  /** The migrations that have been applied, in order. */
+  migrations(): Promise<AppliedMigration[]> {
+    return this.gate.pass(() => appliedMigrations(this.engine));
+  }
+
+  /**
+   * Sets the timer `name` for `at` (a Date, or ms since the epoch), replacing one of that name. It runs from
+   * the object's alarm, so the class's `alarm()` must call {@link Database.alarm}.
+   */
+  schedule(name: string, at: Date | number, payload?: unknown): Promise<void> {
+    return this.gate.hold(() => this.#timers.schedule(name, at, payload));
+  }
+
+  /** Removes the timer `name`; returns whether there was one. */
+  cancel(name: string): Promise<boolean> {
+    return this.gate.pass(() => this.#timers.cancel(name));
+  }
+
+  /**
+   * Names what to do when the timer `name`, or any called `name:…`, is due. Call it in the constructor: the
+   * object may be woken by the very alarm that needs it. Handlers run at least once.
+   */
+  onTimer<P = unknown>(name: string, handler: TimerHandler<P>): void {
+    this.#timers.on(name, handler as TimerHandler);
+  }
+
+  /**
+   * Runs what is due and sets the alarm for what comes next: what the class's `alarm()` has to call.
+   *
+   * ```ts
+   * async alarm() { await (await this.db).alarm() }
+   * ```
+   */
+  alarm(): Promise<AlarmResult> {
+    return this.#timers.alarm();
+  }
+
+  #readLog(after: bigint, limit: number): ReturnType<Engine['entries']['after']> {
+    const { log, entries } = this.engine;
+    const { lsn: earliest } = log.earliest();
+    const end = log.end();
+    if (after < BigInt(earliest))
+      throw new DoSQLError(
+        'LSN_EXPIRED',
+        `changes after LSN ${after} are no longer all in the log, which begins after LSN ${earliest}: start again from a snapshot`,
+      );
+    if (after > BigInt(end))
+      throw new DoSQLError('BAD_PARAMETER', `LSN ${after} lies past the last change, which has LSN ${end}`);
+    log.skip(end);
+    return entries.after(Number(after), limit);
+  }
+
+  #committed(): void {
+    this.#commits++;
+    if (this.#commits % COMMITS_PER_TRIM === 0 && !this.#hasAlarm) trimStep(this.engine, this.#window);
+  }
+
+  /** Arms the timer that trims the log; a class without alarm() is trimmed as it writes. */
+  async startTrimming(): Promise<void> {
+    try {
+      if (!this.#timers.has(TRIM_TIMER)) await this.schedule(TRIM_TIMER, this.engine.nowMs() + TRIM_EVERY_MS);
+      this.#hasAlarm = true;
+    } catch (error) {
+      if (error instanceof DoSQLError) throw error;
+      this.#timers.cancel(TRIM_TIMER);
+    }
+  }
+
+  async #trim(): Promise<void> {
+    const more = await this.gate.pass(() => trimStep(this.engine, this.#window));
+    await this.schedule(TRIM_TIMER, this.engine.nowMs() + (more ? 0 : TRIM_EVERY_MS));
+  }
+}

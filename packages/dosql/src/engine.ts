@@ -1,0 +1,451 @@
+import { DoSQLError, sqliteError } from './error.ts';
+import { Points, type Point } from './history/point.ts';
+import { Rewriter } from './history/rewrite.ts';
+import { Entries } from './log/entries.ts';
+import { Log, toJulian } from './log/log.ts';
+import { imagesOfAll, OP } from './schema/capture.ts';
+import { Catalog, sameName } from './schema/catalog.ts';
+import { violatedKey } from './schema/foreign-key.ts';
+import { keepNames } from './sql/names.ts';
+import { first } from './sql/read.ts';
+import { parse, RESERVED, splice, type Statement } from './sql/statement.ts';
+import {
+  bind,
+  encode,
+  orderParameters,
+  type Bound,
+  type SqlParameter,
+  type SqlParameters,
+} from './value/parameter.ts';
+import type { RawValue } from './value/row.ts';
+
+/** What a statement did. Counts of rows are the platform's billed ones. */
+export interface Outcome {
+  readonly names: readonly string[];
+  readonly raw: RawValue[][];
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+  readonly changes: number;
+  readonly lastRowId: number;
+  /** The log's end after the statement. */
+  readonly lsn: number;
+}
+
+/** How to run a statement. */
+export interface RunOptions {
+  /** Read every table at this point. */
+  readonly at?: Point | undefined;
+}
+
+const AFTER_WRITE = 'SELECT changes(), last_insert_rowid(), (SELECT max(lsn) FROM __dosql_log)';
+const MAX_CACHED_STATEMENTS = 500;
+const MAX_CACHED_LENGTH = 20_000;
+
+/**
+ * Runs statements against the object's SQLite, synchronously, and keeps log and catalog in step with what
+ * they do. Knows nothing of callers, queues or promises: who may run a statement when is decided above.
+ *
+ * Invariant: outside {@link Engine.atomically} and {@link Engine.transaction}, the log's end has been marked
+ * as the end of a transaction; inside, that is done once, when the outermost ends.
+ */
+export class Engine {
+  readonly storage: DurableObjectStorage;
+  readonly log: Log;
+  readonly catalog: Catalog;
+  readonly points: Points;
+  readonly entries: Entries;
+  readonly #sql: SqlStorage;
+  readonly #rewriter: Rewriter;
+  readonly #clock: (() => number) | undefined;
+  readonly #statements = new Map<string, Statement>();
+  readonly #listeners = new Set<() => void>();
+  #depth = 0;
+  #clockMs = Number.NaN;
+  #changes = 0;
+  #defersKeys = false;
+  #isGone = false;
+
+  constructor(storage: DurableObjectStorage, clock: (() => number) | undefined) {
+    this.storage = storage;
+    this.#sql = sqlOf(storage);
+    this.#clock = clock;
+    this.log = new Log(this.#sql);
+    this.catalog = new Catalog(this.#sql, this.log);
+    this.entries = new Entries(this.#sql, this.log, this.catalog);
+    this.points = new Points(this.log, () => this.nowMs());
+    this.#rewriter = new Rewriter(this.#sql, this.catalog, this.log, this.points);
+  }
+
+  /** Creates DoSQL's own tables where they are missing and captures every table that is not captured yet. */
+  open(name: string): void {
+    this.storage.transactionSync(() => {
+      this.log.open(this.nowMs());
+      const known = this.log.meta('name');
+      if (known === undefined) this.log.setMeta('name', name);
+      else if (known !== name)
+        throw new DoSQLError(
+          'NAME_MISMATCH',
+          `this storage holds the database "${known}", it cannot be opened as "${name}"`,
+        );
+      if (this.#clock === undefined) this.#sql.exec('DROP TABLE IF EXISTS __dosql_clock');
+      else this.#sql.exec('CREATE TABLE IF NOT EXISTS __dosql_clock(at REAL)');
+      this.#tick();
+      this.catalog.open(this.#clock !== undefined);
+      this.log.mark(this.log.end());
+    });
+  }
+
+  /** ms since the epoch. */
+  nowMs(): number {
+    return this.#clock?.() ?? Date.now();
+  }
+
+  /** True once the storage was found to have been deleted behind the database. */
+  get isGone(): boolean {
+    if (!this.#isGone)
+      this.#isGone =
+        first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_meta'") === undefined;
+    return this.#isGone;
+  }
+
+  /** True while a transaction is open. */
+  get isInTransaction(): boolean {
+    return this.#depth > 0;
+  }
+
+  /** Calls `listener` after every transaction that has changed something; returns the way to stop that. */
+  onCommit(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * The one statement that `sql` is.
+   *
+   * @throws DoSQLError `SYNTAX` when it is none or several, and what {@link parse} throws.
+   */
+  statement(sql: string): Statement {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    if (typeof sql !== 'string')
+      throw new DoSQLError('BAD_PARAMETER', `the statement is ${typeof sql}, not text`);
+    const [statement, ...more] = parse(sql);
+    if (statement === undefined) throw new DoSQLError('SYNTAX', 'the text holds no statement', { sql });
+    if (more.length > 0)
+      throw new DoSQLError(
+        'SYNTAX',
+        `the text holds ${more.length + 1} statements: run several with exec() or batch()`,
+        {
+          sql,
+          offset: sql.indexOf((more[0] as Statement).sql),
+        },
+      );
+    if (sql.length <= MAX_CACHED_LENGTH) {
+      if (this.#statements.size >= MAX_CACHED_STATEMENTS)
+        this.#statements.delete(this.#statements.keys().next().value as string);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** Runs one statement to its end; cursors are never left open, an unread RETURNING would reset the object. */
+  run(statement: Statement, params: SqlParameters | undefined, options: RunOptions = {}): Outcome {
+    const values = orderParameters(statement, params);
+    if (statement.kind === 'read') return this.#read(statement, values, options);
+    if (options.at !== undefined)
+      throw new DoSQLError(
+        'READ_ONLY',
+        'a database as of a point of the past is read-only: write through the database itself',
+        {
+          sql: statement.sql,
+        },
+      );
+    if (statement.kind === 'ddl') return this.atomically(() => this.#runDdl(statement, values));
+    if (statement.kind === 'pragma') return this.#runPragma(statement);
+    if (this.#depth === 0 && this.#checksKeys) return this.atomically(() => this.#write(statement, values));
+    return this.#write(statement, values);
+  }
+
+  /** An open cursor over a statement that only reads. */
+  cursor(
+    statement: Statement,
+    params: SqlParameters | undefined,
+    options: RunOptions,
+  ): SqlStorageCursor<Record<string, SqlStorageValue>> {
+    const { sql, bindings } = this.#prepare(statement, orderParameters(statement, params), options);
+    return this.#guard(statement.sql, () => this.#sql.exec(sql, ...bindings));
+  }
+
+  /** The text that SQLite runs for `statement`, and its bindings. */
+  bound(statement: Statement, params: SqlParameters | undefined, options: RunOptions = {}): Bound {
+    return this.#prepare(statement, orderParameters(statement, params), options);
+  }
+
+  /** Runs `callback` in a transaction that ends with it: a throw undoes all that it wrote. Nests as savepoints. */
+  atomically<T>(callback: () => T): T {
+    const before = this.#begin();
+    try {
+      const result = this.storage.transactionSync(() => {
+        const result = callback();
+        this.#beforeCommit();
+        return result;
+      });
+      this.#committed();
+      return result;
+    } catch (error) {
+      this.#rolledBack(before);
+      throw error;
+    }
+  }
+
+  /**
+   * The same with a callback that may wait. The platform holds the object's other events back meanwhile, and
+   * keeps SQLite's transaction open over every await, so that a crash leaves all or nothing. As the outermost
+   * savepoint it is also faster than {@link atomically} for many writes: SQLite copies no page for it.
+   */
+  async transaction<T>(callback: () => Promise<T>): Promise<T> {
+    let before: Before | undefined;
+    try {
+      const result = await this.storage.transaction(async () => {
+        before = this.#begin();
+        const result = await callback();
+        this.#beforeCommit();
+        return result;
+      });
+      this.#committed();
+      return result;
+    } catch (error) {
+      if (before !== undefined) this.#rolledBack(before);
+      throw error;
+    }
+  }
+
+  #begin(): Before {
+    if (this.#depth++ === 0) this.log.skip(this.#guard('', () => this.log.end()));
+    return { marked: this.log.marked, generation: this.catalog.generation };
+  }
+
+  #beforeCommit(): void {
+    if (this.#depth > 1) return;
+    if (this.#checksKeys) this.#checkKeys();
+    this.log.mark(this.log.end());
+  }
+
+  #committed(): void {
+    this.#depth--;
+    if (this.#depth === 0) {
+      this.#defersKeys = false;
+      this.#notify();
+    }
+  }
+
+  #rolledBack(before: Before): void {
+    this.#depth--;
+    this.log.unmark(before.marked);
+    this.points.clear();
+    this.#rewriter.clear();
+    this.#clockMs = Number.NaN;
+    if (this.catalog.generation === before.generation || this.isGone) return;
+    this.log.open(this.nowMs());
+    this.log.unmark(before.marked);
+    this.catalog.load();
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  #read(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Outcome {
+    const { sql, bindings } = this.#prepare(statement, values, options);
+    try {
+      const cursor = this.#sql.exec(sql, ...bindings);
+      const raw = [...cursor.raw<RawValue[]>()];
+      const { columnNames: names, rowsRead, rowsWritten } = cursor;
+      return { names, raw, rowsRead, rowsWritten, changes: 0, lastRowId: 0, lsn: this.log.marked };
+    } catch (error) {
+      throw this.#failed(error, statement.sql);
+    }
+  }
+
+  #write(statement: Statement, values: readonly SqlParameter[]): Outcome {
+    const { sql, bindings } = this.#prepare(statement, values, {});
+    this.#tick();
+    const togglesRecursion = statement.replaces && !this.catalog.isRecursive;
+    if (togglesRecursion) this.#sql.exec('PRAGMA recursive_triggers = ON');
+    try {
+      const cursor = this.#sql.exec(sql, ...bindings);
+      const raw = [...cursor.raw<RawValue[]>()];
+      const { columnNames: names, rowsRead, rowsWritten } = cursor;
+      const [changes, lastRowId, lsn] = first<[number, number, number]>(this.#sql, AFTER_WRITE) as [
+        number,
+        number,
+        number,
+      ];
+      this.#changes = changes;
+      if (this.#depth === 0 && lsn !== this.log.marked) {
+        this.log.mark(lsn);
+        this.#notify();
+      }
+      return { names, raw, rowsRead, rowsWritten, changes, lastRowId, lsn };
+    } catch (error) {
+      const failed = this.#failed(error, statement.sql);
+      // INSERT OR FAIL keeps the rows before the one that failed.
+      if (this.#depth === 0 && !this.#isGone) this.log.mark(this.log.end());
+      throw failed;
+    } finally {
+      if (togglesRecursion) this.#sql.exec('PRAGMA recursive_triggers = OFF');
+    }
+  }
+
+  #runDdl(statement: Statement, values: readonly SqlParameter[]): Outcome {
+    const { ddl } = statement;
+    if (
+      ddl !== undefined &&
+      (ddl.what === 'view' || ddl.what === 'trigger') &&
+      statement.references.some(({ systemTime }) => systemTime !== undefined)
+    )
+      throw new DoSQLError(
+        'SYNTAX',
+        `a ${ddl.what} cannot name a point of the past: name it in the query that reads the view`,
+        { sql: statement.sql },
+      );
+    this.#tick();
+    const { sql, bindings } = this.#prepare(statement, values, {});
+    return this.#guard(statement.sql, () => {
+      const existed =
+        ddl?.verb === 'create' && this.catalog.current().some(({ name }) => sameName(name, ddl.name));
+      if (ddl !== undefined) this.catalog.prepare(ddl);
+      const cursor = this.#sql.exec(sql, ...bindings);
+      const raw = [...cursor.raw<RawValue[]>()];
+      const { columnNames: names, rowsRead, rowsWritten } = cursor;
+      if (ddl !== undefined) this.catalog.refresh(ddl);
+      const created =
+        ddl?.verb === 'create' && ddl.what === 'table' && !existed
+          ? this.catalog.relationAt(ddl.name, this.log.end())
+          : undefined;
+      // CREATE TABLE … AS SELECT filled the table before it could be captured.
+      if (created !== undefined) this.#sql.exec(imagesOfAll(created, OP.insert, this.catalog.now));
+      this.points.clear();
+      return { names, raw, rowsRead, rowsWritten, changes: 0, lastRowId: 0, lsn: this.log.end() };
+    });
+  }
+
+  #runPragma(statement: Statement): Outcome {
+    const words = statement.tokens.map(({ text }) => text);
+    if (words.includes('RECURSIVE_TRIGGERS') && words.length > 2)
+      throw new DoSQLError(
+        'FORBIDDEN',
+        'recursive_triggers is set by DoSQL: with it off, what REPLACE deletes would be missing from the log',
+        { sql: statement.sql },
+      );
+    if (words.includes('DEFER_FOREIGN_KEYS') && words.length > 2) this.#defersKeys = true;
+    const outcome = this.#read(statement, [], {});
+    if (!words.includes('TABLE_LIST')) return outcome;
+    const name = outcome.names.indexOf('name');
+    return { ...outcome, raw: outcome.raw.filter((row) => !String(row[name]).startsWith(RESERVED)) };
+  }
+
+  get #checksKeys(): boolean {
+    return this.catalog.hasDeferredKeys || this.#defersKeys;
+  }
+
+  /** A deferred foreign key that is violated at commit would reset the object, so it is looked for before. */
+  #checkKeys(): void {
+    const violated = violatedKey(this.#sql, this.catalog, this.log.marked);
+    if (violated === undefined) return;
+    throw new DoSQLError(
+      'CONSTRAINT_FOREIGNKEY',
+      `FOREIGN KEY constraint failed: a row of "${violated.table}" refers to a row of "${violated.parent}" that is not there`,
+    );
+  }
+
+  /** With an injected clock the triggers read the time from a table. */
+  #tick(): void {
+    if (this.#clock === undefined) return;
+    const now = this.#clock();
+    if (now === this.#clockMs) return;
+    this.#clockMs = now;
+    this.#sql.exec('DELETE FROM __dosql_clock');
+    this.#sql.exec('INSERT INTO __dosql_clock(at) VALUES(?)', toJulian(now));
+  }
+
+  #prepare(statement: Statement, values: readonly SqlParameter[], { at }: RunOptions): Bound {
+    if (at === undefined && !statement.isSpecial) return bind(statement, values);
+    return this.#guard(statement.sql, () => this.#prepareSpecial(statement, values, at));
+  }
+
+  /** Statements that cannot be run by their own text. */
+  #prepareSpecial(statement: Statement, values: readonly SqlParameter[], at: Point | undefined): Bound {
+    const namesPast = statement.references.some(({ systemTime }) => systemTime !== undefined);
+    if (at !== undefined || namesPast)
+      return this.#rewriter.rewrite(
+        statement,
+        values,
+        at === undefined ? undefined : this.points.resolve(at),
+      );
+    const edits = this.#ownEdits(statement);
+    if (edits.length === 0) return bind(statement, values);
+    const { bindings, write } = encode(statement.sql, values);
+    const parameters = statement.parameters.map(({ start, end, index }) => ({
+      start,
+      end,
+      text: write(index),
+    }));
+    const all = [...edits, ...parameters];
+    return { sql: splice(statement.sql, [...all, ...keepNames(statement, all)]), bindings };
+  }
+
+  /** Hides DoSQL's own objects from SQLite's schema table, and its own writes from changes(). */
+  #ownEdits(statement: Statement): { start: number; end: number; text: string }[] {
+    const schema = statement.references
+      .filter(({ kind, name }) => kind === 'from' && /^sqlite_(?:master|schema)$/i.test(name))
+      .map(({ whole, name, alias }) => ({
+        ...whole,
+        text: `(SELECT * FROM sqlite_schema WHERE substr(name, 1, 8) <> '${RESERVED}' AND substr(tbl_name, 1, 8) <> '${RESERVED}' AND name NOT LIKE 'sqlite_autoindex@_@_@_dosql@_%' ESCAPE '@') AS ${alias ?? name}`,
+      }));
+    const { tokens } = statement;
+    const changes = tokens.flatMap(({ text, start }, i) =>
+      text === 'CHANGES' && tokens[i + 1]?.text === '(' && tokens[i + 2]?.text === ')'
+        ? [{ start, end: (tokens[i + 2] as { end: number }).end, text: `(${this.#changes})` }]
+        : [],
+    );
+    return [...schema, ...changes];
+  }
+
+  #guard<T>(sql: string, callback: () => T): T {
+    try {
+      return callback();
+    } catch (error) {
+      throw this.#failed(error, sql);
+    }
+  }
+
+  #failed(error: unknown, sql: string): DoSQLError {
+    const failed = sqliteError(error, sql);
+    if (failed.code !== 'NO_SUCH_TABLE' || !this.isGone) return failed;
+    return new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      'the storage was deleted (deleteAll) behind the open database: call DB() again for a new one',
+      { sql, cause: error },
+    );
+  }
+}
+
+interface Before {
+  readonly marked: number;
+  readonly generation: number;
+}
+
+function sqlOf(storage: DurableObjectStorage): SqlStorage {
+  try {
+    const { sql } = storage;
+    sql.exec('SELECT 1').toArray();
+    return sql;
+  } catch (cause) {
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      'the Durable Object class is not SQLite-backed: list it under new_sqlite_classes (not new_classes) in the migrations of wrangler.jsonc',
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,83 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { DoSQLError } from './error.ts';
+
+/** The gates that the running code holds, innermost first. */
+interface Hold {
+  readonly gate: Gate;
+  readonly outer: Hold | undefined;
+}
+
+const holds = new AsyncLocalStorage<Hold>();
+
+/**
+ * Lets statements through one after another, and a transaction alone: while one holds the gate, everyone
+ * else's statements wait their turn, in the order in which they came. A free gate costs nothing: the
+ * statement runs before the call returns.
+ *
+ * The code that holds a gate must not wait for it, for it would wait for ever; it is told so at once. Whose
+ * code is running is known from its asynchronous context, so concurrent requests are told apart.
+ */
+export class Gate {
+  #isHeld = false;
+  readonly #waiting: (() => void)[] = [];
+
+  /** Runs `statement` now or when its turn comes. */
+  pass<T>(statement: () => T): Promise<T> {
+    if (!this.#isHeld) {
+      try {
+        return Promise.resolve(statement());
+      } catch (error) {
+        return Promise.reject(error as Error);
+      }
+    }
+    if (this.isMine) return Promise.reject(this.#nested());
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push(() => {
+        try {
+          resolve(statement());
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
+    });
+  }
+
+  /** Runs `transaction` while nothing else passes. */
+  async hold<T>(transaction: () => Promise<T>): Promise<T> {
+    if (this.#isHeld) {
+      if (this.isMine) throw this.#nested();
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(() => {
+          this.#isHeld = true;
+          resolve();
+        });
+      });
+    }
+    this.#isHeld = true;
+    try {
+      return await holds.run({ gate: this, outer: holds.getStore() }, transaction);
+    } finally {
+      this.#isHeld = false;
+      while (!this.#isHeld && this.#waiting.length > 0) this.#waiting.shift()?.();
+    }
+  }
+
+  /** True while a transaction holds the gate. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** True when the running code is what holds the gate. */
+  get isMine(): boolean {
+    for (let hold = holds.getStore(); hold !== undefined; hold = hold.outer)
+      if (hold.gate === this) return true;
+    return false;
+  }
+
+  #nested(): DoSQLError {
+    return new DoSQLError(
+      'NESTED_TRANSACTION',
+      'this statement would wait for the transaction that it is part of: inside a transaction use the handle given to its callback',
+    );
+  }
+}

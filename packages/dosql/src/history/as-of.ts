@@ -1,0 +1,139 @@
+import { OP } from '../schema/capture.ts';
+import { columnOf, type Column, type Relation, type RowKey } from '../schema/relation.ts';
+import { quoteName } from '../sql/token.ts';
+
+/** A table's past: the version that held then, and everything that has come since. */
+export interface Past {
+  /** The version at the point. */
+  readonly then: Relation;
+  /** The present version; undefined when the table has been dropped. */
+  readonly now: Relation | undefined;
+  /** Every version from the point on, `then` first. */
+  readonly versions: readonly Relation[];
+}
+
+/**
+ * How the rows that have not changed are read.
+ *
+ * `scan` reads the ranges between the changed keys, fastest when all rows are read anyway. `search` asks of
+ * each row whether it changed, which lets SQLite use the table's indexes for the statement's conditions.
+ */
+export type BaseAccess = 'scan' | 'search';
+
+/**
+ * The rows of a table as of an LSN, as a subquery with the columns of that time; `point` is SQL for the LSN.
+ *
+ * Read by undoing: rows whose key has no change after the point, and the before-image of each key's first
+ * change after it. Invariant: the caller has checked that the point is inside the window, so a key without
+ * a later change in the log has not changed.
+ */
+export function asOf(past: Past, point: string, access: BaseAccess, rowid: string | undefined): string {
+  const { then, now, versions } = past;
+  const keys = keyNames(then);
+  const changed =
+    `WITH __dosql_changed AS MATERIALIZED (SELECT ${keys.join(', ')}, min(lsn) AS lsn FROM (` +
+    `${versions.map((version) => changesOf(version, point)).join(' UNION ALL ')}) GROUP BY ${grouping(then).join(', ')})`;
+  const arms = versions.map((version) => images(then, version, rowid));
+  const base = now === undefined ? [] : [unchanged(then, now, access, rowid)];
+  return `(${changed} ${[...base, ...arms].join(' UNION ALL ')})`;
+}
+
+/** One row of a table as of a point: the before-image in the log row `lsn`, as a subquery. */
+export function imageAt(then: Relation, version: Relation, lsn: string, rowid: string | undefined): string {
+  const { from, value, key } = imageSource(version, '__dosql_log AS l');
+  const columns = then.columns.map(
+    (column) => `${collated(value(column), column)} AS ${quoteName(column.name)}`,
+  );
+  const extra = rowid === undefined ? [] : [`${key} AS ${quoteName(rowid)}`];
+  return `(SELECT ${[...extra, ...columns].join(', ')} FROM ${from} WHERE l.lsn = ${lsn} AND l.op <> ${OP.insert})`;
+}
+
+/** The log's names for a row's key, one for each expression of it. */
+export function keyNames(relation: Relation): string[] {
+  return relation.key.kind === 'rowid' ? ['k'] : relation.key.columnIds.map((_, i) => `k${i}`);
+}
+
+/** The log columns that hold the key of a row of `version`. */
+export function keySlots(version: Relation): string[] {
+  const { key } = version;
+  if (key.kind === 'rowid') return ['k'];
+  return key.columnIds.map((id) => {
+    const slot = version.layout.slots.find((slot) => slot.columnId === id);
+    // The key columns come first in any sensible table; one that lies past the first 95 has no slot in part 0.
+    if (slot === undefined || slot.part > 0)
+      throw new Error(`the key of relation ${version.id} is not in its first log row`);
+    return slot.name;
+  });
+}
+
+function changesOf(version: Relation, point: string): string {
+  const slots = keySlots(version).map((slot, i) => (slot === 'k' ? 'k' : `${slot} AS k${i}`));
+  return `SELECT ${slots.join(', ')}, lsn FROM __dosql_log WHERE lsn > ${point} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
+}
+
+function grouping(then: Relation): string[] {
+  const { key } = then;
+  if (key.kind === 'rowid') return ['k'];
+  return key.columnIds.map((id, i) => collated(`k${i}`, columnOf(then, id)));
+}
+
+function unchanged(then: Relation, now: Relation, access: BaseAccess, rowid: string | undefined): string {
+  const columns = then.columns.map((column) => {
+    const name = now.columns.find(({ id }) => id === column.id)?.name;
+    // A column that is gone took an image of every row with it, so no row is unchanged and NULL is never seen.
+    return `${name === undefined ? 'NULL' : `b.${quoteName(name)}`} AS ${quoteName(column.name)}`;
+  });
+  const { key } = now;
+  const extra = rowid === undefined ? [] : [`${rowidOf(key)} AS ${quoteName(rowid)}`];
+  const select = `SELECT ${[...extra, ...columns].join(', ')} FROM`;
+  const table = quoteName(now.name);
+  if (key.kind === 'primary') {
+    const same = key.columnIds.map((id, i) => `c.k${i} = b.${quoteName(columnOf(now, id).name)}`);
+    return `${select} ${table} AS b WHERE NOT EXISTS (SELECT 1 FROM __dosql_changed AS c WHERE ${same.join(' AND ')})`;
+  }
+  if (access === 'search')
+    return `${select} ${table} AS b WHERE ${rowidOf(key)} NOT IN (SELECT k FROM __dosql_changed)`;
+  // The gaps between changed keys; with none, one gap from end to end.
+  const gaps =
+    '(SELECT ifnull(lag(k) OVER (ORDER BY k) + 1, -9223372036854775808) AS low, k - 1 AS high FROM __dosql_changed ' +
+    'UNION ALL SELECT ifnull(max(k) + 1, -9223372036854775808), 9223372036854775807 FROM __dosql_changed) AS g';
+  return `${select} ${gaps} CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`;
+}
+
+function images(then: Relation, version: Relation, rowid: string | undefined): string {
+  const { from, value, key } = imageSource(
+    version,
+    '__dosql_changed AS c JOIN __dosql_log AS l ON l.lsn = c.lsn',
+  );
+  const columns = then.columns.map(
+    (column) => `${collated(value(column), column)} AS ${quoteName(column.name)}`,
+  );
+  const extra = rowid === undefined ? [] : [`${key} AS ${quoteName(rowid)}`];
+  return `SELECT ${[...extra, ...columns].join(', ')} FROM ${from} WHERE l.rel = ${version.id} AND l.op <> ${OP.insert}`;
+}
+
+/** Reads images of `version` from log rows called `l`: the joins for their continuations, and each value. */
+function imageSource(
+  version: Relation,
+  from: string,
+): { from: string; value: (column: Column) => string; key: string } {
+  const more = Array.from(
+    { length: version.layout.parts - 1 },
+    (_, i) => ` JOIN __dosql_log AS l${i + 1} ON l${i + 1}.lsn = l.lsn + ${i + 1}`,
+  );
+  const value = (column: Column): string => {
+    if (version.key.kind === 'rowid' && column.id === version.key.columnId) return 'l.k';
+    const slot = version.layout.slots.find(({ columnId }) => columnId === column.id);
+    if (slot === undefined) return 'NULL';
+    return `${slot.part === 0 ? 'l' : `l${slot.part}`}.${slot.name}`;
+  };
+  return { from: from + more.join(''), value, key: 'l.k' };
+}
+
+function rowidOf(key: RowKey): string {
+  return key.kind === 'rowid' ? `b.${quoteName(key.name)}` : 'NULL';
+}
+
+function collated(value: string, column: Column): string {
+  return column.collation === undefined ? value : `${value} COLLATE ${column.collation}`;
+}

@@ -1,0 +1,189 @@
+import { DoSQLError } from '../error.ts';
+import type { Log } from '../log/log.ts';
+import { describe } from '../value/parameter.ts';
+
+/**
+ * A point of the past: a time (Date, ISO-8601 text, ms since the epoch), an LSN, so long ago, or just
+ * before a change.
+ */
+export type Point =
+  | Date
+  | string
+  | number
+  | { readonly lsn: number | bigint }
+  | { readonly ago: string | number }
+  | { readonly before: number | bigint };
+
+/** A caller's clock may be ahead of the object's by this much before its present counts as the future. */
+const CLOCK_TOLERANCE_MS = 1_000;
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/**
+ * A duration in ms: a number is ms already, text is a number with `ms`, `s`, `m`, `h`, `d` or `w`.
+ *
+ * @throws DoSQLError `BAD_PARAMETER`
+ */
+export function durationMs(value: string | number, what: string): number {
+  const match = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$/.exec(value) : null;
+  const ms =
+    typeof value === 'number'
+      ? value
+      : match === null
+        ? Number.NaN
+        : Number(match[1]) * (UNITS[match[2] ?? ''] ?? Number.NaN);
+  if (Number.isFinite(ms) && ms >= 0) return ms;
+  throw new DoSQLError(
+    'BAD_PARAMETER',
+    `${what} is ${describe(value)}: give ms as a number, or text like '90s', '1h' or '7d'`,
+  );
+}
+
+/**
+ * ms since the epoch of a time given as text: ISO-8601 with any offset, or SQLite's `YYYY-MM-DD HH:MM[:SS[.SSS]]`;
+ * without an offset both are UTC. A date alone is its midnight.
+ *
+ * @throws DoSQLError `BAD_PARAMETER`
+ */
+export function parseTime(text: string): number {
+  const match =
+    /^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:\.\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?\s*$/i.exec(
+      text,
+    );
+  if (match !== null) {
+    const [, date, time = '00:00', seconds = ':00', offset = 'Z'] = match;
+    const zone = /^[+-]\d{4}$/.test(offset)
+      ? `${offset.slice(0, 3)}:${offset.slice(3)}`
+      : offset.toUpperCase();
+    // Date reads milliseconds only; further digits are cut, as SQLite cuts them.
+    const ms = Date.parse(`${date}T${time}${seconds.replace(/(\.\d{3})\d+$/, '$1')}${zone}`);
+    // Date takes the 30th of February for the 1st of March.
+    if (!Number.isNaN(ms) && isRealDate(date ?? '')) return ms;
+  }
+  throw new DoSQLError(
+    'BAD_PARAMETER',
+    `"${text.slice(0, 80)}" is no point in time: use ISO-8601 such as 2026-11-20T12:00:00Z`,
+  );
+}
+
+function isRealDate(date: string): boolean {
+  const parsed = new Date(`${date}T00:00:00Z`);
+  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(date);
+}
+
+/**
+ * Resolves points to LSNs. What lies in the past does not move, so resolved times are remembered.
+ *
+ * @throws DoSQLError `BAD_PARAMETER` for what is no point or lies in the future, `HISTORY_EXPIRED` for what
+ * lies before the window.
+ */
+export class Points {
+  readonly #log: Log;
+  readonly #nowMs: () => number;
+  readonly #times = new Map<number, number>();
+  readonly #lsns = new Map<number, number>();
+  #lastMs = 0;
+
+  constructor(log: Log, nowMs: () => number) {
+    this.#log = log;
+    this.#nowMs = nowMs;
+  }
+
+  /** Forgets everything: after a rollback or a trim. */
+  clear(): void {
+    this.#times.clear();
+    this.#lsns.clear();
+  }
+
+  /** The LSN of a point as `db.asOf` takes it. */
+  resolve(point: Point): number {
+    if (typeof point === 'object' && point !== null && !(point instanceof Date)) {
+      if ('lsn' in point) return this.lsn(point.lsn);
+      if ('before' in point) {
+        const before = integer(point.before);
+        return before === undefined ? this.lsn(point.before) : this.lsn(before - 1);
+      }
+      if ('ago' in point) return this.time(this.#nowMs() - durationMs(point.ago, 'ago'));
+    }
+    return this.timestamp(point);
+  }
+
+  /** The LSN of a value given as TIMESTAMP: a Date, text, or a number of ms since the epoch. */
+  timestamp(value: unknown): number {
+    if (value instanceof Date) return this.time(value.getTime());
+    if (typeof value === 'string') return this.time(parseTime(value));
+    if (typeof value === 'bigint') return this.time(Number(value));
+    if (typeof value === 'number') return this.time(value);
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `${describe(value)} is no point in time: give a Date, ISO-8601 text, or ms since the epoch; for an LSN write AS OF LSN ? or { lsn }`,
+    );
+  }
+
+  /** The LSN whose state was the present one at `ms`. */
+  time(ms: number): number {
+    const known = this.#times.get(ms);
+    if (known !== undefined) return known;
+    if (!Number.isFinite(ms))
+      throw new DoSQLError('BAD_PARAMETER', 'the point in time is an invalid Date or number');
+    const now = this.#nowMs();
+    const end = this.#log.end();
+    this.#lastMs = Math.max(this.#lastMs, end === 0 ? 0 : this.#log.timeOf(end));
+    if (ms > Math.max(now, this.#lastMs) + CLOCK_TOLERANCE_MS)
+      throw new DoSQLError('BAD_PARAMETER', `${isoTime(ms)} is in the future; it is ${isoTime(now)} now`);
+    const earliest = this.#log.earliest();
+    if (ms < earliest.ms) throw expired(isoTime(ms), earliest);
+    const lsn = this.#log.lsnAt(ms);
+    // A later change can still get the present millisecond, so only what is over is remembered.
+    if (ms < now && ms < this.#lastMs) remember(this.#times, ms, lsn);
+    return lsn;
+  }
+
+  /** The LSN of the last whole transaction up to `value`. */
+  lsn(value: unknown): number {
+    const lsn = integer(value);
+    if (lsn === undefined)
+      throw new DoSQLError('BAD_PARAMETER', `${describe(value)} is no LSN: an LSN is a whole number`);
+    const known = this.#lsns.get(lsn);
+    if (known !== undefined) return known;
+    const end = this.#log.end();
+    if (lsn > end)
+      throw new DoSQLError('BAD_PARAMETER', `LSN ${lsn} is in the future: the last change has LSN ${end}`);
+    const earliest = this.#log.earliest();
+    if (lsn < earliest.lsn) throw expired(`LSN ${lsn}`, earliest);
+    const whole = lsn === end ? lsn : this.#log.wholeUpTo(lsn);
+    if (lsn < end) remember(this.#lsns, lsn, whole);
+    return whole;
+  }
+}
+
+function integer(value: unknown): number | undefined {
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    const number = Number(value);
+    return Number.isSafeInteger(number) && number >= 0 ? number : undefined;
+  }
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
+
+function remember(map: Map<number, number>, key: number, lsn: number): void {
+  if (map.size >= 1_000) map.clear();
+  map.set(key, lsn);
+}
+
+function expired(point: string, earliest: { lsn: number; ms: number }): DoSQLError {
+  return new DoSQLError(
+    'HISTORY_EXPIRED',
+    `${point} lies before the history that is kept: the earliest point is LSN ${earliest.lsn}, ${isoTime(earliest.ms)}`,
+  );
+}
+
+function isoTime(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
+}

@@ -1,0 +1,28 @@
+export {
+  createCDC,
+  type Cdc,
+  type Change,
+  type ChangeEvent,
+  type ChangeRow,
+  type SchemaChange,
+  type SubscribeOptions,
+} from '@dotdo/cdc';
+export type { Database, Plan } from './database.ts';
+export { DoSQLError, type ErrorCode } from './error.ts';
+export type { Point } from './history/point.ts';
+export type { KeyValue, Version } from './history/versions.ts';
+export type { AppliedMigration, Migration, Migrations } from './migration.ts';
+export { DB, type DatabaseOptions, type DatabaseStorage } from './open.ts';
+export type { D1StyleResult, PreparedStatement } from './prepared.ts';
+export type {
+  BatchResult,
+  BatchStatement,
+  QueryOptions,
+  Reader,
+  RunResult,
+  Session,
+  Transaction,
+} from './session.ts';
+export type { AlarmResult, Timer, TimerHandler } from './timer/timers.ts';
+export type { SqlParameter, SqlParameters } from './value/parameter.ts';
+export type { Row, SqlValue } from './value/row.ts';

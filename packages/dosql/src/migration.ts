@@ -1,0 +1,169 @@
+import type { Engine } from './engine.ts';
+import { DoSQLError } from './error.ts';
+import { all } from './sql/read.ts';
+import { parse } from './sql/statement.ts';
+
+/** One migration: its name orders and identifies it, its SQL is one or more statements. */
+export interface Migration {
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** Where migrations come from: a folder in the Worker's bundle, a list, or a function that gives a list. */
+export type Migrations =
+  | { readonly folder: string }
+  | readonly Migration[]
+  | (() => readonly Migration[] | Promise<readonly Migration[]>);
+
+/** A migration that has been applied. */
+export interface AppliedMigration {
+  readonly name: string;
+  /** SHA-256 of its text, in hex. */
+  readonly checksum: string;
+  readonly appliedAt: Date;
+  readonly durationMs: number;
+}
+
+/** The migrations that `source` gives, in order of their names. */
+export async function loadMigrations(source: Migrations): Promise<readonly Migration[]> {
+  const migrations =
+    typeof source === 'function'
+      ? await source()
+      : 'folder' in source
+        ? await readFolder(source.folder)
+        : source;
+  const sorted = migrations.toSorted((a, b) => compareNames(a.name, b.name));
+  const twice = sorted.find(({ name }, i) => name === sorted[i + 1]?.name);
+  if (twice !== undefined)
+    throw new DoSQLError('MIGRATION_FAILED', `there are two migrations called "${twice.name}"`);
+  return sorted;
+}
+
+/** By number where names begin with one, so that 10 comes after 9, then by name. */
+function compareNames(a: string, b: string): number {
+  const [numberA, numberB] = [Number.parseInt(a, 10), Number.parseInt(b, 10)];
+  if (!Number.isNaN(numberA) && !Number.isNaN(numberB) && numberA !== numberB) return numberA - numberB;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * Applies what has not been applied yet, each migration in a transaction with its record.
+ *
+ * @throws DoSQLError `MIGRATION_CHANGED` when an applied one has another text, `MIGRATION_MISSING` when an
+ * applied one is gone or a new one sorts before it, `MIGRATION_FAILED` when a statement fails: then the
+ * database is as it was before that migration.
+ */
+export async function migrate(engine: Engine, migrations: readonly Migration[]): Promise<void> {
+  const checksums = await Promise.all(migrations.map(({ sql }) => checksumOf(sql)));
+  const { sql } = engine.storage;
+  sql.exec(
+    'CREATE TABLE IF NOT EXISTS __dosql_migration(name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL, duration_ms REAL NOT NULL) WITHOUT ROWID',
+  );
+  const applied = appliedMigrations(engine);
+  for (const { name, checksum } of applied) {
+    const at = migrations.findIndex((migration) => migration.name === name);
+    if (at < 0)
+      throw new DoSQLError(
+        'MIGRATION_MISSING',
+        `migration "${name}" has been applied to this database but is no longer there: restore it`,
+      );
+    if (checksums[at] !== checksum)
+      throw new DoSQLError(
+        'MIGRATION_CHANGED',
+        `migration "${name}" was changed after it had been applied: undo the change and put it into a new migration`,
+      );
+  }
+  const last = applied.at(-1)?.name;
+  for (const [i, migration] of migrations.entries()) {
+    if (applied.some(({ name }) => name === migration.name)) continue;
+    if (last !== undefined && compareNames(migration.name, last) < 0)
+      throw new DoSQLError(
+        'MIGRATION_MISSING',
+        `migration "${migration.name}" sorts before "${last}", which has been applied without it: give it a later number`,
+      );
+    apply(engine, migration, checksums[i] as string);
+  }
+}
+
+/** The applied migrations, in their order. */
+export function appliedMigrations(engine: Engine): AppliedMigration[] {
+  return all<[string, string, number, number]>(
+    engine.storage.sql,
+    'SELECT name, checksum, applied_at, duration_ms FROM __dosql_migration',
+  )
+    .map(([name, checksum, appliedAt, durationMs]) => ({
+      name,
+      checksum,
+      appliedAt: new Date(appliedAt),
+      durationMs,
+    }))
+    .toSorted((a, b) => compareNames(a.name, b.name));
+}
+
+function apply(engine: Engine, { name, sql }: Migration, checksum: string): void {
+  const started = performance.now();
+  let position = 0;
+  let text = sql;
+  try {
+    engine.atomically(() => {
+      for (const statement of parse(sql)) {
+        position++;
+        text = statement.sql;
+        engine.run(statement, []);
+      }
+      engine.storage.sql.exec(
+        'INSERT INTO __dosql_migration VALUES(?, ?, ?, ?)',
+        name,
+        checksum,
+        engine.nowMs(),
+        performance.now() - started,
+      );
+    });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const where =
+      position === 0 ? '' : ` in statement ${position} (${text.slice(0, 100).replaceAll(/\s+/g, ' ')})`;
+    throw new DoSQLError(
+      'MIGRATION_FAILED',
+      `migration "${name}" failed${where}: ${why}. The database is as it was before this migration`,
+      { sql: text, cause },
+    );
+  }
+}
+
+async function checksumOf(sql: string): Promise<string> {
+  // Line ends are not content: a checkout on another system may turn them.
+  const bytes = new TextEncoder().encode(sql.replaceAll('\r\n', '\n'));
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Reads `NNN_name.sql` from the Worker's own bundle, where its modules are files under /bundle. */
+async function readFolder(folder: string): Promise<Migration[]> {
+  const wanted = folder.replace(/^\.?\/+/, '').replace(/\/+$/, '');
+  let files: string[] = [];
+  let fs: typeof import('node:fs') | undefined;
+  try {
+    fs = await import('node:fs');
+    files = fs.readdirSync('/bundle', { recursive: true }) ;
+  } catch {
+    // Without node:fs, or outside a Worker, there is no bundle to look into: reported below.
+  }
+  const found = files
+    .map((file) => file.replaceAll('\\', '/'))
+    .filter(
+      (file) => file.endsWith('.sql') && `/${file.slice(0, file.lastIndexOf('/'))}`.endsWith(`/${wanted}`),
+    );
+  if (fs === undefined || found.length === 0)
+    throw new DoSQLError(
+      'MIGRATION_MISSING',
+      `no migrations were found in the Worker's bundle under "${folder}". wrangler.jsonc needs: "find_additional_modules": true, ` +
+        `"base_dir" set to a folder that holds it, "rules": [{ "type": "Text", "globs": ["**/*.sql"], "fallthrough": true }], ` +
+        'and a compatibility_date of 2025-09-15 or later with nodejs_compat',
+    );
+  const { readFileSync } = fs;
+  return found.map((file) => ({
+    name: file.slice(file.lastIndexOf('/') + 1, -'.sql'.length),
+    sql: readFileSync(`/bundle/${file}`, 'utf8'),
+  }));
+}

@@ -1,0 +1,122 @@
+import { Database } from './database.ts';
+import { Engine } from './engine.ts';
+import { DoSQLError } from './error.ts';
+import { durationMs } from './history/point.ts';
+import { loadMigrations, migrate, type Migrations } from './migration.ts';
+import { describe } from './value/parameter.ts';
+
+/** A file store of `@dotdo/dosql/fsx` that keeps its files in a Durable Object's storage. */
+interface StorageBackend {
+  readonly kind: 'durable-object';
+  readonly storage: DurableObjectStorage;
+}
+
+/** One that keeps hot files in a Durable Object and cold ones elsewhere. */
+interface TieredStorageBackend {
+  readonly kind: 'tiered';
+  readonly hot: StorageBackend | { readonly kind: string };
+}
+
+/** Where a database lives: the object's storage, alone or with cold storage beside it. */
+export type DatabaseStorage =
+  | DurableObjectStorage
+  | { readonly hot: DurableObjectStorage; readonly cold?: R2Bucket; readonly coldPrefix?: string }
+  | StorageBackend
+  | TieredStorageBackend;
+
+/** How to open a database. */
+export interface DatabaseOptions {
+  readonly storage: DatabaseStorage;
+  readonly migrations?: Migrations;
+  /** How much of the change log is kept: for so long, and not more bytes. 7 days and 1 GiB by default. */
+  readonly history?: { readonly keep?: string | number; readonly maxBytes?: number };
+  /** ms since the epoch; for tests. By default SQLite's own clock. */
+  readonly clock?: () => number;
+}
+
+interface OpenDatabase {
+  readonly name: string;
+  readonly database: Promise<Database>;
+  readonly engine: Engine;
+}
+
+const DEFAULT_KEEP = '7d';
+const DEFAULT_MAX_BYTES = 2 ** 30;
+const open = new WeakMap<DurableObjectStorage, OpenDatabase>();
+
+/**
+ * Opens the database in a Durable Object's storage: brings its schema up to date and begins to log every
+ * change. Opening the same storage again, also while it is being opened, gives the same database.
+ *
+ * ```ts
+ * export class Tenant extends DurableObject {
+ *   readonly db = DB('tenant', { storage: this.ctx.storage, migrations: { folder: '.do/migrations/saas' } });
+ *
+ *   async tasks() {
+ *     return (await this.db).query('SELECT * FROM tasks');
+ *   }
+ *
+ *   override async alarm() {
+ *     await (await this.db).alarm();
+ *   }
+ * }
+ * ```
+ *
+ * @throws DoSQLError `NAME_MISMATCH` when the storage holds a database of another name,
+ * `STORAGE_UNAVAILABLE` when the class is not SQLite-backed, `MIGRATION_FAILED`, `MIGRATION_CHANGED` and
+ * `MIGRATION_MISSING`, `BAD_PARAMETER` for options that are none.
+ */
+export async function DB(name: string, options: DatabaseOptions): Promise<Database> {
+  if (typeof name !== 'string' || name === '')
+    throw new DoSQLError('BAD_PARAMETER', `a database's name is text, not ${describe(name)}`);
+  const storage = storageOf(options?.storage);
+  const known = open.get(storage);
+  if (known !== undefined && !known.engine.isGone) {
+    if (known.name === name) return known.database;
+    throw new DoSQLError(
+      'NAME_MISMATCH',
+      `this storage holds the database "${known.name}", it cannot be opened as "${name}"`,
+    );
+  }
+  const engine = new Engine(storage, options.clock);
+  const entry: OpenDatabase = { name, engine, database: openDatabase(name, engine, options) };
+  open.set(storage, entry);
+  // A failed opening may be tried again, with a mended migration for instance.
+  entry.database.catch(() => open.delete(storage));
+  return entry.database;
+}
+
+async function openDatabase(name: string, engine: Engine, options: DatabaseOptions): Promise<Database> {
+  const window = {
+    keepMs: durationMs(options.history?.keep ?? DEFAULT_KEEP, 'history.keep'),
+    maxBytes: options.history?.maxBytes ?? DEFAULT_MAX_BYTES,
+  };
+  if (!(window.maxBytes > 0))
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `history.maxBytes is ${describe(window.maxBytes)}: give a number of bytes above 0`,
+    );
+  engine.open(name);
+  const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);
+  if (migrations !== undefined) await migrate(engine, migrations);
+  const database = new Database(name, engine, window);
+  await database.startTrimming();
+  return database;
+}
+
+function storageOf(storage: DatabaseStorage | undefined): DurableObjectStorage {
+  const found = findStorage(storage);
+  if (found !== undefined) return found;
+  throw new DoSQLError(
+    'BAD_PARAMETER',
+    `storage is ${describe(storage)}: give ctx.storage, { hot: ctx.storage, cold: bucket }, or a backend whose hot files are in a Durable Object`,
+  );
+}
+
+function findStorage(storage: unknown): DurableObjectStorage | undefined {
+  if (typeof storage !== 'object' || storage === null) return undefined;
+  if ('transactionSync' in storage && 'getAlarm' in storage) return storage as DurableObjectStorage;
+  if ('hot' in storage) return findStorage(storage.hot);
+  if ('storage' in storage) return findStorage(storage.storage);
+  return undefined;
+}

@@ -1,0 +1,167 @@
+import { quoteName } from '../sql/token.ts';
+import { columnOf, type Relation, type Slot } from './relation.ts';
+
+/**
+ * What a row of the log says.
+ *
+ * `updateBefore` and `updateAfter` are the halves of an update whose images do not share a row. `more`
+ * continues the image in the row before it. `rewrite` keeps a row's image before a DROP COLUMN takes a value
+ * from it: it undoes like an update and is no change of its own. `schema` says that the relation that it
+ * names has begun, or ended.
+ */
+export const OP = {
+  more: 0,
+  insert: 1,
+  update: 2,
+  delete: 3,
+  updateBefore: 4,
+  updateAfter: 5,
+  rewrite: 6,
+  schema: 7,
+} as const;
+
+/** Both images of an update share a row of the log up to this size; the platform's limit for a row is 2 MB. */
+const MAX_IMAGES_BYTES = 1_900_000;
+
+/** Names of a relation's capture triggers. */
+export function triggerNames({ id }: Relation): string[] {
+  return ['insert', 'update', 'split', 'delete'].map((event) => `__dosql_${event}_${id}`);
+}
+
+/**
+ * The triggers that write a table's changes into the log, as CREATE statements.
+ *
+ * They read NEW and OLD, never what was bound, so the log holds what SQLite stored. `now` is the SQL that
+ * gives the time. The update trigger has a second form for what one log row cannot say: a changed key
+ * (logged as delete and insert, since a key is what a history is kept by), and images too large together.
+ */
+export function captureTriggers(relation: Relation, now: string): string[] {
+  const table = quoteName(relation.name);
+  const [insert, update, split, remove] = triggerNames(relation) as [string, string, string, string];
+  const create = (name: string, event: string, when: string, body: string[]): string =>
+    `CREATE TRIGGER ${name} AFTER ${event} ON ${table} ${when}BEGIN ${body.map((line) => `${line}; `).join('')}END`;
+  const image = (op: string | number, row: 'NEW' | 'OLD'): string[] => imageInserts(relation, op, row, now);
+  const sameKey = keyExpressions(relation, 'NEW')
+    .map((now, i) => `${now} IS ${keyExpressions(relation, 'OLD')[i]}`)
+    .join(' AND ');
+  const whole = relation.layout.updatesInOneRow ? `${sameKey}${smallEnough(relation)}` : '0';
+  const halves = [
+    ...image(`iif(${sameKey}, ${OP.updateBefore}, ${OP.delete})`, 'OLD'),
+    ...image(`iif(${sameKey}, ${OP.updateAfter}, ${OP.insert})`, 'NEW'),
+  ];
+  return [
+    create(insert, 'INSERT', '', image(OP.insert, 'NEW')),
+    ...(relation.layout.updatesInOneRow
+      ? [create(update, 'UPDATE', `WHEN ${whole} `, [updateInsert(relation, now)])]
+      : []),
+    create(split, 'UPDATE', relation.layout.updatesInOneRow ? `WHEN NOT (${whole}) ` : '', halves),
+    create(remove, 'DELETE', '', image(OP.delete, 'OLD')),
+  ];
+}
+
+/** The statement that logs every row of a table as it stands, as deleted or before a rewrite. */
+export function imagesOfAll(relation: Relation, op: number, now: string): string {
+  const { layout } = relation;
+  const row = quoteName(relation.name);
+  if (layout.parts === 1) {
+    const { columns, values } = imageOf(relation, op, row, now, 0);
+    return `INSERT INTO __dosql_log(${columns.join(', ')}) SELECT ${values.join(', ')} FROM ${row}`;
+  }
+  // The parts of an image must follow one another, so the rows come out in key order, part by part.
+  const width = Math.max(
+    ...Array.from({ length: layout.parts }, (_, part) => partSlots(relation, part).length),
+  );
+  const arms = Array.from({ length: layout.parts }, (_, part) => {
+    const { columns, values } = imageOf(relation, part === 0 ? op : OP.more, row, now, part);
+    return { columns, values, width };
+  });
+  const names = [...new Set(arms.flatMap((arm) => arm.columns))];
+  const keys = keyExpressions(relation, row);
+  const selects = arms.map(
+    ({ columns, values }, part) =>
+      `SELECT ${[...keys.map((key, i) => `${key} AS s${i}`), `${part} AS p`].join(', ')}, ${names
+        .map((name) => `${values[columns.indexOf(name)] ?? 'NULL'} AS ${name}`)
+        .join(', ')} FROM ${row}`,
+  );
+  return (
+    `INSERT INTO __dosql_log(${names.join(', ')}) SELECT ${names.join(', ')} FROM (${selects.join(' UNION ALL ')}) ` +
+    `ORDER BY ${[...keys.map((_, i) => `s${i}`), 'p'].join(', ')}`
+  );
+}
+
+/** The expressions that identify a row of `relation`, read from `row`. */
+export function keyExpressions(relation: Relation, row: string): string[] {
+  const { key } = relation;
+  const names = key.kind === 'rowid' ? [key.name] : key.columnIds.map((id) => columnOf(relation, id).name);
+  return names.map((name) => `${row}.${quoteName(name)}`);
+}
+
+function partSlots(relation: Relation, part: number): readonly Slot[] {
+  return relation.layout.slots.filter((slot) => slot.part === part);
+}
+
+function imageOf(
+  relation: Relation,
+  op: string | number,
+  row: string,
+  now: string,
+  part: number,
+): { columns: string[]; values: string[] } {
+  const slots = partSlots(relation, part);
+  const key = relation.key.kind === 'rowid' ? [`${row}.${quoteName(relation.key.name)}`] : [];
+  return {
+    columns: ['rel', 'op', 'at', ...key.map(() => 'k'), ...slots.map((slot) => slot.name)],
+    values: [
+      String(relation.id),
+      String(op),
+      now,
+      ...key,
+      ...slots.map((slot) => `${row}.${quoteName(columnOf(relation, slot.columnId).name)}`),
+    ],
+  };
+}
+
+function imageInserts(relation: Relation, op: string | number, row: 'NEW' | 'OLD', now: string): string[] {
+  return Array.from({ length: relation.layout.parts }, (_, part) => {
+    const { columns, values } = imageOf(relation, part === 0 ? op : OP.more, row, now, part);
+    return `INSERT INTO __dosql_log(${columns.join(', ')}) VALUES(${values.join(', ')})`;
+  });
+}
+
+function updateInsert(relation: Relation, now: string): string {
+  const { columns, values } = imageOf(relation, OP.update, 'OLD', now, 0);
+  const { slots } = relation.layout;
+  const after = slots.map((slot) => `NEW.${quoteName(columnOf(relation, slot.columnId).name)}`);
+  const names = [...columns, ...slots.map((slot) => slot.after)];
+  return `INSERT INTO __dosql_log(${names.join(', ')}) VALUES(${[...values, ...after].join(', ')})`;
+}
+
+/**
+ * True when both images fit into one row for certain. Texts and blobs are measured, which takes no reading
+ * of them; a column of numbers is only asked whether it holds anything else (`>= ''` is true of every text
+ * and blob and of no number), since measuring a number would print it.
+ */
+function smallEnough(relation: Relation): string {
+  const sizes: string[] = [];
+  const numbers: string[] = [];
+  for (const { columnId } of relation.layout.slots) {
+    const { name, affinity } = columnOf(relation, columnId);
+    const isNumber = affinity !== 'text' && affinity !== 'blob';
+    for (const row of ['OLD', 'NEW']) {
+      const value = `${row}.${quoteName(name)}`;
+      if (isNumber) numbers.push(`${value} >= ''`);
+      else sizes.push(`ifnull(octet_length(${value}), 0)`);
+    }
+  }
+  return (
+    (sizes.length === 0 ? '' : ` AND ${balance(sizes, '+')} < ${MAX_IMAGES_BYTES}`) +
+    (numbers.length === 0 ? '' : ` AND (${balance(numbers, 'OR')}) IS NOT TRUE`)
+  );
+}
+
+/** `terms` joined by an associative operator as a balanced tree: SQLite here takes expressions 100 levels deep. */
+function balance(terms: readonly string[], operator: string): string {
+  if (terms.length <= 2) return terms.join(` ${operator} `);
+  const half = Math.ceil(terms.length / 2);
+  return `(${balance(terms.slice(0, half), operator)}) ${operator} (${balance(terms.slice(half), operator)})`;
+}

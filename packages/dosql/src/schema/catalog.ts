@@ -1,0 +1,390 @@
+import { DoSQLError } from '../error.ts';
+import { layOut } from '../log/layout.ts';
+import type { Log } from '../log/log.ts';
+import { all, first } from '../sql/read.ts';
+import { RESERVED, type Ddl } from '../sql/statement.ts';
+import { nameOf, tokenize } from '../sql/token.ts';
+import { captureTriggers, imagesOfAll, OP, triggerNames } from './capture.ts';
+import { hasTriggerCycle } from './recursion.ts';
+import { affinityOf, type Column, type Relation, type RowKey, type View } from './relation.ts';
+
+interface ActualTable {
+  readonly name: string;
+  readonly sql: string;
+  readonly isWithoutRowid: boolean;
+  readonly isStrict: boolean;
+}
+
+/**
+ * Every version of every table and view that the log knows of, and the triggers that capture the present
+ * ones. The truth is SQLite's own schema: after each DDL statement, and on opening, what is there is
+ * compared with what is recorded, and each difference becomes a new version with a row in the log.
+ */
+export class Catalog {
+  readonly #sql: SqlStorage;
+  readonly #log: Log;
+  #relations: Relation[] = [];
+  #views: View[] = [];
+  #fingerprint = '';
+  #generation = 0;
+  #now = 'julianday()';
+  #isRecursive = true;
+  #hasDeferredKeys = false;
+
+  constructor(sql: SqlStorage, log: Log) {
+    this.#sql = sql;
+    this.#log = log;
+  }
+
+  /** Creates what is missing, reads what is recorded, and captures tables that are not captured yet. */
+  open(hasOwnClock: boolean): void {
+    this.#sql.exec(
+      'CREATE TABLE IF NOT EXISTS __dosql_relation(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, shape TEXT NOT NULL); ' +
+        'CREATE TABLE IF NOT EXISTS __dosql_view(id INTEGER PRIMARY KEY, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL);',
+    );
+    this.#now = hasOwnClock ? '(SELECT at FROM __dosql_clock)' : 'julianday()';
+    this.load();
+    this.#fingerprint = '';
+    this.refresh();
+    if (this.#log.meta('clock') !== this.#now) {
+      for (const relation of this.current()) this.#capture(relation);
+      this.#log.setMeta('clock', this.#now);
+    }
+  }
+
+  /** Reads the recorded versions: on opening, and after a rollback that may have taken some away. */
+  load(): void {
+    this.#relations = all<[number, number, string, number, number | null, string, string]>(
+      this.#sql,
+      'SELECT id, table_id, name, since, until, sql, shape FROM __dosql_relation ORDER BY id',
+    ).map(([id, tableId, name, since, until, sql, shape]) => ({
+      id,
+      tableId,
+      name,
+      since,
+      until: until ?? undefined,
+      sql,
+      ...(JSON.parse(shape) as Pick<Relation, 'columns' | 'primaryKey' | 'key' | 'layout'>),
+    }));
+    this.#views = all<[string, number, number | null, string]>(
+      this.#sql,
+      'SELECT name, since, until, sql FROM __dosql_view ORDER BY id',
+    ).map(([name, since, until, sql]) => ({ name, since, until: until ?? undefined, sql }));
+    this.#fingerprint = this.#currentFingerprint();
+    this.#afterChange();
+  }
+
+  /** Forgets the versions that ended by `lsn`, which the log no longer names. */
+  forget(lsn: number): void {
+    this.#relations = this.#relations.filter(({ until }) => until === undefined || until > lsn);
+    this.#views = this.#views.filter(({ until }) => until === undefined || until > lsn);
+  }
+
+  /** Grows with every change of the schema; a plan made at another generation is stale. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /**
+   * `PRAGMA recursive_triggers` must be on for REPLACE to fire the triggers that log what it deletes. A
+   * trigger that fires itself would then run differently, so a schema with one keeps it off, and only
+   * statements with REPLACE turn it on.
+   */
+  get isRecursive(): boolean {
+    return this.#isRecursive;
+  }
+
+  /** Some foreign key is checked only when a transaction commits. */
+  get hasDeferredKeys(): boolean {
+    return this.#hasDeferredKeys;
+  }
+
+  /** SQL that gives the present time as a julian day. */
+  get now(): string {
+    return this.#now;
+  }
+
+  /** The present version of every captured table. */
+  current(): Relation[] {
+    return this.#relations.filter((relation) => relation.until === undefined);
+  }
+
+  /** The version of the table called `name` at `lsn`; undefined when there was none. */
+  relationAt(name: string, lsn: number): Relation | undefined {
+    return this.#relations.find((relation) => isAt(relation, lsn) && sameName(relation.name, name));
+  }
+
+  /** The definition of the view called `name` at `lsn`. */
+  viewAt(name: string, lsn: number): View | undefined {
+    return this.#views.find((view) => isAt(view, lsn) && sameName(view.name, name));
+  }
+
+  /** Whether `name` is a virtual table's, or that of a table that one keeps its data in. */
+  isVirtual(name: string): boolean {
+    const types = all<[string]>(
+      this.#sql,
+      "SELECT type FROM pragma_table_list WHERE name = ? COLLATE NOCASE AND schema = 'main'",
+      name,
+    );
+    return types.some(([type]) => type === 'virtual' || type === 'shadow');
+  }
+
+  /** The version with this number. */
+  relation(id: number): Relation {
+    const relation = this.#relations.find((relation) => relation.id === id);
+    if (relation === undefined) throw new Error(`the log names relation ${id}, which is not recorded`);
+    return relation;
+  }
+
+  /** All versions of a table, oldest first. */
+  versions(tableId: number): Relation[] {
+    return this.#relations.filter((relation) => relation.tableId === tableId);
+  }
+
+  /** Before a DDL statement: keeps the values that it is about to take away, and gets our triggers out of its way. */
+  prepare(ddl: Ddl): void {
+    const relation = this.current().find(({ name }) => sameName(name, ddl.name));
+    if (relation === undefined || ddl.what !== 'table' || ddl.verb === 'create') return;
+    if (ddl.verb === 'drop') this.#sql.exec(imagesOfAll(relation, OP.delete, this.#now));
+    else if (ddl.column !== undefined && ddl.column.to === undefined)
+      this.#sql.exec(imagesOfAll(relation, OP.rewrite, this.#now));
+    for (const trigger of triggerNames(relation)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
+  }
+
+  /**
+   * Records what has become different in SQLite's schema; `ddl` tells renames from drops and additions.
+   * Returns whether anything has.
+   */
+  refresh(ddl?: Ddl): boolean {
+    const fingerprint = this.#currentFingerprint();
+    if (fingerprint === this.#fingerprint && ddl === undefined) return false;
+    const actual = this.#actualTables();
+    const before = this.current();
+    const kept = new Set<Relation>();
+    for (const table of actual) {
+      const old = before.find(({ name }) => sameName(name, table.name) || isRenamed(ddl, name, table.name));
+      if (old !== undefined) kept.add(old);
+      if (old === undefined || old.sql !== table.sql || old.name !== table.name) this.#begin(table, old, ddl);
+      else if (ddl !== undefined && sameName(ddl.name, old.name)) this.#capture(old);
+    }
+    for (const old of before) if (!kept.has(old)) this.#end(old, this.#note(old.id));
+    this.#refreshViews();
+    this.#fingerprint = this.#currentFingerprint();
+    this.#afterChange();
+    return true;
+  }
+
+  #afterChange(): void {
+    this.#generation++;
+    const sources = all<[string, string]>(
+      this.#sql,
+      `SELECT type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
+    );
+    const texts = (type: string): string[] => sources.filter((row) => row[0] === type).map((row) => row[1]);
+    this.#isRecursive = !hasTriggerCycle(texts('trigger'), texts('table'));
+    this.#hasDeferredKeys = texts('table').some((sql) => /\bDEFERRED\b/i.test(sql));
+    this.#sql.exec(`PRAGMA recursive_triggers = ${this.#isRecursive ? 'ON' : 'OFF'}`);
+  }
+
+  #currentFingerprint(): string {
+    const row = this.#sql
+      .exec("SELECT group_concat(type || ' ' || name || ' ' || ifnull(sql, '')) FROM sqlite_schema")
+      .raw<[string | null]>()
+      .next().value;
+    return row?.[0] ?? '';
+  }
+
+  #actualTables(): ActualTable[] {
+    return all<[string, string, number, number]>(
+      this.#sql,
+      "SELECT l.name, s.sql, l.wr, l.strict FROM pragma_table_list AS l JOIN sqlite_schema AS s ON s.name = l.name AND s.type = 'table' WHERE l.type = 'table' AND l.schema = 'main'",
+    )
+      .filter(([name]) => !isInternal(name))
+      .map(([name, sql, wr, strict]) => ({ name, sql, isWithoutRowid: wr === 1, isStrict: strict === 1 }));
+  }
+
+  /** Writes the log row that says that a relation begins or ends; returns its LSN. */
+  #note(relationId: number): number {
+    const insert = `INSERT INTO __dosql_log(rel, op, at) VALUES(?, ${OP.schema}, ${this.#now}) RETURNING lsn`;
+    return all<[number]>(this.#sql, insert, relationId)[0]?.[0] as number;
+  }
+
+  #end(old: Relation, lsn: number): void {
+    this.#sql.exec('UPDATE __dosql_relation SET until = ? WHERE id = ?', lsn, old.id);
+    this.#relations = this.#relations.map((relation) =>
+      relation.id === old.id ? { ...relation, until: lsn } : relation,
+    );
+  }
+
+  #begin(table: ActualTable, old: Relation | undefined, ddl: Ddl | undefined): void {
+    const id = Math.max(0, ...this.#relations.map((relation) => relation.id)) + 1;
+    const tableId = old?.tableId ?? Math.max(0, ...this.#relations.map((relation) => relation.tableId)) + 1;
+    const since = this.#note(id);
+    if (old !== undefined) this.#end(old, since);
+    const relation = this.#describe(table, { id, tableId, since }, old, ddl);
+    const { columns, primaryKey, key, layout } = relation;
+    this.#sql.exec(
+      'INSERT INTO __dosql_relation(id, table_id, name, since, sql, shape) VALUES(?, ?, ?, ?, ?, ?)',
+      id,
+      tableId,
+      table.name,
+      since,
+      table.sql,
+      JSON.stringify({ columns, primaryKey, key, layout }),
+    );
+    this.#relations.push(relation);
+    if (old !== undefined)
+      for (const trigger of triggerNames(old)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
+    this.#capture(relation);
+  }
+
+  #capture(relation: Relation): void {
+    for (const trigger of triggerNames(relation)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
+    for (const trigger of captureTriggers(relation, this.#now)) this.#sql.exec(trigger);
+  }
+
+  #describe(
+    table: ActualTable,
+    identity: Pick<Relation, 'id' | 'tableId' | 'since'>,
+    old: Relation | undefined,
+    ddl: Ddl | undefined,
+  ): Relation {
+    const info = all<[string, string, number, number]>(
+      this.#sql,
+      'SELECT name, type, pk, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1',
+      table.name,
+    );
+    const collations = collationsOf(table.sql);
+    let nextId =
+      Math.max(0, ...this.versions(identity.tableId).flatMap(({ columns }) => columns.map(({ id }) => id))) +
+      1;
+    const columns = info.map(([name, type, , hidden]): Column => {
+      const before = isRenamedColumn(ddl, old, name) ? (ddl?.column?.from ?? name) : name;
+      return {
+        id: old?.columns.find((column) => sameName(column.name, before))?.id ?? nextId++,
+        name,
+        affinity: affinityOf(type.replace(/ GENERATED ALWAYS$/i, ''), table.isStrict),
+        collation: collations.get(name.toLowerCase()),
+        isGenerated: hidden !== 0,
+      };
+    });
+    const idAt = (i: number): number => (columns[i] as Column).id;
+    const primaryKey = info
+      .map(([, , pk], i) => ({ pk, id: idAt(i) }))
+      .filter(({ pk }) => pk > 0)
+      .toSorted((a, b) => a.pk - b.pk)
+      .map(({ id }) => id);
+    const key = this.#key(table, info, columns, primaryKey);
+    const { layout, widths } = layOut(columns, key, this.#log.widths);
+    this.#log.widen(widths);
+    return {
+      ...identity,
+      name: table.name,
+      until: undefined,
+      sql: table.sql,
+      columns,
+      primaryKey,
+      key,
+      layout,
+    };
+  }
+
+  #key(
+    table: ActualTable,
+    info: readonly [string, string, number, number][],
+    columns: readonly Column[],
+    primaryKey: readonly number[],
+  ): RowKey {
+    if (table.isWithoutRowid) return { kind: 'primary', columnIds: primaryKey };
+    const only =
+      primaryKey.length === 1 ? info[columns.findIndex(({ id }) => id === primaryKey[0])] : undefined;
+    if (only !== undefined && only[1].toUpperCase() === 'INTEGER') {
+      // INTEGER PRIMARY KEY DESC is no alias of the rowid: it has an index of its own.
+      const index = first(this.#sql, "SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", table.name);
+      if (index === undefined) return { kind: 'rowid', name: only[0], columnId: primaryKey[0] };
+    }
+    const name = ['rowid', '_rowid_', 'oid'].find(
+      (alias) => !columns.some((column) => sameName(column.name, alias)),
+    );
+    if (name !== undefined) return { kind: 'rowid', name, columnId: undefined };
+    throw new DoSQLError(
+      'FORBIDDEN',
+      `table "${table.name}" has columns named rowid, _rowid_ and oid, which leaves its rows without a name to log them by: rename one, or make it WITHOUT ROWID`,
+    );
+  }
+
+  #refreshViews(): void {
+    const actual = all<[string, string]>(
+      this.#sql,
+      "SELECT name, sql FROM sqlite_schema WHERE type = 'view'",
+    );
+    const lsn = this.#log.end();
+    const current = this.#views.filter((view) => view.until === undefined);
+    for (const view of current) {
+      if (actual.some(([name, sql]) => name === view.name && sql === view.sql)) continue;
+      this.#sql.exec('UPDATE __dosql_view SET until = ? WHERE name = ? AND until IS NULL', lsn, view.name);
+      this.#views = this.#views.map((other) => (other === view ? { ...view, until: lsn } : other));
+    }
+    for (const [name, sql] of actual) {
+      if (current.some((view) => view.name === name && view.sql === sql)) continue;
+      this.#sql.exec('INSERT INTO __dosql_view(name, since, sql) VALUES(?, ?, ?)', name, lsn, sql);
+      this.#views.push({ name, since: lsn, until: undefined, sql });
+    }
+  }
+}
+
+/** Whether a name belongs to SQLite, to the platform or to DoSQL. */
+export function isInternal(name: string): boolean {
+  return /^(?:sqlite_|_cf_|__dosql_)/i.test(name);
+}
+
+/** SQLite compares names without regard to the case of ASCII letters. */
+export function sameName(a: string, b: string): boolean {
+  return a === b || a.toLowerCase() === b.toLowerCase();
+}
+
+function isAt(version: { readonly since: number; readonly until: number | undefined }, lsn: number): boolean {
+  return version.since <= lsn && (version.until === undefined || lsn < version.until);
+}
+
+function isRenamed(ddl: Ddl | undefined, before: string, now: string): boolean {
+  return ddl?.renamedTo !== undefined && sameName(ddl.name, before) && sameName(ddl.renamedTo, now);
+}
+
+function isRenamedColumn(ddl: Ddl | undefined, old: Relation | undefined, now: string): boolean {
+  const to = ddl?.column?.to;
+  return to !== undefined && old !== undefined && sameName(to, now) && sameName(ddl?.name ?? '', old.name);
+}
+
+function escapeLike(text: string): string {
+  return text.replaceAll('_', '\\_');
+}
+
+/** The collations that a CREATE TABLE gives to its columns; no pragma tells them. */
+function collationsOf(sql: string): Map<string, string> {
+  const collations = new Map<string, string>();
+  const tokens = tokenize(sql);
+  let depth = 0;
+  let column: string | undefined;
+  let atColumn = false;
+  for (let i = 0; i < tokens.length; i++) {
+    const token = tokens[i];
+    if (token === undefined) break;
+    if (token.text === '(') {
+      depth++;
+      if (depth === 1) atColumn = true;
+    } else if (token.text === ')') {
+      depth--;
+    } else if (depth === 1 && token.text === ',') {
+      atColumn = true;
+    } else if (atColumn) {
+      column = nameOf(sql, token).toLowerCase();
+      atColumn = false;
+    } else if (depth === 1 && token.text === 'COLLATE' && column !== undefined) {
+      const name = tokens[i + 1];
+      if (name !== undefined) collations.set(column, nameOf(sql, name).toUpperCase());
+    }
+  }
+  for (const [name, collation] of collations) if (collation === 'BINARY') collations.delete(name);
+  return collations;
+}

@@ -1,0 +1,34 @@
+import { all, first } from '../sql/read.ts';
+import { quoteName } from '../sql/token.ts';
+import type { Catalog } from './catalog.ts';
+
+/**
+ * A foreign key that the changes after `since` have left violated; undefined when there is none.
+ *
+ * Only tables that changed are looked at, and those that refer to them: SQLite's own check reads a table
+ * from end to end, so its cost is that of the tables that the transaction touched.
+ */
+export function violatedKey(
+  sql: SqlStorage,
+  catalog: Catalog,
+  since: number,
+): { table: string; parent: string } | undefined {
+  const changed = all<[number]>(sql, 'SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ?', since).map(
+    ([id]) => catalog.relation(id).name.toLowerCase(),
+  );
+  if (changed.length === 0) return undefined;
+  for (const { name } of catalog.current()) {
+    const parents = all<[string]>(sql, 'SELECT "table" FROM pragma_foreign_key_list(?)', name);
+    if (
+      !changed.includes(name.toLowerCase()) &&
+      !parents.some(([parent]) => changed.includes(parent.toLowerCase()))
+    )
+      continue;
+    const violation = first<[string, number | null, string]>(
+      sql,
+      `PRAGMA foreign_key_check(${quoteName(name)})`,
+    );
+    if (violation !== undefined) return { table: violation[0], parent: violation[2] };
+  }
+  return undefined;
+}

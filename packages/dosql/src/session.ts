@@ -1,0 +1,235 @@
+import type { Engine, Outcome, RunOptions } from './engine.ts';
+import { DoSQLError } from './error.ts';
+import { Gate } from './gate.ts';
+import type { Point } from './history/point.ts';
+import { parse } from './sql/statement.ts';
+import { exactRows } from './value/integer.ts';
+import type { SqlParameter, SqlParameters } from './value/parameter.ts';
+import { toRows, type Row } from './value/row.ts';
+
+/** How to give results back. */
+export interface QueryOptions {
+  /** `'bigint'` returns every integer as an exact bigint; by default integers are numbers, exact up to 2^53. */
+  readonly integers?: 'number' | 'bigint';
+}
+
+/** What a statement did. */
+export interface RunResult {
+  /** Rows that the statement itself inserted, updated or deleted, without cascades and triggers. */
+  readonly changes: number;
+  /** rowid of the last row inserted. */
+  readonly lastRowId: number;
+  /** The log's end after the statement: the point to read it back at with `asOf({ lsn })`. */
+  readonly lsn: bigint;
+  /** Rows that the platform bills as read and written. */
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+}
+
+/** A statement of a batch. */
+export interface BatchStatement {
+  readonly sql: string;
+  readonly params?: SqlParameters | undefined;
+}
+
+/** What a statement of a batch did, and the rows that it returned. */
+export interface BatchResult<T = Row> extends RunResult {
+  readonly rows: T[];
+}
+
+/** Up to this many statements a batch runs within the turn; larger ones are faster as a transaction. */
+const MAX_STATEMENTS_IN_TURN = 32;
+/** The platform resets an object that holds others back for 30 s. */
+const TRANSACTION_TIMEOUT_MS = 25_000;
+
+/** Reads at one point of the past, or the present. */
+export class Reader {
+  protected readonly engine: Engine;
+  protected readonly gate: Gate;
+  readonly #options: RunOptions;
+
+  constructor(engine: Engine, gate: Gate, options: RunOptions = {}) {
+    this.engine = engine;
+    this.gate = gate;
+    this.#options = options;
+  }
+
+  /**
+   * All rows of a query.
+   *
+   * ```ts
+   * const tasks = await db.query<Task>('SELECT * FROM tasks WHERE project_id = ?', [projectId]);
+   * ```
+   */
+  query<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T[]> {
+    return this.gate.pass(() => this.#rows(sql, params, options) as T[]);
+  }
+
+  /** The first row of a query; null when it has none. */
+  get<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T | null> {
+    return this.gate.pass(() => (this.#rows(sql, params, options)[0] as T | undefined) ?? null);
+  }
+
+  /**
+   * Rows one by one, for results too large to hold. Writes made meanwhile may or may not be seen, as with
+   * any open cursor of SQLite; an uncommitted transaction of others never is.
+   */
+  async *iterate<T = Row>(sql: string, params?: SqlParameters): AsyncGenerator<T, void, undefined> {
+    const cursor = await this.gate.pass(() => {
+      this.assertOpen();
+      const statement = this.engine.statement(sql);
+      if (statement.kind === 'read') return this.engine.cursor(statement, params, this.#options);
+      throw new DoSQLError(
+        'READ_ONLY',
+        'iterate() reads: use query() for a statement that writes and returns rows',
+        { sql },
+      );
+    });
+    const names = cursor.columnNames;
+    const rows = cursor.raw();
+    for (;;) {
+      const chunk = await this.gate.pass(() => {
+        const values = [];
+        for (let i = 0; i < 100; i++) {
+          const next = rows.next();
+          if (next.done === true) break;
+          values.push(next.value);
+        }
+        return values;
+      });
+      if (chunk.length === 0) return;
+      yield* toRows(names, chunk) as T[];
+    }
+  }
+
+  protected assertOpen(): void {
+    // A database is always open; a transaction is until it ends.
+  }
+
+  #rows(sql: string, params: SqlParameters | undefined, { integers }: QueryOptions): Row[] {
+    this.assertOpen();
+    const statement = this.engine.statement(sql);
+    if (integers === 'bigint' && statement.kind === 'read')
+      return exactRows(this.engine, statement, params, this.#options);
+    if (integers === 'bigint' && statement.kind === 'write')
+      throw new DoSQLError(
+        'BAD_PARAMETER',
+        "integers: 'bigint' is for queries: read the rows that RETURNING gives with a SELECT",
+        { sql },
+      );
+    const { names, raw } = this.engine.run(statement, params, this.#options);
+    return toRows(names, raw);
+  }
+}
+
+/** Reads and writes, one statement or one transaction at a time. */
+export class Session extends Reader {
+  /** Runs one statement and tells what it did. */
+  run(sql: string, params?: SqlParameters): Promise<RunResult> {
+    return this.gate.pass(() => {
+      this.assertOpen();
+      return runResult(this.engine.run(this.engine.statement(sql), params));
+    });
+  }
+
+  /** Runs any number of statements, all or none. */
+  exec(sql: string): Promise<void> {
+    return this.gate.pass(() => {
+      this.assertOpen();
+      const statements = parse(sql);
+      if (statements.length === 1) void this.engine.run(this.engine.statement(sql), []);
+      else if (statements.length > 1)
+        this.engine.atomically(() => statements.forEach((statement) => this.engine.run(statement, [])));
+    });
+  }
+
+  /** Runs statements with parameters, all or none. */
+  batch<T = Row>(statements: readonly BatchStatement[]): Promise<BatchResult<T>[]> {
+    const runAll = (): BatchResult<T>[] => {
+      this.assertOpen();
+      return statements.map(({ sql, params }) => {
+        const outcome = this.engine.run(this.engine.statement(sql), params);
+        return { ...runResult(outcome), rows: toRows(outcome.names, outcome.raw) as T[] };
+      });
+    };
+    if (statements.length <= MAX_STATEMENTS_IN_TURN || this.engine.isInTransaction)
+      return this.gate.pass(() => this.engine.atomically(runAll));
+    return this.gate.hold(() => this.engine.transaction(async () => runAll()));
+  }
+
+  /**
+   * Runs `callback` with a handle of its own and keeps what it wrote if it returns, nothing if it throws.
+   * Everyone else's statements wait; other events of the object are held back by the platform, for at most
+   * 25 s, after which the transaction is rolled back. On a transaction's handle it makes a savepoint.
+   *
+   * ```ts
+   * const order = await db.transaction(async (tx) => {
+   *   const { lastRowId } = await tx.run('INSERT INTO orders(user_id) VALUES (?)', [userId]);
+   *   await tx.run('UPDATE stock SET reserved = reserved + 1 WHERE sku = ?', [sku]);
+   *   return lastRowId;
+   * });
+   * ```
+   */
+  transaction<T>(callback: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.gate.hold(() => {
+      this.assertOpen();
+      return this.engine.transaction(async () => {
+        const tx = new Transaction(this.engine, new Gate());
+        try {
+          return await withTimeout(callback(tx));
+        } finally {
+          tx.close();
+        }
+      });
+    });
+  }
+
+  /** A read-only handle on every table as of `point`. */
+  asOf(point: Point): Reader {
+    return new Reader(this.engine, this.gate, { at: point });
+  }
+}
+
+/** A transaction's handle, valid until its callback ends. */
+export class Transaction extends Session {
+  #isOver = false;
+
+  /** Ends the handle. */
+  close(): void {
+    this.#isOver = true;
+  }
+
+  protected override assertOpen(): void {
+    if (!this.#isOver) return;
+    throw new DoSQLError(
+      'TRANSACTION_OVER',
+      'the transaction has ended: await every statement before its callback returns',
+    );
+  }
+}
+
+/** The statement-level result without its rows. */
+export function runResult({ changes, lastRowId, lsn, rowsRead, rowsWritten }: Outcome): RunResult {
+  return { changes, lastRowId, lsn: BigInt(lsn), rowsRead, rowsWritten };
+}
+
+async function withTimeout<T>(work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new DoSQLError(
+          'TRANSACTION_TIMEOUT',
+          `a transaction was open for ${TRANSACTION_TIMEOUT_MS / 1_000} s and was rolled back: do slow work before it`,
+        ),
+      );
+    }, TRANSACTION_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export type { SqlParameter };

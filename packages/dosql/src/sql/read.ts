@@ -1,0 +1,22 @@
+import type { Binding } from '../value/parameter.ts';
+
+/** All rows of a statement of DoSQL's own, as arrays. */
+export function all<T extends readonly unknown[]>(
+  sql: SqlStorage,
+  text: string,
+  ...bindings: Binding[]
+): T[] {
+  return [...sql.exec(text, ...bindings).raw()] as unknown as T[];
+}
+
+/** The first row of a query of DoSQL's own; not for statements that write, whose cursor must be read to its end. */
+export function first<T extends readonly unknown[]>(
+  sql: SqlStorage,
+  text: string,
+  ...bindings: Binding[]
+): T | undefined {
+  return sql
+    .exec(text, ...bindings)
+    .raw()
+    .next().value as unknown as T | undefined;
+}

@@ -1,0 +1,61 @@
+import { DurableObject } from 'cloudflare:workers';
+import { DB, DoSQLError, type Database } from '../src/index.ts';
+
+interface Env {
+  TEST: DurableObjectNamespace<TestObject>;
+  PLAIN: DurableObjectNamespace<PlainObject>;
+  SILENT: DurableObjectNamespace<SilentObject>;
+  BUCKET: R2Bucket;
+}
+
+declare global {
+  // The type that `env` of cloudflare:workers has in the tests.
+  // oxlint-disable-next-line typescript/no-namespace
+  namespace Cloudflare {
+    interface Env extends TestEnv {}
+  }
+}
+type TestEnv = Env;
+
+/** The object that tests run in. */
+export class TestObject extends DurableObject<Env> {
+  database: Promise<Database> | undefined;
+
+  open(): Promise<Database> {
+    return (this.database ??= DB('test', { storage: this.ctx.storage }));
+  }
+
+  override async alarm(): Promise<void> {
+    await (await this.open()).alarm();
+  }
+
+  /** Fails with a database error, for a caller on the other side of RPC. */
+  async fail(sql: string): Promise<void> {
+    await (await this.open()).exec(sql);
+  }
+
+  /** Fails with an error that carries nothing but its message. */
+  async failPlainly(sql: string): Promise<void> {
+    try {
+      await this.fail(sql);
+    } catch (error) {
+      throw new Error(DoSQLError.from(error)?.message, { cause: error });
+    }
+  }
+}
+
+/** A class whose storage is not SQLite. */
+export class PlainObject extends DurableObject<Env> {
+  async open(): Promise<void> {
+    await DB('plain', { storage: this.ctx.storage });
+  }
+}
+
+/** A class without alarm(). */
+export class SilentObject extends DurableObject<Env> {
+  open(options: { keep?: number; maxBytes?: number } = {}): Promise<Database> {
+    return DB('silent', { storage: this.ctx.storage, history: options });
+  }
+}
+
+export default { fetch: () => new Response('ok') };
