@@ -1,0 +1,46 @@
+/**
+ * What kind of failure a {@link FileStoreError} is.
+ *
+ * - `INVALID_PATH`: the path, list prefix or key prefix is not allowed; nothing was touched.
+ * - `PRECONDITION_FAILED`: `ifAbsent` or `ifMatch` did not hold; nothing was written.
+ * - `BAD_PARAMETER`: an option or the data is of the wrong type or out of range; nothing was touched.
+ * - `STORAGE_UNAVAILABLE`: the storage underneath failed, and `cause` holds its error. A write or
+ *   delete that fails this way may or may not have happened.
+ */
+export type FileStoreErrorCode =
+  | 'INVALID_PATH'
+  | 'PRECONDITION_FAILED'
+  | 'STORAGE_UNAVAILABLE'
+  | 'BAD_PARAMETER';
+
+/**
+ * Every error that a file store throws. Tell them apart by `code`; the message names the value that
+ * was wrong and what to do instead.
+ */
+export class FileStoreError extends Error {
+  override readonly name = 'FileStoreError';
+  readonly code: FileStoreErrorCode;
+
+  constructor(code: FileStoreErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/**
+ * Turns whatever the storage threw while doing `action` into a {@link FileStoreError}. An error that
+ * already is one passes unchanged, so a failed precondition keeps its code.
+ */
+export function toFileStoreError(action: string, cause: unknown): FileStoreError {
+  if (cause instanceof FileStoreError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new FileStoreError('STORAGE_UNAVAILABLE', `Could not ${action}: ${reason}`, { cause });
+}
+
+/** A value as an error message shows it: quoted, and cut where it would drown the message. */
+export function show(value: unknown): string {
+  if (typeof value !== 'string') return value === null ? 'null' : `${typeof value} ${String(value)}`;
+  return value.length > 120
+    ? `${JSON.stringify(value.slice(0, 120))}… (${value.length} characters)`
+    : JSON.stringify(value);
+}

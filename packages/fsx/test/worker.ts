@@ -1,0 +1,24 @@
+import { DurableObject } from 'cloudflare:workers';
+import type { Notes } from './readme.ts';
+
+export { Notes } from './readme.ts';
+
+/** What the tests' Worker is bound to. */
+interface Bindings {
+  FILES: DurableObjectNamespace<FilesObject>;
+  NOTES: DurableObjectNamespace<Notes>;
+  BUCKET: R2Bucket;
+}
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends Bindings {}
+  }
+}
+
+/** An object whose storage the tests use from outside, through `runInDurableObject`. */
+export class FilesObject extends DurableObject {}
+
+export default {
+  fetch: () => new Response('The tests run inside this Worker; it serves nothing.', { status: 404 }),
+};
