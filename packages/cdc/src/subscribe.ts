@@ -76,8 +76,9 @@ function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
 
-function event({ txBegin: _, ...entry }: LogEntry): Change | SchemaChange {
-  return entry;
+function event(entry: LogEntry): Change | SchemaChange {
+  const { txBegin: _txBegin, ...shown } = entry;
+  return shown;
 }
 
 function boundary(op: 'begin' | 'commit', entry: LogEntry): TransactionEvent {

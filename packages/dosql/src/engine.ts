@@ -342,7 +342,7 @@ export class Engine {
     const outcome = this.#read(statement, [], {});
     if (!words.includes('TABLE_LIST')) return outcome;
     const name = outcome.names.indexOf('name');
-    return { ...outcome, raw: outcome.raw.filter((row) => !String(row[name]).startsWith(RESERVED)) };
+    return { ...outcome, raw: outcome.raw.filter((row) => !(row[name] as string).startsWith(RESERVED)) };
   }
 
   get #checksKeys(): boolean {

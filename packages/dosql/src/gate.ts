@@ -27,7 +27,7 @@ export class Gate {
       try {
         return Promise.resolve(statement());
       } catch (error) {
-        return Promise.reject(error as Error);
+        return Promise.reject(error);
       }
     }
     if (this.isMine) return Promise.reject(this.#nested());
@@ -36,7 +36,7 @@ export class Gate {
         try {
           resolve(statement());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });

@@ -141,29 +141,32 @@ async function checksumOf(sql: string): Promise<string> {
 /** Reads `NNN_name.sql` from the Worker's own bundle, where its modules are files under /bundle. */
 async function readFolder(folder: string): Promise<Migration[]> {
   const wanted = folder.replace(/^\.?\/+/, '').replace(/\/+$/, '');
-  let files: string[] = [];
-  let fs: typeof import('node:fs') | undefined;
-  try {
-    fs = await import('node:fs');
-    files = fs.readdirSync('/bundle', { recursive: true }) ;
-  } catch {
-    // Without node:fs, or outside a Worker, there is no bundle to look into: reported below.
-  }
-  const found = files
+  const bundle = await openBundle();
+  const found = bundle.files
     .map((file) => file.replaceAll('\\', '/'))
     .filter(
       (file) => file.endsWith('.sql') && `/${file.slice(0, file.lastIndexOf('/'))}`.endsWith(`/${wanted}`),
     );
-  if (fs === undefined || found.length === 0)
+  if (found.length === 0)
     throw new DoSQLError(
       'MIGRATION_MISSING',
       `no migrations were found in the Worker's bundle under "${folder}". wrangler.jsonc needs: "find_additional_modules": true, ` +
         `"base_dir" set to a folder that holds it, "rules": [{ "type": "Text", "globs": ["**/*.sql"], "fallthrough": true }], ` +
         'and a compatibility_date of 2025-09-15 or later with nodejs_compat',
     );
-  const { readFileSync } = fs;
   return found.map((file) => ({
     name: file.slice(file.lastIndexOf('/') + 1, -'.sql'.length),
-    sql: readFileSync(`/bundle/${file}`, 'utf8'),
+    sql: bundle.read(file),
   }));
+}
+
+/** The files of the bundle; none without node:fs, or outside a Worker. */
+async function openBundle(): Promise<{ files: string[]; read: (file: string) => string }> {
+  try {
+    const { readdirSync, readFileSync } = await import('node:fs');
+    const files = readdirSync('/bundle', { recursive: true });
+    return { files, read: (file) => readFileSync(`/bundle/${file}`, 'utf8') };
+  } catch {
+    return { files: [], read: () => '' };
+  }
 }

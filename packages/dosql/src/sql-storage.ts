@@ -81,7 +81,7 @@ class BufferedCursor implements Iterable<Record<string, SqlStorageValue>> {
     this.columnNames = [...(outcome?.names ?? [])];
     this.rowsRead = outcome?.rowsRead ?? 0;
     this.rowsWritten = outcome?.rowsWritten ?? 0;
-    this.#raw = (outcome?.raw ?? []) as SqlStorageValue[][];
+    this.#raw = outcome?.raw ?? [];
   }
 
   next(): { done?: boolean; value?: Record<string, SqlStorageValue> } {

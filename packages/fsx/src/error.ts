@@ -39,7 +39,9 @@ export function toFileStoreError(action: string, cause: unknown): FileStoreError
 
 /** A value as an error message shows it: quoted, and cut where it would drown the message. */
 export function show(value: unknown): string {
-  if (typeof value !== 'string') return value === null ? 'null' : `${typeof value} ${String(value)}`;
+  if (value === null) return 'null';
+  if (typeof value === 'object') return 'an object';
+  if (typeof value !== 'string') return `${typeof value} ${String(value)}`;
   return value.length > 120
     ? `${JSON.stringify(value.slice(0, 120))}… (${value.length} characters)`
     : JSON.stringify(value);

@@ -5,10 +5,10 @@ import { quoteName } from '../sql/token.ts';
 /** A table's past: the version that held then, and everything that has come since. */
 export interface Past {
   /** The version at the point. */
-  readonly then: Relation;
+  readonly at: Relation;
   /** The present version; undefined when the table has been dropped. */
   readonly now: Relation | undefined;
-  /** Every version from the point on, `then` first. */
+  /** Every version from the point on, `at` first. */
   readonly versions: readonly Relation[];
 }
 
@@ -28,7 +28,7 @@ export type BaseAccess = 'scan' | 'search';
  * a later change in the log has not changed.
  */
 export function asOf(past: Past, point: string, access: BaseAccess, rowid: string | undefined): string {
-  const { then, now, versions } = past;
+  const { at: then, now, versions } = past;
   const keys = keyNames(then);
   const changed =
     `WITH __dosql_changed AS MATERIALIZED (SELECT ${keys.join(', ')}, min(lsn) AS lsn FROM (` +

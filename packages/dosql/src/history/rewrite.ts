@@ -281,7 +281,7 @@ export class Rewriter {
     const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
     if (access === 'image') return imageAt(relation, relation, point, rowid);
     const now = versions.find(({ until }) => until === undefined);
-    return asOf({ then: relation, now, versions }, point, access === 'search' ? 'search' : 'scan', rowid);
+    return asOf({ at: relation, now, versions }, point, access === 'search' ? 'search' : 'scan', rowid);
   }
 
   /** The query of a view as of then, every table in it read at the same LSN. */

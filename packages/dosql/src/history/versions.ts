@@ -5,7 +5,7 @@ import { sameName } from '../schema/catalog.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe, encode, type SqlParameter } from '../value/parameter.ts';
-import { toRows, type RawValue, type Row } from '../value/row.ts';
+import { toRows, type RawValue, type Row, type SqlValue } from '../value/row.ts';
 
 /** A row between two changes of it. */
 export interface Version<T = Row> {
@@ -42,7 +42,7 @@ export function versions(engine: Engine, table: string, key: KeyValue): Version[
     const after = entry.after !== null && hasKey(entry.after, wanted) ? entry.after : undefined;
     if (before !== undefined) {
       open ??= {
-        row: before as Row,
+        row: before,
         op: undefined,
         lsnFrom: BigInt(earliest.lsn),
         validFrom: new Date(earliest.ms),
@@ -52,7 +52,7 @@ export function versions(engine: Engine, table: string, key: KeyValue): Version[
     }
     if (after !== undefined)
       open = {
-        row: after as Row,
+        row: after,
         op: entry.op === 'update' ? 'update' : 'insert',
         lsnFrom: entry.lsn,
         validFrom: entry.timestamp,
@@ -146,12 +146,12 @@ function changes(engine: Engine, relation: Relation, wanted: readonly KeyColumn[
   return engine.entries.where(`lsn IN (${matches.join(' UNION ')})`, bindings);
 }
 
-function hasKey(row: Readonly<Record<string, unknown>>, wanted: readonly KeyColumn[]): boolean {
+function hasKey(row: Readonly<Record<string, SqlValue>>, wanted: readonly KeyColumn[]): boolean {
   return wanted.every(({ id, name, value }) => id === -1 || sameKeyValue(row[name], value));
 }
 
 /** Equal up to what the column's affinity does to a value on its way in. */
-function sameKeyValue(stored: unknown, given: SqlParameter): boolean {
+function sameKeyValue(stored: SqlValue | undefined, given: SqlParameter): boolean {
   const plain = given instanceof Date ? given.toISOString() : given === undefined ? null : given;
   if (stored instanceof Uint8Array) {
     const bytes =
@@ -164,8 +164,8 @@ function sameKeyValue(stored: unknown, given: SqlParameter): boolean {
       bytes !== undefined && bytes.length === stored.length && bytes.every((byte, i) => byte === stored[i])
     );
   }
-  if (stored === null || plain === null) return stored === plain;
-  return (
-    String(stored).toLowerCase() === String(plain === true ? 1 : plain === false ? 0 : plain).toLowerCase()
-  );
+  if (stored === undefined || stored === null || plain === null) return stored === plain;
+  if (typeof stored === 'object' || typeof plain === 'object') return false;
+  const text = plain === true ? '1' : plain === false ? '0' : String(plain);
+  return String(stored).toLowerCase() === text.toLowerCase();
 }

@@ -1,5 +1,5 @@
 import type { Engine } from '../engine.ts';
-import { first } from '../sql/read.ts';
+import { all, first } from '../sql/read.ts';
 
 /** How much of the log is kept hot. */
 export interface Window {
@@ -48,9 +48,8 @@ export function trimStep(engine: Engine, window: Window): boolean {
 function beyondSize(sql: SqlStorage, from: number, end: number, maxBytes: number): number {
   const count = end - from;
   if (count === 0 || !Number.isFinite(maxBytes)) return from;
-  const columns = [...sql.exec("SELECT name FROM pragma_table_info('__dosql_log')").raw()].map(
-    ([name]) => `ifnull(octet_length(${String(name)}), 0)`,
-  );
+  const names = all<[string]>(sql, "SELECT name FROM pragma_table_info('__dosql_log')");
+  const columns = names.map(([name]) => `ifnull(octet_length(${name}), 0)`);
   const sizes = balance(columns);
   const stride = Math.max(1, Math.floor(count / SAMPLE_ROWS));
   const average = first<[number | null]>(

@@ -18,5 +18,5 @@ export function first<T extends readonly unknown[]>(
   return sql
     .exec(text, ...bindings)
     .raw()
-    .next().value as unknown as T | undefined;
+    .next().value as T | undefined;
 }

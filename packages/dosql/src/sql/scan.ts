@@ -281,7 +281,8 @@ class Scanner {
     let alias: string | undefined;
     let systemTime: SystemTime | undefined;
     const takesAlias = kind === 'from' || kind === 'update' || kind === 'delete' || kind === 'into';
-    while (takesAlias) {
+    for (let from = takesAlias ? -1 : i; from < i;) {
+      from = i;
       const token = this.#tokens[i];
       if (this.#text(i) === 'FOR' && this.#text(i + 1) === 'SYSTEM_TIME' && systemTime === undefined) {
         [systemTime, i] = this.#systemTime(i);
@@ -291,8 +292,6 @@ class Scanner {
       } else if (alias === undefined && kind !== 'into' && isName(token) && this.#isBareAlias(i)) {
         alias = this.#name(i);
         i++;
-      } else {
-        break;
       }
     }
     const end = (this.#tokens[i - 1] as Token).end;

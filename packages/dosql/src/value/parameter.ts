@@ -189,9 +189,9 @@ function encodeAsJson(
       { sql },
     );
   const json = bindings.map((value, i) => {
-    if (bigints?.has(i + 1)) return value;
     if (typeof value === 'number') return numberJson(value);
-    return typeof value === 'string' ? JSON.stringify(value) : 'null';
+    if (typeof value !== 'string') return 'null';
+    return bigints?.has(i + 1) === true ? value : JSON.stringify(value);
   });
   return {
     variant: `json ${places.filter((place) => !place.startsWith('(')).join()}`,
