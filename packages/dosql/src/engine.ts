@@ -1,6 +1,7 @@
 import { DoSQLError, sqliteError } from './error.ts';
 import { Points, type Point } from './history/point.ts';
 import { Rewriter } from './history/rewrite.ts';
+import { Inserts } from './inserts.ts';
 import { Entries } from './log/entries.ts';
 import { Log, toJulian } from './log/log.ts';
 import { imagesOfAll, OP } from './schema/capture.ts';
@@ -9,6 +10,7 @@ import { violatedKey } from './schema/foreign-key.ts';
 import { keepNames } from './sql/names.ts';
 import { first } from './sql/read.ts';
 import { parse, RESERVED, splice, type Statement } from './sql/statement.ts';
+import { nameOf } from './sql/token.ts';
 import {
   bind,
   encode,
@@ -38,6 +40,8 @@ export interface RunOptions {
 }
 
 const AFTER_WRITE = 'SELECT changes(), last_insert_rowid(), (SELECT max(lsn) FROM __dosql_log)';
+const NO_ROWS: RawValue[][] = [];
+const NO_NAMES: string[] = [];
 const MAX_CACHED_STATEMENTS = 500;
 const MAX_CACHED_LENGTH = 20_000;
 
@@ -63,6 +67,8 @@ export class Engine {
   #clockMs = Number.NaN;
   #changes = 0;
   #defersKeys = false;
+  /** The inserts of the open transaction. */
+  #inserts: Inserts | undefined;
   #isGone = false;
 
   constructor(storage: DurableObjectStorage, clock: (() => number) | undefined) {
@@ -88,7 +94,11 @@ export class Engine {
           `this storage holds the database "${known}", it cannot be opened as "${name}"`,
         );
       if (this.#clock === undefined) this.#sql.exec('DROP TABLE IF EXISTS __dosql_clock');
-      else this.#sql.exec('CREATE TABLE IF NOT EXISTS __dosql_clock(at REAL)');
+      else
+        this.#sql.exec(
+          'CREATE TABLE IF NOT EXISTS __dosql_clock(at REAL); INSERT INTO __dosql_clock(at) SELECT NULL WHERE NOT EXISTS (SELECT 1 FROM __dosql_clock)',
+        );
+      this.#sql.exec('CREATE TABLE IF NOT EXISTS __dosql_rowid(id INTEGER PRIMARY KEY)');
       this.#tick();
       this.catalog.open(this.#clock !== undefined);
       this.log.mark(this.log.end());
@@ -160,8 +170,10 @@ export class Engine {
           sql: statement.sql,
         },
       );
-    if (statement.kind === 'ddl') return this.atomically(() => this.#runDdl(statement, values));
+    if (statement.kind === 'ddl')
+      return this.#keepingLastRowId(() => this.atomically(() => this.#runDdl(statement, values)));
     if (statement.kind === 'pragma') return this.#runPragma(statement);
+    if (statement.kind === 'maintenance') return this.#read(statement, values, {});
     if (this.#depth === 0 && this.#checksKeys) return this.atomically(() => this.#write(statement, values));
     return this.#write(statement, values);
   }
@@ -221,26 +233,38 @@ export class Engine {
   }
 
   #begin(): Before {
-    if (this.#depth++ === 0) this.log.skip(this.#guard('', () => this.log.end()));
+    if (this.#depth++ === 0) {
+      const end = this.#guard('', () => this.log.end());
+      this.log.skip(end);
+      this.#inserts = new Inserts(this.#sql, end);
+    }
     return { marked: this.log.marked, generation: this.catalog.generation };
   }
 
   #beforeCommit(): void {
     if (this.#depth > 1) return;
     if (this.#checksKeys) this.#checkKeys();
-    this.log.mark(this.log.end());
+    const end = this.log.end();
+    this.#inserts?.commit(end);
+    this.log.mark(end);
   }
 
   #committed(): void {
     this.#depth--;
-    if (this.#depth === 0) {
-      this.#defersKeys = false;
-      this.#notify();
-    }
+    if (this.#depth > 0) return;
+    this.#inserts = undefined;
+    this.#defersKeys = false;
+    this.#notify();
   }
 
   #rolledBack(before: Before): void {
     this.#depth--;
+    if (this.#depth === 0) {
+      this.#inserts?.rollBack();
+      this.#inserts = undefined;
+    } else if (this.#inserts !== undefined) {
+      this.#inserts.rollBackTo(this.isGone ? 0 : this.log.end());
+    }
     this.log.unmark(before.marked);
     this.points.clear();
     this.#rewriter.clear();
@@ -274,21 +298,30 @@ export class Engine {
     if (togglesRecursion) this.#sql.exec('PRAGMA recursive_triggers = ON');
     try {
       const cursor = this.#sql.exec(sql, ...bindings);
-      const raw = [...cursor.raw<RawValue[]>()];
-      const { columnNames: names, rowsRead, rowsWritten } = cursor;
+      const raw = statement.isReturning ? [...cursor.raw<RawValue[]>()] : NO_ROWS;
+      const names = statement.isReturning ? cursor.columnNames : NO_NAMES;
+      const { rowsRead, rowsWritten } = cursor;
+      if (this.#inserts !== undefined && this.catalog.logsOneRow(statement.insertsOneInto)) {
+        this.#changes = 1;
+        return this.#inserts.next(rowsRead, rowsWritten);
+      }
       const [changes, lastRowId, lsn] = first<[number, number, number]>(this.#sql, AFTER_WRITE) as [
         number,
         number,
         number,
       ];
       this.#changes = changes;
-      if (this.#depth === 0 && lsn !== this.log.marked) {
+      if (this.#inserts !== undefined) this.#inserts.end = lsn;
+      else if (lsn !== this.log.marked) {
         this.log.mark(lsn);
         this.#notify();
       }
       return { names, raw, rowsRead, rowsWritten, changes, lastRowId, lsn };
     } catch (error) {
       const failed = this.#failed(error, statement.sql);
+      // A statement that did not compile leaves the count of the one before it.
+      if (failed.code.startsWith('CONSTRAINT'))
+        this.#changes = first<[number]>(this.#sql, 'SELECT changes()')?.[0] ?? 0;
       // INSERT OR FAIL keeps the rows before the one that failed.
       if (this.#depth === 0 && !this.#isGone) this.log.mark(this.log.end());
       throw failed;
@@ -330,8 +363,27 @@ export class Engine {
     });
   }
 
+  /** What the log notes of DDL are inserts of ours, which last_insert_rowid() must not show: only an insert can mend it. */
+  #keepingLastRowId<T>(callback: () => T): T {
+    const read = (): string =>
+      first<[string]>(this.#sql, 'SELECT CAST(last_insert_rowid() AS TEXT)')?.[0] as string;
+    const before = read();
+    try {
+      return callback();
+    } finally {
+      if (read() !== before && !this.isGone) {
+        this.#sql.exec('INSERT INTO __dosql_rowid(id) VALUES(CAST(? AS INTEGER))', before);
+        this.#sql.exec('DELETE FROM __dosql_rowid');
+      }
+    }
+  }
+
   #runPragma(statement: Statement): Outcome {
-    const words = statement.tokens.map(({ text }) => text);
+    const words = statement.tokens.map((token) =>
+      token.kind === 'quoted' || token.kind === 'string'
+        ? nameOf(statement.sql, token).toUpperCase()
+        : token.text,
+    );
     if (words.includes('RECURSIVE_TRIGGERS') && words.length > 2)
       throw new DoSQLError(
         'FORBIDDEN',
@@ -365,8 +417,8 @@ export class Engine {
     const now = this.#clock();
     if (now === this.#clockMs) return;
     this.#clockMs = now;
-    this.#sql.exec('DELETE FROM __dosql_clock');
-    this.#sql.exec('INSERT INTO __dosql_clock(at) VALUES(?)', toJulian(now));
+    // An INSERT would change what last_insert_rowid() gives to the user's next statement.
+    this.#sql.exec('UPDATE __dosql_clock SET at = ?', toJulian(now));
   }
 
   #prepare(statement: Statement, values: readonly SqlParameter[], { at }: RunOptions): Bound {

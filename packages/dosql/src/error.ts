@@ -82,7 +82,7 @@ export class DoSQLError extends Error {
 
   /**
    * The `DoSQLError` that `error` is, or was before it crossed an RPC boundary; undefined when it never
-   * was one.
+   * was one. An object that was reset because its storage is full gives `FULL`.
    *
    * ```ts
    * try { await stub.addUser(user) } catch (error) {
@@ -94,6 +94,8 @@ export class DoSQLError extends Error {
   static from(error: unknown): DoSQLError | undefined {
     if (error instanceof DoSQLError) return error;
     if (!(error instanceof Error)) return undefined;
+    // A full disk resets the object and breaks its answer, so this, the platform's error, is all that a caller gets.
+    if (error.message === 'database or disk is full: SQLITE_FULL') return sqliteError(error, '');
     const match = /^(?:(?:Uncaught )?(?:DoSQLError|Error): )?([A-Z]+(?:_[A-Z]+)*): ([\s\S]*)$/.exec(
       error.message,
     );

@@ -143,7 +143,8 @@ async function readFolder(folder: string): Promise<Migration[]> {
   const wanted = folder.replace(/^\.?\/+/, '').replace(/\/+$/, '');
   const bundle = await openBundle();
   const found = bundle.files
-    .map((file) => file.replaceAll('\\', '/'))
+    // In a recursive listing workerd puts the folder's own name in front: bundle/….
+    .map((file) => file.replaceAll('\\', '/').replace(/^bundle\//, ''))
     .filter(
       (file) => file.endsWith('.sql') && `/${file.slice(0, file.lastIndexOf('/'))}`.endsWith(`/${wanted}`),
     );

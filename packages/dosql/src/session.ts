@@ -2,6 +2,7 @@ import type { Engine, Outcome, RunOptions } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
 import type { Point } from './history/point.ts';
+import { InsertOutcome, resolveInserts } from './inserts.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
 import type { SqlParameter, SqlParameters } from './value/parameter.ts';
@@ -147,10 +148,14 @@ export class Session extends Reader {
   batch<T = Row>(statements: readonly BatchStatement[]): Promise<BatchResult<T>[]> {
     const runAll = (): BatchResult<T>[] => {
       this.assertOpen();
-      return statements.map(({ sql, params }) => {
-        const outcome = this.engine.run(this.engine.statement(sql), params);
-        return { ...runResult(outcome), rows: toRows(outcome.names, outcome.raw) as T[] };
-      });
+      const outcomes = statements.map(({ sql, params }) =>
+        this.engine.run(this.engine.statement(sql), params),
+      );
+      resolveInserts(outcomes);
+      return outcomes.map((outcome) => ({
+        ...runResult(outcome),
+        rows: toRows(outcome.names, outcome.raw) as T[],
+      }));
     };
     if (statements.length <= MAX_STATEMENTS_IN_TURN || this.engine.isInTransaction)
       return this.gate.pass(() => this.engine.atomically(runAll));
@@ -208,9 +213,21 @@ export class Transaction extends Session {
   }
 }
 
-/** The statement-level result without its rows. */
-export function runResult({ changes, lastRowId, lsn, rowsRead, rowsWritten }: Outcome): RunResult {
-  return { changes, lastRowId, lsn: BigInt(lsn), rowsRead, rowsWritten };
+/** What a statement did, without its rows. */
+export function runResult(outcome: Outcome): RunResult {
+  const { changes, rowsRead, rowsWritten } = outcome;
+  const lsn = BigInt(outcome.lsn);
+  if (!(outcome instanceof InsertOutcome) || outcome.isResolved)
+    return { changes, lastRowId: outcome.lastRowId, lsn, rowsRead, rowsWritten };
+  return {
+    changes,
+    get lastRowId() {
+      return outcome.lastRowId;
+    },
+    lsn,
+    rowsRead,
+    rowsWritten,
+  };
 }
 
 async function withTimeout<T>(work: Promise<T>): Promise<T> {

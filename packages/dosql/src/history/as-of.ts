@@ -1,5 +1,6 @@
 import { OP } from '../schema/capture.ts';
 import { columnOf, type Column, type Relation, type RowKey } from '../schema/relation.ts';
+import { compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
 
 /** A table's past: the version that held then, and everything that has come since. */
@@ -32,10 +33,13 @@ export function asOf(past: Past, point: string, access: BaseAccess, rowid: strin
   const keys = keyNames(then);
   const changed =
     `WITH __dosql_changed AS MATERIALIZED (SELECT ${keys.join(', ')}, min(lsn) AS lsn FROM (` +
-    `${versions.map((version) => changesOf(version, point)).join(' UNION ALL ')}) GROUP BY ${grouping(then).join(', ')})`;
+    `${compound(
+      versions.map((version) => changesOf(version, point)),
+      'UNION ALL',
+    )}) GROUP BY ${keys.join(', ')})`;
   const arms = versions.map((version) => images(then, version, rowid));
   const base = now === undefined ? [] : [unchanged(then, now, access, rowid)];
-  return `(${changed} ${[...base, ...arms].join(' UNION ALL ')})`;
+  return `(${changed} ${compound([...base, ...arms], 'UNION ALL')})`;
 }
 
 /** One row of a table as of a point: the before-image in the log row `lsn`, as a subquery. */
@@ -59,7 +63,7 @@ export function keySlots(version: Relation): string[] {
   if (key.kind === 'rowid') return ['k'];
   return key.columnIds.map((id) => {
     const slot = version.layout.slots.find((slot) => slot.columnId === id);
-    // The key columns come first in any sensible table; one that lies past the first 95 has no slot in part 0.
+    // The key columns are laid out first, so only a key of more columns than the log has is continued.
     if (slot === undefined || slot.part > 0)
       throw new Error(`the key of relation ${version.id} is not in its first log row`);
     return slot.name;
@@ -69,12 +73,6 @@ export function keySlots(version: Relation): string[] {
 function changesOf(version: Relation, point: string): string {
   const slots = keySlots(version).map((slot, i) => (slot === 'k' ? 'k' : `${slot} AS k${i}`));
   return `SELECT ${slots.join(', ')}, lsn FROM __dosql_log WHERE lsn > ${point} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
-}
-
-function grouping(then: Relation): string[] {
-  const { key } = then;
-  if (key.kind === 'rowid') return ['k'];
-  return key.columnIds.map((id, i) => collated(`k${i}`, columnOf(then, id)));
 }
 
 function unchanged(then: Relation, now: Relation, access: BaseAccess, rowid: string | undefined): string {
@@ -93,9 +91,10 @@ function unchanged(then: Relation, now: Relation, access: BaseAccess, rowid: str
   }
   if (access === 'search')
     return `${select} ${table} AS b WHERE ${rowidOf(key)} NOT IN (SELECT k FROM __dosql_changed)`;
-  // The gaps between changed keys; with none, one gap from end to end.
+  // The gaps between changed keys; with none, one gap from end to end. Before the smallest integer there is none:
+  // one less than it would be a REAL that equals it.
   const gaps =
-    '(SELECT ifnull(lag(k) OVER (ORDER BY k) + 1, -9223372036854775808) AS low, k - 1 AS high FROM __dosql_changed ' +
+    '(SELECT ifnull(lag(k) OVER (ORDER BY k) + 1, -9223372036854775808) AS low, nullif(k, -9223372036854775808) - 1 AS high FROM __dosql_changed ' +
     'UNION ALL SELECT ifnull(max(k) + 1, -9223372036854775808), 9223372036854775807 FROM __dosql_changed) AS g';
   return `${select} ${gaps} CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`;
 }

@@ -139,7 +139,7 @@ export class Points {
       throw new DoSQLError('BAD_PARAMETER', `${isoTime(ms)} is in the future; it is ${isoTime(now)} now`);
     const earliest = this.#log.earliest();
     if (ms < earliest.ms) throw expired(isoTime(ms), earliest);
-    const lsn = this.#log.lsnAt(ms);
+    const lsn = this.#log.wholeUpTo(this.#log.lsnAt(ms));
     // A later change can still get the present millisecond, so only what is over is remembered.
     if (ms < now && ms < this.#lastMs) remember(this.#times, ms, lsn);
     return lsn;

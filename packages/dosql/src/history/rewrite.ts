@@ -4,7 +4,7 @@ import { sameName, type Catalog } from '../schema/catalog.ts';
 import type { Relation, View } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import { parse, splice, type Statement } from '../sql/statement.ts';
-import { quoteName, type Token } from '../sql/token.ts';
+import { nameOf, quoteName, type Token } from '../sql/token.ts';
 import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
 import { all, first } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
@@ -72,7 +72,7 @@ export class Rewriter {
    */
   rewrite(statement: Statement, values: readonly SqlParameter[], at?: number): Bound {
     const { targets, views } = this.#resolve(statement, values, at);
-    const encoded = encode(statement.sql, values);
+    const encoded = encode(statement.sql, values, targets.length);
     const bindings = [...encoded.bindings, ...targets.map(({ lsn }) => lsn)];
     const write = (): Text => {
       const placeholder = (i: number): string => `?${encoded.bindings.length + 1 + i}`;
@@ -277,11 +277,12 @@ export class Rewriter {
 
   #source(statement: Statement, { relation, access }: Target, point: string): string {
     const rowid = rowidMention(statement, relation);
-    if (access === 'present') return quoteName(relation.name);
+    if (access === 'present') return frozen(statement, quoteName(relation.name), rowid);
     const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
     if (access === 'image') return imageAt(relation, relation, point, rowid);
     const now = versions.find(({ until }) => until === undefined);
-    return asOf({ at: relation, now, versions }, point, access === 'search' ? 'search' : 'scan', rowid);
+    const base = access === 'search' ? 'search' : 'scan';
+    return frozen(statement, asOf({ at: relation, now, versions }, point, base, rowid), undefined);
   }
 
   /** The query of a view as of then, every table in it read at the same LSN. */
@@ -309,12 +310,23 @@ function edit(reference: TableReference, source: string): { start: number; end: 
   return { ...whole, text: `${source} AS ${quoteName(alias ?? name)}` };
 }
 
+/**
+ * `source` for a statement whose subqueries may run while it is changing rows: read whole when it is first asked
+ * for, so that what the statement has changed by then is not taken for the past.
+ */
+function frozen({ references }: Statement, source: string, rowid: string | undefined): string {
+  if (!references.some(({ kind }) => kind === 'update' || kind === 'delete')) return source;
+  const columns = rowid === undefined ? '*' : `${rowid}, *`;
+  return `(WITH __dosql_past AS MATERIALIZED (SELECT ${columns} FROM ${source}) SELECT * FROM __dosql_past)`;
+}
+
 /** The word by which the statement asks for a rowid that is no column of the table. */
 function rowidMention(statement: Statement, relation: Relation): string | undefined {
   const { tokens } = statement;
   const mention = tokens
-    .find(({ text }) => text === 'ROWID' || text === '_ROWID_' || text === 'OID')
-    ?.text.toLowerCase();
+    .filter((token) => token.kind === 'word' || token.kind === 'quoted')
+    .map((token) => nameOf(statement.sql, token).toLowerCase())
+    .find((name) => name === 'rowid' || name === '_rowid_' || name === 'oid');
   if (mention === undefined || relation.key.kind !== 'rowid') return undefined;
   return relation.columns.some(({ name }) => sameName(name, mention)) ? undefined : mention;
 }

@@ -3,6 +3,7 @@ import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
+import { compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe, encode, type SqlParameter } from '../value/parameter.ts';
 import { toRows, type RawValue, type Row, type SqlValue } from '../value/row.ts';
@@ -143,7 +144,7 @@ function changes(engine: Engine, relation: Relation, wanted: readonly KeyColumn[
       ? `SELECT lsn FROM __dosql_log WHERE ${condition}`
       : `SELECT ${around}${condition}`;
   });
-  return engine.entries.where(`lsn IN (${matches.join(' UNION ')})`, bindings);
+  return engine.entries.where(`lsn IN (${compound(matches, 'UNION')})`, bindings);
 }
 
 function hasKey(row: Readonly<Record<string, SqlValue>>, wanted: readonly KeyColumn[]): boolean {

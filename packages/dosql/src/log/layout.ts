@@ -41,7 +41,11 @@ export function layOut(
   key: RowKey,
   widths: Widths,
 ): { layout: Layout; widths: Widths } {
-  const stored = columns.filter((column) => key.kind !== 'rowid' || column.id !== key.columnId);
+  // Columns of the key come first: they must lie in the first row of an image that takes several.
+  const isKey = ({ id }: Column): boolean => key.kind === 'primary' && key.columnIds.includes(id);
+  const stored = columns
+    .filter((column) => key.kind !== 'rowid' || column.id !== key.columnId)
+    .toSorted((a, b) => Number(isKey(b)) - Number(isKey(a)));
   const need: Record<Affinity, number> = { integer: 0, text: 0, real: 0, numeric: 0, blob: 0 };
   for (const column of stored) need[column.affinity]++;
   const both = widen(widths, (affinity) => 2 * need[affinity]);

@@ -32,6 +32,8 @@ export class Log {
   #widths: Widths = INITIAL_WIDTHS;
   /** The LSN up to which every change is known to be inside a transaction that has been marked. */
   #marked = 0;
+  /** The LSN up to which the log's times are known to be in order. */
+  #settled: number | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -109,6 +111,7 @@ export class Log {
   /** Undoes what {@link mark} noted inside a transaction that was rolled back. */
   unmark(end: number): void {
     this.#marked = end;
+    this.#settled = undefined;
   }
 
   /** The points that can be read: those from this LSN and this time on. */
@@ -168,9 +171,9 @@ export class Log {
    * the one before it. Looks only at what was written since the last time it looked.
    */
   settleClock(): void {
-    const from = Number(this.meta('settled_lsn') ?? 0);
+    const from = (this.#settled ??= Number(this.meta('settled_lsn') ?? 0));
     const end = this.end();
-    if (end - from < 2) return;
+    if (end <= from) return;
     const step = first(
       this.#sql,
       'SELECT 1 FROM (SELECT at, lag(at) OVER (ORDER BY lsn) AS before FROM __dosql_log WHERE lsn >= ?) WHERE at < before LIMIT 1',
@@ -182,7 +185,8 @@ export class Log {
           'WHERE __dosql_log.lsn = s.lsn AND __dosql_log.at < s.at',
         from,
       );
-    // Remembering it costs a billed row, so only once in a while.
+    this.#settled = end;
+    // Remembering it past the object's eviction costs a billed row, so only once in a while.
     if (step !== undefined || end - from > 10_000) this.setMeta('settled_lsn', end);
   }
 

@@ -1,5 +1,6 @@
 import type { Engine } from '../engine.ts';
 import { all, first } from '../sql/read.ts';
+import { fromJulian } from './log.ts';
 
 /** How much of the log is kept hot. */
 export interface Window {
@@ -12,8 +13,9 @@ const STEP_ROWS = 1_000;
 const SAMPLE_ROWS = 200;
 
 /**
- * Deletes one step's worth of the log's oldest whole transactions that are outside the window.
- * Returns whether more is left to delete.
+ * Moves the window's beginning on and deletes one step's worth of what lies before it. Returns whether more
+ * is left to delete. However long a transaction is, a step is not: the window begins after the transaction
+ * at once, its rows go step by step.
  *
  * The last row always stays: SQLite gives the LSN after it, so no LSN is given twice.
  */
@@ -22,32 +24,42 @@ export function trimStep(engine: Engine, window: Window): boolean {
   const { sql } = engine.storage;
   const end = log.end();
   const { lsn: from } = log.earliest();
-  const target = Math.min(
-    Math.max(log.lsnAt(engine.nowMs() - window.keepMs), beyondSize(sql, from, end, window.maxBytes)),
-    end - 1,
-  );
-  const step = log.wholeUpTo(Math.min(target, from + STEP_ROWS));
-  // A transaction longer than a step goes as a whole, or not at all.
-  const to = step > from ? step : log.wholeUpTo(target);
-  if (to <= from) return false;
-  const at = first<[number]>(sql, 'SELECT at FROM __dosql_log WHERE lsn = ?', to)?.[0];
+  const outside = Math.max(tooOld(engine, from, window.keepMs), tooMany(sql, from, end, window.maxBytes));
+  const begin = Math.max(from, log.wholeUpTo(Math.min(outside, end - 1)));
+  const oldest = first<[number | null]>(sql, 'SELECT min(lsn) FROM __dosql_log')?.[0] ?? end;
+  if (begin === from && oldest > from) return false;
+  const to = Math.min(begin, oldest + STEP_ROWS - 1);
   engine.storage.transactionSync(() => {
+    if (begin > from) {
+      const at = first<[number]>(sql, 'SELECT at FROM __dosql_log WHERE lsn = ?', begin)?.[0];
+      log.setMeta('trimmed_lsn', begin);
+      if (at !== undefined) log.setMeta('trimmed_at', at);
+      sql.exec('DELETE FROM __dosql_relation WHERE until <= ?', begin);
+      sql.exec('DELETE FROM __dosql_view WHERE until <= ?', begin);
+    }
     sql.exec('DELETE FROM __dosql_log WHERE lsn <= ?', to);
     sql.exec('DELETE FROM __dosql_tx WHERE last <= ?', to);
-    sql.exec('DELETE FROM __dosql_relation WHERE until <= ?', to);
-    sql.exec('DELETE FROM __dosql_view WHERE until <= ?', to);
-    log.setMeta('trimmed_lsn', to);
-    if (at !== undefined) log.setMeta('trimmed_at', at);
   });
-  engine.points.clear();
-  engine.catalog.forget(to);
-  return to < target;
+  if (begin > from) {
+    engine.points.clear();
+    engine.catalog.forget(begin);
+  }
+  return to < begin;
+}
+
+/** The last LSN that is older than is kept; `from` when none is. */
+function tooOld(engine: Engine, from: number, keepMs: number): number {
+  const limit = engine.nowMs() - keepMs;
+  const { sql } = engine.storage;
+  const oldest = first<[number]>(sql, 'SELECT at FROM __dosql_log WHERE lsn > ? ORDER BY lsn LIMIT 1', from);
+  return oldest === undefined || fromJulian(oldest[0]) > limit ? from : engine.log.lsnAt(limit);
 }
 
 /** The LSN up to which changes have to go for the log to be about `maxBytes`, judged by a sample of its rows. */
-function beyondSize(sql: SqlStorage, from: number, end: number, maxBytes: number): number {
+function tooMany(sql: SqlStorage, from: number, end: number, maxBytes: number): number {
   const count = end - from;
-  if (count === 0 || !Number.isFinite(maxBytes)) return from;
+  // The log is a part of the database: no need to measure it while the whole is small enough.
+  if (count === 0 || sql.databaseSize <= maxBytes) return from;
   const names = all<[string]>(sql, "SELECT name FROM pragma_table_info('__dosql_log')");
   const columns = names.map(([name]) => `ifnull(octet_length(${name}), 0)`);
   const sizes = balance(columns);

@@ -1,3 +1,4 @@
+import { compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
 import { columnOf, type Relation, type Slot } from './relation.ts';
 
@@ -42,20 +43,28 @@ export function captureTriggers(relation: Relation, now: string): string[] {
     `CREATE TRIGGER ${name} AFTER ${event} ON ${table} ${when}BEGIN ${body.map((line) => `${line}; `).join('')}END`;
   const image = (op: string | number, row: 'NEW' | 'OLD'): string[] => imageInserts(relation, op, row, now);
   const sameKey = keyExpressions(relation, 'NEW')
-    .map((now, i) => `${now} IS ${keyExpressions(relation, 'OLD')[i]}`)
+    .map((now, i) => `${now} IS ${keyExpressions(relation, 'OLD')[i]} COLLATE BINARY`)
     .join(' AND ');
-  const whole = relation.layout.updatesInOneRow ? `${sameKey}${smallEnough(relation)}` : '0';
+  const insertTrigger = create(insert, 'INSERT', '', image(OP.insert, 'NEW'));
+  const deleteTrigger = create(remove, 'DELETE', '', image(OP.delete, 'OLD'));
   const halves = [
     ...image(`iif(${sameKey}, ${OP.updateBefore}, ${OP.delete})`, 'OLD'),
     ...image(`iif(${sameKey}, ${OP.updateAfter}, ${OP.insert})`, 'NEW'),
   ];
+  if (!relation.layout.updatesInOneRow)
+    return [insertTrigger, create(split, 'UPDATE', '', halves), deleteTrigger];
+  const isPlain = `${sameKey}${hasOnlySmallValues(relation)}`;
+  const fits = `${sameKey} AND ${imagesBytes(relation)} < ${MAX_IMAGES_BYTES}`;
+  const whole = updateInsert(relation, now);
+  const either = [
+    `${asSelect(whole)} WHERE ${fits}`,
+    ...halves.map((half) => `${asSelect(half)} WHERE NOT (${fits})`),
+  ];
   return [
-    create(insert, 'INSERT', '', image(OP.insert, 'NEW')),
-    ...(relation.layout.updatesInOneRow
-      ? [create(update, 'UPDATE', `WHEN ${whole} `, [updateInsert(relation, now)])]
-      : []),
-    create(split, 'UPDATE', relation.layout.updatesInOneRow ? `WHEN NOT (${whole}) ` : '', halves),
-    create(remove, 'DELETE', '', image(OP.delete, 'OLD')),
+    insertTrigger,
+    create(update, 'UPDATE', `WHEN ${isPlain} `, [whole]),
+    create(split, 'UPDATE', `WHEN NOT (${isPlain}) `, either),
+    deleteTrigger,
   ];
 }
 
@@ -84,7 +93,7 @@ export function imagesOfAll(relation: Relation, op: number, now: string): string
         .join(', ')} FROM ${row}`,
   );
   return (
-    `INSERT INTO __dosql_log(${names.join(', ')}) SELECT ${names.join(', ')} FROM (${selects.join(' UNION ALL ')}) ` +
+    `INSERT INTO __dosql_log(${names.join(', ')}) SELECT ${names.join(', ')} FROM (${compound(selects, 'UNION ALL')}) ` +
     `ORDER BY ${[...keys.map((_, i) => `s${i}`), 'p'].join(', ')}`
   );
 }
@@ -137,26 +146,35 @@ function updateInsert(relation: Relation, now: string): string {
 }
 
 /**
- * True when both images fit into one row for certain. Texts and blobs are measured, which takes no reading
- * of them; a column of numbers is only asked whether it holds anything else (`>= ''` is true of every text
- * and blob and of no number), since measuring a number would print it.
+ * True when no text or blob is so large that both images together might not fit into one row: a quick look,
+ * at lengths only, that every update pays twice. Texts of megabytes in columns declared as numbers are not
+ * looked for.
  */
-function smallEnough(relation: Relation): string {
-  const sizes: string[] = [];
-  const numbers: string[] = [];
-  for (const { columnId } of relation.layout.slots) {
-    const { name, affinity } = columnOf(relation, columnId);
-    const isNumber = affinity !== 'text' && affinity !== 'blob';
-    for (const row of ['OLD', 'NEW']) {
-      const value = `${row}.${quoteName(name)}`;
-      if (isNumber) numbers.push(`${value} >= ''`);
-      else sizes.push(`ifnull(octet_length(${value}), 0)`);
-    }
-  }
-  return (
-    (sizes.length === 0 ? '' : ` AND ${balance(sizes, '+')} < ${MAX_IMAGES_BYTES}`) +
-    (numbers.length === 0 ? '' : ` AND (${balance(numbers, 'OR')}) IS NOT TRUE`)
+function hasOnlySmallValues(relation: Relation): string {
+  const columns = relation.layout.slots
+    .map(({ columnId }) => columnOf(relation, columnId))
+    .filter(({ affinity }) => affinity === 'text' || affinity === 'blob');
+  if (columns.length === 0) return '';
+  const share = Math.floor(MAX_IMAGES_BYTES / (2 * columns.length));
+  const isLarge = columns.flatMap(({ name }) =>
+    ['OLD', 'NEW'].map((row) => `octet_length(${row}.${quoteName(name)}) > ${share}`),
   );
+  return ` AND (${balance(isLarge, 'OR')}) IS NOT TRUE`;
+}
+
+/** Bytes of both images. */
+function imagesBytes(relation: Relation): string {
+  const sizes = relation.layout.slots.flatMap(({ columnId }) =>
+    ['OLD', 'NEW'].map(
+      (row) => `ifnull(octet_length(${row}.${quoteName(columnOf(relation, columnId).name)}), 0)`,
+    ),
+  );
+  return sizes.length === 0 ? '0' : balance(sizes, '+');
+}
+
+/** `INSERT … VALUES(…)` as `INSERT … SELECT …`, to put a condition behind. */
+function asSelect(insert: string): string {
+  return insert.replace(/VALUES\(([\s\S]*)\)$/, 'SELECT $1');
 }
 
 /** `terms` joined by an associative operator as a balanced tree: SQLite here takes expressions 100 levels deep. */

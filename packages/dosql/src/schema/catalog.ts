@@ -3,7 +3,7 @@ import { layOut } from '../log/layout.ts';
 import type { Log } from '../log/log.ts';
 import { all, first } from '../sql/read.ts';
 import { RESERVED, type Ddl } from '../sql/statement.ts';
-import { nameOf, tokenize } from '../sql/token.ts';
+import { lowerName, nameOf, tokenize } from '../sql/token.ts';
 import { captureTriggers, imagesOfAll, OP, triggerNames } from './capture.ts';
 import { hasTriggerCycle } from './recursion.ts';
 import { affinityOf, type Column, type Relation, type RowKey, type View } from './relation.ts';
@@ -29,6 +29,7 @@ export class Catalog {
   #generation = 0;
   #now = 'julianday()';
   #isRecursive = true;
+  #oneRowTables: Set<string> = new Set();
   #hasDeferredKeys = false;
 
   constructor(sql: SqlStorage, log: Log) {
@@ -119,6 +120,14 @@ export class Catalog {
     return this.#views.find((view) => isAt(view, lsn) && sameName(view.name, name));
   }
 
+  /**
+   * Whether inserting one row into `table` writes exactly one row of the log, whose `k` is the new rowid:
+   * so for a rowid table without triggers of the user's.
+   */
+  logsOneRow(table: string | undefined): boolean {
+    return table !== undefined && this.#oneRowTables.has(table.toLowerCase());
+  }
+
   /** Whether `name` is a virtual table's, or that of a table that one keeps its data in. */
   isVirtual(name: string): boolean {
     const types = all<[string]>(
@@ -158,6 +167,8 @@ export class Catalog {
   refresh(ddl?: Ddl): boolean {
     const fingerprint = this.#currentFingerprint();
     if (fingerprint === this.#fingerprint && ddl === undefined) return false;
+    // Counted before anything is recorded: should that fail half-way, the rollback is to read it all again.
+    this.#generation++;
     const actual = this.#actualTables();
     const before = this.current();
     const kept = new Set<Relation>();
@@ -168,6 +179,7 @@ export class Catalog {
       else if (ddl !== undefined && sameName(ddl.name, old.name)) this.#capture(old);
     }
     for (const old of before) if (!kept.has(old)) this.#end(old, this.#note(old.id));
+    for (const relation of this.#firedTooLate()) this.#capture(relation);
     this.#refreshViews();
     this.#fingerprint = this.#currentFingerprint();
     this.#afterChange();
@@ -181,6 +193,16 @@ export class Catalog {
       `SELECT type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
     );
     const texts = (type: string): string[] => sources.filter((row) => row[0] === type).map((row) => row[1]);
+    this.#oneRowTables = new Set(
+      this.current()
+        .filter(({ key, layout }) => key.kind === 'rowid' && layout.parts === 1)
+        .map(({ name }) => name.toLowerCase()),
+    );
+    const triggered = all<[string]>(
+      this.#sql,
+      `SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
+    );
+    for (const [name] of triggered) this.#oneRowTables.delete(name.toLowerCase());
     this.#isRecursive = !hasTriggerCycle(texts('trigger'), texts('table'));
     this.#hasDeferredKeys = texts('table').some((sql) => /\bDEFERRED\b/i.test(sql));
     this.#sql.exec(`PRAGMA recursive_triggers = ${this.#isRecursive ? 'ON' : 'OFF'}`);
@@ -201,6 +223,18 @@ export class Catalog {
     )
       .filter(([name]) => !isInternal(name))
       .map(([name, sql, wr, strict]) => ({ name, sql, isWithoutRowid: wr === 1, isStrict: strict === 1 }));
+  }
+
+  /**
+   * Tables with a trigger newer than those that capture them. SQLite fires the newest first, and what such a
+   * trigger does to the very row would be logged before the change that fired it.
+   */
+  #firedTooLate(): Relation[] {
+    const names = all<[string]>(
+      this.#sql,
+      `SELECT DISTINCT u.tbl_name FROM sqlite_schema AS u JOIN sqlite_schema AS c ON c.tbl_name = u.tbl_name COLLATE NOCASE AND c.rowid < u.rowid WHERE u.type = 'trigger' AND c.type = 'trigger' AND substr(u.name, 1, 8) <> '${RESERVED}' AND substr(c.name, 1, 8) = '${RESERVED}'`,
+    ).flat();
+    return this.current().filter((relation) => names.some((name) => sameName(name, relation.name)));
   }
 
   /** Writes the log row that says that a relation begins or ends; returns its LSN. */
@@ -264,7 +298,7 @@ export class Catalog {
         id: old?.columns.find((column) => sameName(column.name, before))?.id ?? nextId++,
         name,
         affinity: affinityOf(type.replace(/ GENERATED ALWAYS$/i, ''), table.isStrict),
-        collation: collations.get(name.toLowerCase()),
+        collation: collations.get(lowerName(name)),
         isGenerated: hidden !== 0,
       };
     });
@@ -338,9 +372,9 @@ export function isInternal(name: string): boolean {
   return /^(?:sqlite_|_cf_|__dosql_)/i.test(name);
 }
 
-/** SQLite compares names without regard to the case of ASCII letters. */
+/** SQLite compares names without regard to the case of ASCII letters, and of no other letters. */
 export function sameName(a: string, b: string): boolean {
-  return a === b || a.toLowerCase() === b.toLowerCase();
+  return a === b || lowerName(a) === lowerName(b);
 }
 
 function isAt(version: { readonly since: number; readonly until: number | undefined }, lsn: number): boolean {
@@ -378,7 +412,7 @@ function collationsOf(sql: string): Map<string, string> {
     } else if (depth === 1 && token.text === ',') {
       atColumn = true;
     } else if (atColumn) {
-      column = nameOf(sql, token).toLowerCase();
+      column = lowerName(nameOf(sql, token));
       atColumn = false;
     } else if (depth === 1 && token.text === 'COLLATE' && column !== undefined) {
       const name = tokens[i + 1];

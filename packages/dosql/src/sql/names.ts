@@ -1,6 +1,6 @@
 import type { Span } from './scan.ts';
 import type { Statement } from './statement.ts';
-import { quoteName } from './token.ts';
+import { isName, quoteName, type Token } from './token.ts';
 
 /**
  * SQLite names a result column without alias by its own text; where that text is about to change, the column
@@ -11,16 +11,13 @@ export function keepNames(
   edits: readonly Span[],
 ): { start: number; end: number; text: string }[] {
   const { tokens, sql } = statement;
-  let i = tokens.findIndex(({ text }) => text === 'SELECT');
-  if (i < 0 || tokens[0]?.text === 'INSERT' || tokens[0]?.text === 'REPLACE') return [];
-  if (tokens[0]?.text !== 'SELECT') {
-    let depth = 0;
-    i = tokens.findIndex(({ text }) => {
-      depth += text === '(' ? 1 : text === ')' ? -1 : 0;
-      return depth === 0 && text === 'SELECT';
-    });
-    if (i < 0) return [];
-  }
+  const results = statement.kind === 'write' ? 'RETURNING' : 'SELECT';
+  let nesting = 0;
+  const i = tokens.findIndex(({ text }) => {
+    nesting += text === '(' ? 1 : text === ')' ? -1 : 0;
+    return nesting === 0 && text === results;
+  });
+  if (i < 0) return [];
   const names: { start: number; end: number; text: string }[] = [];
   let depth = 0;
   let first = i + 1;
@@ -34,13 +31,10 @@ export function keepNames(
       (depth === 0 && /^(?:,|FROM|WHERE|GROUP|ORDER|LIMIT|UNION|EXCEPT|INTERSECT)$/.test(token.text));
     if (!ends) continue;
     const [start, end] = [tokens[first]?.start, tokens[at - 1]?.end];
-    const last = tokens[at - 1];
-    const isBare =
-      last !== undefined && (last.text === ')' || last.kind === 'variable' || last.kind === 'number');
     if (
       start !== undefined &&
       end !== undefined &&
-      isBare &&
+      !hasAlias(tokens.slice(first, at)) &&
       edits.some((edit) => edit.start >= start && edit.end <= end)
     )
       names.push({ start: end, end, text: ` AS ${quoteName(sql.slice(start, end))}` });
@@ -48,4 +42,16 @@ export function keepNames(
     first = at + 1;
   }
   return names;
+}
+
+const ENDS_OPERAND = /^(?:END|ISNULL|NOTNULL)$/;
+const BEFORE_OPERAND =
+  /^(?:AND|OR|NOT|IS|LIKE|GLOB|REGEXP|MATCH|IN|BETWEEN|COLLATE|ESCAPE|CASE|WHEN|THEN|ELSE|FROM|OVER)$/;
+
+/** Whether a result column ends with a name of its own: behind AS, or behind an operand that is already whole. */
+function hasAlias(column: readonly Token[]): boolean {
+  const [before, last] = column.slice(-2);
+  if (before === undefined || !isName(last) || ENDS_OPERAND.test(last.text)) return false;
+  if (before.kind === 'operator') return before.text === ')';
+  return before.kind !== 'word' || !BEFORE_OPERAND.test(before.text);
 }

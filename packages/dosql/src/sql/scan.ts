@@ -1,4 +1,4 @@
-import { isName, nameOf, type Token } from './token.ts';
+import { isName, lowerName, nameOf, type Token } from './token.ts';
 
 /** A stretch of the statement's text. */
 export interface Span {
@@ -252,7 +252,7 @@ class Scanner {
 
   /** Enters the body of the common table expression whose name stands at `index`. */
   #cte(index: number): void {
-    (this.#frame.ctes ??= []).push(this.#name(index).toLowerCase());
+    (this.#frame.ctes ??= []).push(lowerName(this.#name(index)));
     let i = index + 1;
     if (this.#text(i) === '(') i = this.#closing(i) + 1;
     i++;
@@ -356,8 +356,10 @@ function newFrame(up: Frame | undefined, isCteBody: boolean): Frame {
 }
 
 function isCte(reference: TableReference, frame: Frame): boolean {
-  if ((reference.kind !== 'from' && reference.kind !== 'in') || reference.schema !== undefined) return false;
-  const name = reference.name.toLowerCase();
+  const { kind, schema, systemTime } = reference;
+  // A common table expression has no past, so a reference to the past means the table of that name.
+  if ((kind !== 'from' && kind !== 'in') || schema !== undefined || systemTime !== undefined) return false;
+  const name = lowerName(reference.name);
   for (let at: Frame | undefined = frame; at !== undefined; at = at.up)
     if (at.ctes?.includes(name)) return true;
   return false;

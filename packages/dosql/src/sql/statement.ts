@@ -2,8 +2,8 @@ import { DoSQLError } from '../error.ts';
 import { scan, type TableReference } from './scan.ts';
 import { isName, nameOf, tokenize, type Token } from './token.ts';
 
-/** What a statement does: only `write` and `ddl` change the database. */
-export type StatementKind = 'read' | 'write' | 'ddl' | 'pragma';
+/** What a statement does: `write` changes rows, `ddl` the schema, `maintenance` (ANALYZE, REINDEX) neither. */
+export type StatementKind = 'read' | 'write' | 'ddl' | 'pragma' | 'maintenance';
 
 /** What a DDL statement does, to what. Names are as the statement spells them. */
 export interface Ddl {
@@ -36,6 +36,10 @@ export interface Statement {
   readonly parameterNames: ReadonlyMap<number, string>;
   /** The statement inserts or updates with REPLACE as its conflict resolution. */
   readonly replaces: boolean;
+  /** `INSERT INTO table … VALUES (…)` of one row, with nothing that could make it more or less than one. */
+  readonly insertsOneInto: string | undefined;
+  /** A statement that writes, and returns rows. */
+  readonly isReturning: boolean;
   /** The text names the past, SQLite's schema table or changes(), so it may have to be changed before it runs. */
   readonly isSpecial: boolean;
   /** The table references; scanned when first asked for. */
@@ -56,25 +60,21 @@ export function parse(sql: string): Statement[] {
   const statements: Statement[] = [];
   let first = 0;
   let isTrigger = false;
-  let depth = 0;
   for (let i = 0; i <= tokens.length; i++) {
     const token = tokens[i];
-    if (i === first) {
-      isTrigger = isCreateTrigger(tokens, i);
-      depth = 0;
-    }
-    if (isTrigger && token?.kind === 'word' && tokens[i - 1]?.text !== '.') {
-      if (token.text === 'BEGIN' || token.text === 'CASE') depth++;
-      else if (token.text === 'END') depth--;
-    }
-    if (token !== undefined && (token.text !== ';' || depth > 0)) continue;
+    if (i === first) isTrigger = isCreateTrigger(tokens, i);
+    if (token !== undefined && token.text !== ';') continue;
+    // As sqlite3_complete() has it, a trigger ends with `; END;`. An END by itself may be a CASE's, or a column's name.
+    const endsTrigger = tokens[i - 1]?.text === 'END' && tokens[i - 2]?.text === ';';
+    if (token !== undefined && isTrigger && !endsTrigger) continue;
     if (i > first) statements.push(statement(sql, tokens.slice(first, i)));
     first = i + 1;
   }
   return statements;
 }
 
-function isCreateTrigger(tokens: readonly Token[], at: number): boolean {
+function isCreateTrigger(tokens: readonly Token[], start: number): boolean {
+  const at = start + explainLength(tokens, start);
   if (tokens[at]?.text !== 'CREATE') return false;
   const second = tokens[at + 1]?.text;
   return (
@@ -103,6 +103,8 @@ function statement(whole: string, inWhole: readonly Token[]): Statement {
     parameterCount: count,
     parameterNames: names,
     replaces: kind === 'write' && tokens.some((token, i) => isReplace(tokens, token, i)),
+    insertsOneInto: kind === 'write' ? insertsOne(sql, tokens) : undefined,
+    isReturning: kind === 'write' && tokens.some(({ text }) => text === 'RETURNING'),
     isSpecial: /system_time|sqlite_(?:master|schema)|changes\s*\(/i.test(sql),
     get references() {
       return (references ??= scan(sql, tokens));
@@ -113,16 +115,23 @@ function statement(whole: string, inWhole: readonly Token[]): Statement {
   return result;
 }
 
-/** The first word that tells what a statement does: past EXPLAIN and past the WITH clause. */
+/** How many tokens from `start` on are EXPLAIN or EXPLAIN QUERY PLAN. */
+function explainLength(tokens: readonly Token[], start: number): number {
+  if (tokens[start]?.text !== 'EXPLAIN') return 0;
+  return tokens[start + 1]?.text === 'QUERY' ? 3 : 1;
+}
+
+/** The first word that tells what a statement does: EXPLAIN, or what stands past the WITH clause. */
 function verbIndex(tokens: readonly Token[]): number {
   let i = 0;
-  if (tokens[i]?.text === 'EXPLAIN') return 0;
   if (tokens[i]?.text !== 'WITH') return i;
   let depth = 0;
   for (; i < tokens.length; i++) {
     const { text, kind } = tokens[i] as Token;
     if (text === '(') depth++;
     else if (text === ')') depth--;
+    // REPLACE is a name where INTO does not follow.
+    else if (text === 'REPLACE' && tokens[i + 1]?.text !== 'INTO') continue;
     else if (depth === 0 && kind === 'word' && /^(?:SELECT|VALUES|INSERT|REPLACE|UPDATE|DELETE)$/.test(text))
       return i;
   }
@@ -130,12 +139,28 @@ function verbIndex(tokens: readonly Token[]): number {
 }
 
 function kindOf(tokens: readonly Token[]): StatementKind {
+  // Some pragmas take effect while they are compiled, also behind EXPLAIN.
+  if (tokens[explainLength(tokens, 0)]?.text === 'PRAGMA') return 'pragma';
   const verb = tokens[verbIndex(tokens)]?.text;
   if (verb === 'INSERT' || verb === 'REPLACE' || verb === 'UPDATE' || verb === 'DELETE') return 'write';
   if (verb === 'CREATE' || verb === 'ALTER' || verb === 'DROP') return 'ddl';
-  if (verb === 'PRAGMA') return 'pragma';
-  if (verb === 'ANALYZE' || verb === 'REINDEX') return 'write';
+  if (verb === 'ANALYZE' || verb === 'REINDEX') return 'maintenance';
   return 'read';
+}
+
+function insertsOne(sql: string, tokens: readonly Token[]): string | undefined {
+  const table = tokens[2];
+  if (tokens[0]?.text !== 'INSERT' || tokens[1]?.text !== 'INTO' || !isName(table)) return undefined;
+  const last = tokens.length - 1;
+  if (tokens[last]?.text !== ')') return undefined;
+  let depth = 0;
+  let open = last;
+  for (; open > 2; open--) {
+    if (tokens[open]?.text === ')') depth++;
+    else if (tokens[open]?.text === '(' && --depth === 0) break;
+  }
+  // What stands before the last parenthesis must be VALUES: a second row, SELECT or ON CONFLICT would not.
+  return tokens[open - 1]?.text === 'VALUES' && tokens[3]?.text !== '.' ? nameOf(sql, table) : undefined;
 }
 
 function isReplace(tokens: readonly Token[], token: Token, i: number): boolean {
@@ -172,7 +197,7 @@ function refuseRollback(sql: string, tokens: readonly Token[]): void {
   });
 }
 
-function refuseReserved({ sql, tokens, references }: Statement): void {
+function refuseReserved({ sql, tokens, references, ddl }: Statement): void {
   if (!sql.toLowerCase().includes(RESERVED)) return;
   const isReserved = (name: string): boolean => name.toLowerCase().startsWith(RESERVED);
   const refuse = (name: string, offset: number): never => {
@@ -198,6 +223,7 @@ function refuseReserved({ sql, tokens, references }: Statement): void {
     }
   });
   for (const { name, start } of references) if (isReserved(name)) refuse(name, start);
+  if (ddl !== undefined && isReserved(ddl.name)) refuse(ddl.name, sql.toLowerCase().indexOf(RESERVED));
 }
 
 /** `FOR SYSTEM_TIME` that the scanner took for no table's would only be a puzzle as SQLite's syntax error. */

@@ -19,7 +19,7 @@ const WORD = 2;
 const DIGIT = 3;
 const DOLLAR = 4;
 const CLASS = new Uint8Array(128);
-for (const c of ' \t\n\f\r') CLASS[c.charCodeAt(0)] = SPACE;
+for (const c of ' \t\n\v\f\r') CLASS[c.charCodeAt(0)] = SPACE;
 for (let i = 0; i < 26; i++) CLASS[65 + i] = CLASS[97 + i] = WORD;
 CLASS[95] = WORD;
 for (let i = 48; i < 58; i++) CLASS[i] = DIGIT;
@@ -107,16 +107,17 @@ function numberEnd(sql: string, start: number): number {
 
 function variableEnd(sql: string, start: number): number {
   let i = start + 1;
+  if (sql.charAt(start) === '?') {
+    while (classOf(sql.charCodeAt(i)) === DIGIT) i++;
+    return i;
+  }
   while (i < sql.length) {
     if (isWordPart(sql.charCodeAt(i))) i++;
     else if (sql.startsWith('::', i)) i += 2;
     else break;
   }
-  if (sql.charAt(start) === '$' && i > start + 1 && sql.charAt(i) === '(') {
-    const end = sql.indexOf(')', i);
-    if (end > 0) i = end + 1;
-  }
-  return i;
+  const suffix = i > start + 1 ? /^\([^)\s]*\)/.exec(sql.slice(i)) : null;
+  return i + (suffix?.[0].length ?? 0);
 }
 
 const OPERATORS = ['->>', '->', '||', '<<', '<=', '<>', '>>', '>=', '==', '!='];
@@ -136,6 +137,11 @@ export function nameOf(sql: string, token: Token): string {
   const quote = sql.charAt(token.start);
   const body = sql.slice(token.start + 1, token.end - 1);
   return quote === '[' ? body : body.replaceAll(quote + quote, quote);
+}
+
+/** `name` in lower case as SQLite compares names: without regard to the case of ASCII letters, and of no others. */
+export function lowerName(name: string): string {
+  return name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /**

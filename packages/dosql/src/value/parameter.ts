@@ -88,12 +88,12 @@ export interface Encoded {
 
 /**
  * Values ready to bind: booleans become 1 and 0, dates ISO-8601 text in UTC, undefined NULL; a bigint is
- * bound as text under a CAST, since the platform binds no 64-bit integer; past 100 parameters the values
- * travel in one JSON array.
+ * bound as text under a CAST, since the platform binds no 64-bit integer, and under a plus, which takes the
+ * CAST's affinity away; past 100 parameters the values travel in one JSON array. `reserved` bindings are left free for what the caller adds.
  *
  * @throws DoSQLError `BAD_PARAMETER` for a value that SQL has none for.
  */
-export function encode(sql: string, values: readonly SqlParameter[]): Encoded {
+export function encode(sql: string, values: readonly SqlParameter[], reserved = 0): Encoded {
   const count = values.length;
   if (count === 0) return NOTHING;
   const bindings: Binding[] = Array.from({ length: count });
@@ -109,13 +109,13 @@ export function encode(sql: string, values: readonly SqlParameter[]): Encoded {
       bindings[i] = convert(value, i + 1, sql);
     }
   }
-  if (count > MAX_BINDINGS) return encodeAsJson(sql, bindings, bigints);
+  if (count + reserved > MAX_BINDINGS) return encodeAsJson(sql, bindings, bigints, reserved);
   if (bigints === undefined) return { variant: '', bindings, write: plain };
   const casts = bigints;
   return {
     variant: `int ${[...casts].join()}`,
     bindings,
-    write: (index) => (casts.has(index) ? `CAST(?${index} AS INTEGER)` : plain(index)),
+    write: (index) => (casts.has(index) ? `(+CAST(?${index} AS INTEGER))` : plain(index)),
   };
 }
 
@@ -175,6 +175,7 @@ function encodeAsJson(
   sql: string,
   bindings: readonly Binding[],
   bigints: ReadonlySet<number> | undefined,
+  reserved: number,
 ): Encoded {
   const own: Binding[] = [];
   const places = bindings.map((value, i) => {
@@ -182,10 +183,10 @@ function encodeAsJson(
     own.push(value);
     return plain(own.length + 1);
   });
-  if (own.length >= MAX_BINDINGS)
+  if (own.length + reserved >= MAX_BINDINGS)
     throw new DoSQLError(
       'BAD_PARAMETER',
-      `${own.length} of ${bindings.length} parameters are blobs: past ${MAX_BINDINGS} parameters at most ${MAX_BINDINGS - 1} can be`,
+      `${own.length} of ${bindings.length} parameters are blobs: past ${MAX_BINDINGS} parameters at most ${MAX_BINDINGS - 1 - reserved} can be`,
       { sql },
     );
   const json = bindings.map((value, i) => {

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests that start and kill workerd themselves, one after the other. */
+export default defineConfig({
+  test: {
+    name: 'dosql-crash',
+    environment: 'node',
+    include: ['test/crash/**/*.test.ts'],
+    fileParallelism: false,
+    maxWorkers: 1,
+  },
+});
