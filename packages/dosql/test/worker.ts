@@ -1,10 +1,12 @@
 import { DurableObject } from 'cloudflare:workers';
+import type { Guide } from './readme.ts';
 import { DB, DoSQLError, type Database } from '../src/index.ts';
 
 interface Env {
   TEST: DurableObjectNamespace<TestObject>;
   PLAIN: DurableObjectNamespace<PlainObject>;
   SILENT: DurableObjectNamespace<SilentObject>;
+  GUIDE: DurableObjectNamespace<Guide>;
   BUCKET: R2Bucket;
 }
 
@@ -57,5 +59,7 @@ export class SilentObject extends DurableObject<Env> {
     return DB('silent', { storage: this.ctx.storage, history: options });
   }
 }
+
+export { Guide } from './readme.ts';
 
 export default { fetch: () => new Response('ok') };

@@ -173,6 +173,7 @@ export class Timers {
     // A later alarm that is no timer's time is the app's.
     if (set !== null && first(storage.sql, 'SELECT 1 FROM __dosql_timer WHERE at = ?', set) === undefined)
       this.#put(OWN_ALARM, set, 'null');
-    await storage.setAlarm(row[0]);
+    // The platform takes no time before its epoch.
+    await storage.setAlarm(Math.max(1, row[0]));
   }
 }

@@ -1,0 +1,9 @@
+import 'vitest';
+
+/** What vitest.config.ts hands in. */
+declare module 'vitest' {
+  interface ProvidedContext {
+    readmes: string[];
+    readmeCode: string;
+  }
+}

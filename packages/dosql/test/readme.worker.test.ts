@@ -1,0 +1,49 @@
+import { env } from 'cloudflare:workers';
+import { runInDurableObject } from 'cloudflare:test';
+import { describe, expect, inject, it } from 'vitest';
+import { DB } from '../src/index.ts';
+
+const squeeze = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
+
+describe('the README', () => {
+  it('shows only code that this test runs', () => {
+    const run = squeeze(inject('readmeCode'));
+    for (const readme of inject('readmes')) {
+      const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] as string);
+      expect(blocks.length).toBeGreaterThan(0);
+      for (const block of blocks) expect(run).toContain(squeeze(block));
+    }
+  });
+
+  it('tells the truth about what its code does', async () => {
+    const stub = env.GUIDE.get(env.GUIDE.idFromName('readme'));
+    expect(await stub.addTask('write')).toMatchObject({ id: 1 });
+    const { lsn } = await stub.addTask('test');
+    await runInDurableObject(stub, async (guide, { storage }) => {
+      await guide.finishAll();
+      expect(await guide.tasks()).toEqual([
+        { id: 1, title: 'write', status: 'done' },
+        { id: 2, title: 'test', status: 'done' },
+      ]);
+      expect(await guide.tasks({ lsn })).toEqual([
+        { id: 1, title: 'write', status: 'todo' },
+        { id: 2, title: 'test', status: 'todo' },
+      ]);
+      expect(await guide.whatChanged(lsn)).toEqual([
+        { title: 'write', was: 'todo', is_now: 'done' },
+        { title: 'test', was: 'todo', is_now: 'done' },
+      ]);
+      expect(await guide.rename(1, 'rewrite')).toBe('write is now rewrite');
+      expect(await guide.rename(1, 'test')).toBe('test is taken');
+      await expect(guide.rename(9, 'x')).rejects.toThrow('no such task');
+      expect(await guide.follow(lsn, new AbortController().signal)).toEqual([
+        'update tasks 1: done',
+        'update tasks 2: done',
+      ]);
+      await guide.remindMe(1, new Date(0));
+      const db = await DB('tenant', { storage });
+      expect(await db.alarm()).toMatchObject({ ran: ['reminder:1'], failed: [] });
+      expect((await guide.tasks())[0]).toMatchObject({ status: 'overdue' });
+    });
+  });
+});
