@@ -114,15 +114,18 @@ export class Database extends Session {
 
   /**
    * Sets the timer `name` for `at` (a Date, or ms since the epoch), replacing one of that name. It runs from
-   * the object's alarm, so the class's `alarm()` must call {@link Database.alarm}.
+   * the object's alarm, so the class's `alarm()` must call {@link Database.alarm}. Inside a transaction of
+   * this database it is part of the transaction.
    */
   schedule(name: string, at: Date | number, payload?: unknown): Promise<void> {
-    return this.gate.hold(() => this.#timers.schedule(name, at, payload));
+    const schedule = (): Promise<void> => this.#timers.schedule(name, at, payload);
+    return this.gate.isMine ? schedule() : this.gate.hold(schedule);
   }
 
   /** Removes the timer `name`; returns whether there was one. */
   cancel(name: string): Promise<boolean> {
-    return this.gate.pass(() => this.#timers.cancel(name));
+    const cancel = (): boolean => this.#timers.cancel(name);
+    return this.gate.isMine ? Promise.resolve(cancel()) : this.gate.pass(cancel);
   }
 
   /**

@@ -311,19 +311,22 @@ export class Engine {
         number,
       ];
       this.#changes = changes;
+      let marks = 0;
       if (this.#inserts !== undefined) this.#inserts.end = lsn;
       else if (lsn !== this.log.marked) {
-        this.log.mark(lsn);
+        marks = this.log.mark(lsn);
         this.#notify();
       }
-      return { names, raw, rowsRead, rowsWritten, changes, lastRowId, lsn };
+      return { names, raw, rowsRead, rowsWritten: rowsWritten + marks, changes, lastRowId, lsn };
     } catch (error) {
       const failed = this.#failed(error, statement.sql);
       // A statement that did not compile leaves the count of the one before it.
       if (failed.code.startsWith('CONSTRAINT'))
         this.#changes = first<[number]>(this.#sql, 'SELECT changes()')?.[0] ?? 0;
       // INSERT OR FAIL keeps the rows before the one that failed.
-      if (this.#depth === 0 && !this.#isGone) this.log.mark(this.log.end());
+      if (this.#isGone) throw failed;
+      if (this.#inserts !== undefined) this.#inserts.end = this.log.end();
+      else this.log.mark(this.log.end());
       throw failed;
     } finally {
       if (togglesRecursion) this.#sql.exec('PRAGMA recursive_triggers = OFF');
@@ -359,7 +362,9 @@ export class Engine {
       // CREATE TABLE … AS SELECT filled the table before it could be captured.
       if (created !== undefined) this.#sql.exec(imagesOfAll(created, OP.insert, this.catalog.now));
       this.points.clear();
-      return { names, raw, rowsRead, rowsWritten, changes: 0, lastRowId: 0, lsn: this.log.end() };
+      const lsn = this.log.end();
+      if (this.#inserts !== undefined) this.#inserts.end = lsn;
+      return { names, raw, rowsRead, rowsWritten, changes: 0, lastRowId: 0, lsn };
     });
   }
 

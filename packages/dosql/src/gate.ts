@@ -19,6 +19,7 @@ const holds = new AsyncLocalStorage<Hold>();
  */
 export class Gate {
   #isHeld = false;
+  #holder: Hold | undefined;
   readonly #waiting: (() => void)[] = [];
 
   /** Runs `statement` now or when its turn comes. */
@@ -54,10 +55,13 @@ export class Gate {
       });
     }
     this.#isHeld = true;
+    const hold = { gate: this, outer: holds.getStore() };
+    this.#holder = hold;
     try {
-      return await holds.run({ gate: this, outer: holds.getStore() }, transaction);
+      return await holds.run(hold, transaction);
     } finally {
       this.#isHeld = false;
+      this.#holder = undefined;
       while (!this.#isHeld && this.#waiting.length > 0) this.#waiting.shift()?.();
     }
   }
@@ -67,10 +71,10 @@ export class Gate {
     return this.#isHeld;
   }
 
-  /** True when the running code is what holds the gate. */
+  /** True when the running code is what holds the gate; what an earlier holder left running is not. */
   get isMine(): boolean {
     for (let hold = holds.getStore(); hold !== undefined; hold = hold.outer)
-      if (hold.gate === this) return true;
+      if (hold.gate === this) return hold === this.#holder;
     return false;
   }
 

@@ -1,7 +1,7 @@
 import type { Engine, Outcome, RunOptions } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
-import type { Point } from './history/point.ts';
+import { durationMs, type Point } from './history/point.ts';
 import { InsertOutcome, resolveInserts } from './inserts.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
@@ -47,12 +47,12 @@ const TRANSACTION_TIMEOUT_MS = 25_000;
 export class Reader {
   protected readonly engine: Engine;
   protected readonly gate: Gate;
-  readonly #options: RunOptions;
+  #at: Point | undefined;
 
-  constructor(engine: Engine, gate: Gate, options: RunOptions = {}) {
+  constructor(engine: Engine, gate: Gate, at?: Point) {
     this.engine = engine;
     this.gate = gate;
-    this.#options = options;
+    this.#at = at;
   }
 
   /**
@@ -79,7 +79,7 @@ export class Reader {
     const cursor = await this.gate.pass(() => {
       this.assertOpen();
       const statement = this.engine.statement(sql);
-      if (statement.kind === 'read') return this.engine.cursor(statement, params, this.#options);
+      if (statement.kind === 'read') return this.engine.cursor(statement, params, this.#options());
       throw new DoSQLError(
         'READ_ONLY',
         'iterate() reads: use query() for a statement that writes and returns rows',
@@ -107,18 +107,25 @@ export class Reader {
     // A database is always open; a transaction is until it ends.
   }
 
+  /** A point relative to now is fixed when it is first used: all queries of a handle see one state. */
+  #options(): RunOptions {
+    const at = this.#at;
+    if (typeof at === 'object' && 'ago' in at) this.#at = this.engine.nowMs() - durationMs(at.ago, 'ago');
+    return { at: this.#at };
+  }
+
   #rows(sql: string, params: SqlParameters | undefined, { integers }: QueryOptions): Row[] {
     this.assertOpen();
     const statement = this.engine.statement(sql);
     if (integers === 'bigint' && statement.kind === 'read')
-      return exactRows(this.engine, statement, params, this.#options);
+      return exactRows(this.engine, statement, params, this.#options());
     if (integers === 'bigint' && statement.kind === 'write')
       throw new DoSQLError(
         'BAD_PARAMETER',
         "integers: 'bigint' is for queries: read the rows that RETURNING gives with a SELECT",
         { sql },
       );
-    const { names, raw } = this.engine.run(statement, params, this.#options);
+    const { names, raw } = this.engine.run(statement, params, this.#options());
     return toRows(names, raw);
   }
 }
@@ -179,11 +186,14 @@ export class Session extends Reader {
     return this.gate.hold(() => {
       this.assertOpen();
       return this.engine.transaction(async () => {
-        const tx = new Transaction(this.engine, new Gate());
+        // The platform may begin a savepoint that nobody awaits only after the transaction that it is part of.
+        this.assertOpen();
+        const tx = new Transaction(this.engine, new Gate(), () => this.assertOpen());
         try {
           return await withTimeout(callback(tx));
         } finally {
           tx.close();
+          if (tx.gate.isHeld) await tx.gate.hold(async () => {});
         }
       });
     });
@@ -191,20 +201,27 @@ export class Session extends Reader {
 
   /** A read-only handle on every table as of `point`. */
   asOf(point: Point): Reader {
-    return new Reader(this.engine, this.gate, { at: point });
+    return new Reader(this.engine, this.gate, point);
   }
 }
 
 /** A transaction's handle, valid until its callback ends. */
 export class Transaction extends Session {
+  readonly #assertOuterOpen: () => void;
   #isOver = false;
 
-  /** Ends the handle. */
+  constructor(engine: Engine, gate: Gate, assertOuterOpen: () => void) {
+    super(engine, gate);
+    this.#assertOuterOpen = assertOuterOpen;
+  }
+
+  /** Ends the handle, and those of savepoints inside. */
   close(): void {
     this.#isOver = true;
   }
 
   protected override assertOpen(): void {
+    this.#assertOuterOpen();
     if (!this.#isOver) return;
     throw new DoSQLError(
       'TRANSACTION_OVER',

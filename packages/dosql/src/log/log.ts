@@ -95,12 +95,14 @@ export class Log {
 
   /**
    * Takes note that the log ends at `end` and that a transaction does too: its changes, if more than one,
-   * become one transaction. Changes that others wrote since the last note join it.
+   * become one transaction. Changes that others wrote since the last note join it. Returns the rows billed.
    */
-  mark(end: number): void {
+  mark(end: number): number {
     const first = this.#marked + 1;
-    if (end > first) this.#sql.exec('INSERT INTO __dosql_tx(last, first) VALUES(?, ?)', end, first);
     this.#marked = end;
+    if (end <= first) return 0;
+    this.#sql.exec('INSERT INTO __dosql_tx(last, first) VALUES(?, ?)', end, first);
+    return 1;
   }
 
   /** Takes note that others' changes up to `end` are there, each a transaction of its own. */

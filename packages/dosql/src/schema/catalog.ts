@@ -166,7 +166,7 @@ export class Catalog {
    */
   refresh(ddl?: Ddl): boolean {
     const fingerprint = this.#currentFingerprint();
-    if (fingerprint === this.#fingerprint && ddl === undefined) return false;
+    if (fingerprint === this.#fingerprint) return false;
     // Counted before anything is recorded: should that fail half-way, the rollback is to read it all again.
     this.#generation++;
     const actual = this.#actualTables();
