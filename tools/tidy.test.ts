@@ -38,7 +38,8 @@ describe('the tree', () => {
 
   it('leaves no unfinished work', () => {
     const own = files.filter((file) => file !== 'tools/tidy.test.ts');
-    expect(matches(own, /\b(?:TODO|FIXME|XXX)\b|not (?:yet )?implemented/i)).toEqual([]);
+    expect(matches(own, /\b(?:TODO|FIXME|XXX)\b/)).toEqual([]);
+    expect(matches(own, /not (?:yet )?implemented/i)).toEqual([]);
     expect(
       matches(
         own,

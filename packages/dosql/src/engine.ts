@@ -8,6 +8,7 @@ import { imagesOfAll, OP } from './schema/capture.ts';
 import { Catalog, sameName } from './schema/catalog.ts';
 import { violatedKey } from './schema/foreign-key.ts';
 import { keepNames } from './sql/names.ts';
+import { disguise } from './sql/disguise.ts';
 import { first } from './sql/read.ts';
 import { parse, RESERVED, splice, type Statement } from './sql/statement.ts';
 import { nameOf } from './sql/token.ts';
@@ -73,7 +74,7 @@ export class Engine {
 
   constructor(storage: DurableObjectStorage, clock: (() => number) | undefined) {
     this.storage = storage;
-    this.#sql = sqlOf(storage);
+    this.#sql = storage.sql;
     this.#clock = clock;
     this.log = new Log(this.#sql);
     this.catalog = new Catalog(this.#sql, this.log);
@@ -440,7 +441,7 @@ export class Engine {
         values,
         at === undefined ? undefined : this.points.resolve(at),
       );
-    const edits = this.#ownEdits(statement);
+    const edits = disguise(statement, this.#changes);
     if (edits.length === 0) return bind(statement, values);
     const { bindings, write } = encode(statement.sql, values);
     const parameters = statement.parameters.map(({ start, end, index }) => ({
@@ -450,23 +451,6 @@ export class Engine {
     }));
     const all = [...edits, ...parameters];
     return { sql: splice(statement.sql, [...all, ...keepNames(statement, all)]), bindings };
-  }
-
-  /** Hides DoSQL's own objects from SQLite's schema table, and its own writes from changes(). */
-  #ownEdits(statement: Statement): { start: number; end: number; text: string }[] {
-    const schema = statement.references
-      .filter(({ kind, name }) => kind === 'from' && /^sqlite_(?:master|schema)$/i.test(name))
-      .map(({ whole, name, alias }) => ({
-        ...whole,
-        text: `(SELECT * FROM sqlite_schema WHERE substr(name, 1, 8) <> '${RESERVED}' AND substr(tbl_name, 1, 8) <> '${RESERVED}' AND name NOT LIKE 'sqlite_autoindex@_@_@_dosql@_%' ESCAPE '@') AS ${alias ?? name}`,
-      }));
-    const { tokens } = statement;
-    const changes = tokens.flatMap(({ text, start }, i) =>
-      text === 'CHANGES' && tokens[i + 1]?.text === '(' && tokens[i + 2]?.text === ')'
-        ? [{ start, end: (tokens[i + 2] as { end: number }).end, text: `(${this.#changes})` }]
-        : [],
-    );
-    return [...schema, ...changes];
   }
 
   #guard<T>(sql: string, callback: () => T): T {
@@ -491,18 +475,4 @@ export class Engine {
 interface Before {
   readonly marked: number;
   readonly generation: number;
-}
-
-function sqlOf(storage: DurableObjectStorage): SqlStorage {
-  try {
-    const { sql } = storage;
-    sql.exec('SELECT 1').toArray();
-    return sql;
-  } catch (cause) {
-    throw new DoSQLError(
-      'STORAGE_UNAVAILABLE',
-      'the Durable Object class is not SQLite-backed: list it under new_sqlite_classes (not new_classes) in the migrations of wrangler.jsonc',
-      { cause },
-    );
-  }
 }

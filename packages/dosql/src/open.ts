@@ -78,6 +78,7 @@ export async function DB(name: string, options: DatabaseOptions): Promise<Databa
       `this storage holds the database "${known.name}", it cannot be opened as "${name}"`,
     );
   }
+  assertSqlite(storage);
   const engine = new Engine(storage, options.clock);
   const entry: OpenDatabase = { name, engine, database: openDatabase(name, engine, options) };
   open.set(storage, entry);
@@ -119,4 +120,17 @@ function findStorage(storage: unknown): DurableObjectStorage | undefined {
   if ('hot' in storage) return findStorage(storage.hot);
   if ('storage' in storage) return findStorage(storage.storage);
   return undefined;
+}
+
+/** Reaching for `sql` of an object that is not SQLite-backed throws. */
+function assertSqlite(storage: DurableObjectStorage): void {
+  try {
+    storage.sql.exec('SELECT 1').toArray();
+  } catch (cause) {
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      'the Durable Object class is not SQLite-backed: list it under new_sqlite_classes (not new_classes) in the migrations of wrangler.jsonc',
+      { cause },
+    );
+  }
 }

@@ -5,7 +5,7 @@ import { durationMs, type Point } from './history/point.ts';
 import { InsertOutcome, resolveInserts } from './inserts.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
-import type { SqlParameter, SqlParameters } from './value/parameter.ts';
+import type { SqlParameters } from './value/parameter.ts';
 import { toRows, type Row } from './value/row.ts';
 
 /** How to give results back. */
@@ -231,7 +231,7 @@ export class Transaction extends Session {
 }
 
 /** What a statement did, without its rows. */
-export function runResult(outcome: Outcome): RunResult {
+function runResult(outcome: Outcome): RunResult {
   const { changes, rowsRead, rowsWritten } = outcome;
   const lsn = BigInt(outcome.lsn);
   if (!(outcome instanceof InsertOutcome) || outcome.isResolved)
@@ -265,5 +265,3 @@ async function withTimeout<T>(work: Promise<T>): Promise<T> {
     clearTimeout(timer);
   }
 }
-
-export type { SqlParameter };

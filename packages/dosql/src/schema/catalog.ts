@@ -125,7 +125,7 @@ export class Catalog {
    * so for a rowid table without triggers of the user's.
    */
   logsOneRow(table: string | undefined): boolean {
-    return table !== undefined && this.#oneRowTables.has(table.toLowerCase());
+    return table !== undefined && this.#oneRowTables.has(lowerName(table));
   }
 
   /** Whether `name` is a virtual table's, or that of a table that one keeps its data in. */
@@ -195,14 +195,17 @@ export class Catalog {
     const texts = (type: string): string[] => sources.filter((row) => row[0] === type).map((row) => row[1]);
     this.#oneRowTables = new Set(
       this.current()
-        .filter(({ key, layout }) => key.kind === 'rowid' && layout.parts === 1)
-        .map(({ name }) => name.toLowerCase()),
+        // ON CONFLICT in a table's definition may make it no row, or take others away.
+        .filter(
+          ({ key, layout, sql }) => key.kind === 'rowid' && layout.parts === 1 && !/conflict/i.test(sql),
+        )
+        .map(({ name }) => lowerName(name)),
     );
     const triggered = all<[string]>(
       this.#sql,
       `SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
     );
-    for (const [name] of triggered) this.#oneRowTables.delete(name.toLowerCase());
+    for (const [name] of triggered) this.#oneRowTables.delete(lowerName(name));
     this.#isRecursive = !hasTriggerCycle(texts('trigger'), texts('table'));
     this.#hasDeferredKeys = texts('table').some((sql) => /\bDEFERRED\b/i.test(sql));
     this.#sql.exec(`PRAGMA recursive_triggers = ${this.#isRecursive ? 'ON' : 'OFF'}`);

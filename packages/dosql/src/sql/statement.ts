@@ -151,16 +151,18 @@ function kindOf(tokens: readonly Token[]): StatementKind {
 function insertsOne(sql: string, tokens: readonly Token[]): string | undefined {
   const table = tokens[2];
   if (tokens[0]?.text !== 'INSERT' || tokens[1]?.text !== 'INTO' || !isName(table)) return undefined;
-  const last = tokens.length - 1;
-  if (tokens[last]?.text !== ')') return undefined;
-  let depth = 0;
-  let open = last;
-  for (; open > 2; open--) {
-    if (tokens[open]?.text === ')') depth++;
-    else if (tokens[open]?.text === '(' && --depth === 0) break;
-  }
-  // What stands before the last parenthesis must be VALUES: a second row, SELECT or ON CONFLICT would not.
-  return tokens[open - 1]?.text === 'VALUES' && tokens[3]?.text !== '.' ? nameOf(sql, table) : undefined;
+  // One pair of parentheses for the columns, or none, and one for the values: nothing behind, nothing between.
+  const closing = (open: number): number => {
+    let depth = 0;
+    return tokens.findIndex(({ text }, i) => {
+      if (i < open) return false;
+      depth += text === '(' ? 1 : text === ')' ? -1 : 0;
+      return depth === 0;
+    });
+  };
+  const values = tokens[3]?.text === '(' ? closing(3) + 1 : 3;
+  if (tokens[values]?.text !== 'VALUES' || tokens[values + 1]?.text !== '(') return undefined;
+  return closing(values + 1) === tokens.length - 1 ? nameOf(sql, table) : undefined;
 }
 
 function isReplace(tokens: readonly Token[], token: Token, i: number): boolean {

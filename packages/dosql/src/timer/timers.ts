@@ -1,5 +1,6 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
+import type { Gate } from '../gate.ts';
 import { all, first } from '../sql/read.ts';
 import { describe } from '../value/parameter.ts';
 
@@ -23,7 +24,10 @@ export interface AlarmResult {
   readonly ran: readonly string[];
   /** Handlers that threw; their timers run again later. */
   readonly failed: readonly { readonly name: string; readonly error: unknown }[];
-  /** True when the time has come for which the app itself had set the object's alarm. */
+  /**
+   * True when the time has come for which the app itself had set the object's alarm; true again when the
+   * platform delivers an alarm twice.
+   */
   readonly isOwnDue: boolean;
   /** When the object's alarm is set to go off next. */
   readonly next: Date | undefined;
@@ -33,22 +37,32 @@ export interface AlarmResult {
 const SLICE_MS = 60_000;
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 300_000;
-/** The row that keeps the time at which the app's own alarm was set when a timer came before it. */
-const OWN_ALARM = 'own alarm';
+/** The platform tries an alarm again for two minutes; what is due for longer has been given up. */
+const GIVEN_UP_MS = 300_000;
+/** The row that keeps the time of the alarm that the app itself has set; no timer can have its name. */
+const OWN_ALARM = '';
 
 /**
  * Many timers over the object's one alarm. Timers are rows; the alarm is set for the earliest.
  *
- * The alarm is the app's as much as ours. One that the app set is never moved back: when a timer is due
- * earlier, the app's time becomes a row too, and the alarm is set for it again after the timer ran.
+ * The alarm is the app's as much as ours. An alarm that is the time of no row is one that the app has set: it
+ * becomes a row too, so it goes off when it should, before other timers or after them.
+ *
+ * Invariant: rows change together with the alarm, in one turn, or while {@link Timers.alarm} runs, which sets
+ * it at its end. So a crash leaves no row without an alarm.
  */
 export class Timers {
   readonly #engine: Engine;
+  readonly #gate: Gate;
   readonly #handlers = new Map<string, TimerHandler>();
   #hasTable = false;
+  #running = 0;
+  /** What the alarm was last set to from here: its row may have gone since. */
+  #armed: number | undefined;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, gate: Gate) {
     this.#engine = engine;
+    this.#gate = gate;
   }
 
   /** Names the handler of the timer `name`, and of every timer called `name:…`. */
@@ -72,9 +86,13 @@ export class Timers {
         'BAD_PARAMETER',
         `the payload of timer "${name}" is ${describe(payload)}, which JSON cannot hold`,
       );
-    this.#createTable();
-    this.#put(name, ms, json);
-    await this.#arm();
+    try {
+      await this.#change(() => this.#put(name, ms, json));
+    } catch (error) {
+      // A class without alarm() cannot set one: the timer would never run.
+      this.#engine.storage.sql.exec('DELETE FROM __dosql_timer WHERE name = ?', name);
+      throw error;
+    }
   }
 
   /** Whether the timer `name` is set. */
@@ -84,17 +102,35 @@ export class Timers {
   }
 
   /** Removes the timer `name`; returns whether there was one. */
-  cancel(name: string): boolean {
-    this.#createTable();
-    return (
-      all(this.#engine.storage.sql, 'DELETE FROM __dosql_timer WHERE name = ? RETURNING 1', name).length > 0
-    );
+  cancel(name: string): Promise<boolean> {
+    const { sql } = this.#engine.storage;
+    return this.#change(() => all(sql, 'DELETE FROM __dosql_timer WHERE name = ? RETURNING 1', name).length > 0);
+  }
+
+  /** Sets the alarm again when it is not set for the earliest timer: the platform drops one that keeps failing. */
+  async rearm(): Promise<void> {
+    const row = first<[number | null]>(this.#engine.storage.sql, 'SELECT min(at) FROM __dosql_timer');
+    const at = row?.[0] ?? undefined;
+    // What has become due just now is being delivered, and the platform shows no alarm meanwhile.
+    const now = this.#engine.nowMs();
+    if (at !== undefined && (at > now || at < now - GIVEN_UP_MS)) await this.#change(() => {});
   }
 
   /** Runs what is due, earliest first, then sets the alarm for what comes next. */
-  async alarm(): Promise<AlarmResult> {
-    this.#createTable();
+  async alarm(info: AlarmInvocationInfo | undefined): Promise<AlarmResult> {
+    this.#running++;
+    try {
+      return await this.#runDue(info?.scheduledTime);
+    } finally {
+      this.#running--;
+    }
+  }
+
+  async #runDue(scheduledTime: number | undefined): Promise<AlarmResult> {
     const { sql } = this.#engine.storage;
+    const change = (callback: () => void): Promise<void> =>
+      this.#gate.isMine ? this.#change(callback) : this.#gate.hold(() => this.#change(callback));
+    await change(() => {});
     const started = this.#engine.nowMs();
     const ran: string[] = [];
     const failed: { name: string; error: unknown }[] = [];
@@ -103,7 +139,7 @@ export class Timers {
       'SELECT name, at, payload, attempts, version FROM __dosql_timer WHERE at <= ? ORDER BY at, name',
       started,
     );
-    let isOwnDue = due.length === 0;
+    let isOwnDue = scheduledTime === undefined ? due.length === 0 : !this.#isTimeOfRow(scheduledTime);
     try {
       for (const [name, at, payload, attempts, version] of due) {
         if (Date.now() - started > SLICE_MS && this.#engine.nowMs() === Date.now()) break;
@@ -117,21 +153,26 @@ export class Timers {
               attempt: attempts + 1,
             });
           // The handler may have scheduled the timer anew: that one stays.
-          sql.exec('DELETE FROM __dosql_timer WHERE name = ? AND version = ?', name, version);
+          await change(() =>
+            sql.exec('DELETE FROM __dosql_timer WHERE name = ? AND version = ?', name, version),
+          );
           if (name !== OWN_ALARM) ran.push(name);
         } catch (error) {
           failed.push({ name, error });
           const wait = Math.min(FIRST_RETRY_MS * 2 ** attempts, MAX_RETRY_MS);
-          sql.exec(
-            'UPDATE __dosql_timer SET at = ?, attempts = attempts + 1 WHERE name = ? AND version = ?',
-            this.#engine.nowMs() + wait,
-            name,
-            version,
+          await change(() =>
+            sql.exec(
+              'UPDATE __dosql_timer SET at = ?, attempts = attempts + 1 WHERE name = ? AND version = ?',
+              this.#engine.nowMs() + wait,
+              name,
+              version,
+            ),
           );
         }
       }
     } finally {
-      await this.#arm();
+      this.#running--;
+      await change(() => {}).finally(() => this.#running++);
     }
     const next = await this.#engine.storage.getAlarm();
     return { ran, failed, isOwnDue, next: next === null ? undefined : new Date(next) };
@@ -156,7 +197,8 @@ export class Timers {
 
   #put(name: string, ms: number, payload: string): void {
     this.#engine.storage.sql.exec(
-      'INSERT INTO __dosql_timer(name, at, payload, attempts, version) VALUES(?, ?, ?, 0, (SELECT ifnull(max(version), 0) + 1 FROM __dosql_timer)) ' +
+      // A version is never given twice, so a timer that was set anew is not taken for the one that ran.
+      'INSERT INTO __dosql_timer(name, at, payload, attempts, version) VALUES(?, ?, ?, 0, random() & 9007199254740991) ' +
         'ON CONFLICT(name) DO UPDATE SET at = excluded.at, payload = excluded.payload, attempts = 0, version = excluded.version',
       name,
       Math.ceil(ms),
@@ -164,16 +206,21 @@ export class Timers {
     );
   }
 
-  /** Sets the object's alarm for the earliest timer, keeping one that the app has set. */
-  async #arm(): Promise<void> {
+  #isTimeOfRow(ms: number): boolean {
+    return first(this.#engine.storage.sql, 'SELECT 1 FROM __dosql_timer WHERE at = ?', ms) !== undefined;
+  }
+
+  /** Changes rows, and sets the alarm for the earliest. */
+  async #change<T>(callback: () => T): Promise<T> {
     const { storage } = this.#engine;
-    const row = first<[number]>(storage.sql, 'SELECT at FROM __dosql_timer ORDER BY at LIMIT 1');
+    this.#createTable();
     const set = await storage.getAlarm();
-    if (row === undefined || (set !== null && set <= row[0])) return;
-    // A later alarm that is no timer's time is the app's.
-    if (set !== null && first(storage.sql, 'SELECT 1 FROM __dosql_timer WHERE at = ?', set) === undefined)
-      this.#put(OWN_ALARM, set, 'null');
-    // The platform takes no time before its epoch.
-    await storage.setAlarm(Math.max(1, row[0]));
+    if (set !== null && set !== this.#armed && !this.#isTimeOfRow(set)) this.#put(OWN_ALARM, set, 'null');
+    const result = callback();
+    if (this.#running > 0) return result;
+    const next = first<[number | null]>(storage.sql, 'SELECT min(at) FROM __dosql_timer')?.[0] ?? null;
+    if (next !== set) await (next === null ? storage.deleteAlarm() : storage.setAlarm(next));
+    this.#armed = next ?? undefined;
+    return result;
   }
 }

@@ -1,0 +1,256 @@
+import { env } from 'cloudflare:workers';
+import { runInDurableObject } from 'cloudflare:test';
+import { describe, expect, it } from 'vitest';
+import { DB, type Database, type Row, type Session } from '../src/index.ts';
+import { sqliteError } from '../src/error.ts';
+import { Random, seeds } from './support/random.ts';
+import { Statements, type Call, type KnownTable, type Step } from './support/statements.ts';
+
+/**
+ * Every statement runs through DoSQL and, in another object, through plain `ctx.storage.sql`; rows, column
+ * names, counts, errors and the whole contents must be the same.
+ *
+ * Intended differences, which the generated statements keep clear of:
+ * - REPLACE fires the user's DELETE triggers, since recursive_triggers is on: rounds with REPLACE have none.
+ * - A schema with a trigger that fires itself has recursive_triggers off but for statements with REPLACE,
+ *   where such a trigger then recurses: rounds with such triggers have no REPLACE.
+ * - total_changes() counts the log's rows too. ROLLBACK conflict clauses are refused.
+ * - Cascades and triggers may nest one level less than SQLite's 10, the last is the log's.
+ * - A script is all or nothing, and its RETURNING is read, which plain exec does not: plain runs its statements
+ *   one by one inside transactionSync.
+ * - A foreign key whose parent key is not unique is a mismatch: SQLite tells so on inserts into the parent too
+ *   once the parent has triggers, and the log's are.
+ * - last_insert_rowid() after a statement that failed: with triggers SQLite inserts before it checks foreign keys.
+ *   An insert after every failure makes it the same again.
+ * - A statement that fails for a value that a rowid does not take leaves nothing behind. Plain SQLite, which
+ *   counts that as no constraint, may keep its first rows: there each statement gets a savepoint.
+ * - A deferred foreign key that is violated at commit is an error, where plain SQLite resets the object.
+ */
+interface Outcome {
+  readonly error?: string;
+  readonly names?: readonly string[];
+  readonly rows?: readonly string[];
+  readonly changes?: number;
+  readonly lastRowId?: number;
+  readonly inner?: readonly Outcome[];
+}
+
+const AFTER_FAILURE = 'INSERT INTO failed DEFAULT VALUES';
+const THROWN = 'the callback throws';
+
+function show(value: unknown): string {
+  if (value === null || value === undefined) return 'null';
+  if (typeof value === 'number') return Object.is(value, -0) ? '-0.0' : String(value);
+  if (typeof value === 'string') return `'${value}'`;
+  const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : (value as Uint8Array);
+  return `x${[...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
+function failure(error: unknown, sql: string): Outcome {
+  if (error instanceof Error && error.message === THROWN) return { error: THROWN };
+  return { error: sqliteError(error, sql).message.replace(/ \(at offset[\s\S]*$/, '') };
+}
+
+const isWrite = (sql: string): boolean =>
+  /^(?:INSERT|REPLACE|UPDATE|DELETE|WITH[\s\S]* (?:INSERT|UPDATE) )/.test(sql);
+
+function rowsOf(rows: readonly Row[]): Pick<Outcome, 'names' | 'rows'> {
+  return {
+    names: Object.keys(rows[0] ?? {}),
+    rows: rows.map((row) => Object.values(row).map(show).join(' | ')),
+  };
+}
+
+async function runDosql(db: Session, step: Step): Promise<Outcome> {
+  try {
+    if (step.kind === 'query') return rowsOf(await db.query(step.call.sql, step.call.params));
+    if (step.kind === 'run') {
+      const { changes, lastRowId } = await db.run(step.call.sql, step.call.params);
+      return isWrite(step.call.sql) ? { changes, lastRowId } : {};
+    }
+    if (step.kind === 'exec') {
+      await db.exec(step.sql);
+      return {};
+    }
+    if (step.kind === 'batch') {
+      const results = await db.batch(step.calls.map(({ sql, params }) => ({ sql, params })));
+      return {
+        inner: results.map(({ rows, changes, lastRowId }) => ({ ...rowsOf(rows), changes, lastRowId })),
+      };
+    }
+    const inner: Outcome[] = [];
+    try {
+      await db.transaction(async (tx) => {
+        for (const each of step.steps) inner.push(await runDosql(tx, each));
+        if (step.fails) throw new Error(THROWN);
+      });
+      return { inner };
+    } catch (error) {
+      await db.run(AFTER_FAILURE);
+      return { ...failure(error, ''), inner };
+    }
+  } catch (error) {
+    await db.run(AFTER_FAILURE);
+    return failure(error, '');
+  }
+}
+
+function runPlain(storage: DurableObjectStorage, step: Step): Outcome {
+  const rowsFrom = (sql: string, params: Call['plainParams']): Outcome => {
+    const cursor = storage.sql.exec(sql, ...params);
+    const names = cursor.columnNames;
+    const rows = [...cursor.raw()].map((values) =>
+      Object.fromEntries(names.map((name, i) => [name, values[i]])),
+    );
+    return rowsOf(rows as Row[]);
+  };
+  const run = (sql: string, params: Call['plainParams']): Outcome =>
+    sql.includes(' OR FAIL ') ? rowsFrom(sql, params) : storage.transactionSync(() => rowsFrom(sql, params));
+  const exec = ({ plainSql, plainParams }: Call): Outcome => run(plainSql, plainParams);
+  const counts = (): Outcome => {
+    const [changes, lastRowId] = [...storage.sql.exec('SELECT changes(), last_insert_rowid()').raw()][0] as [
+      number,
+      number,
+    ];
+    return { changes, lastRowId };
+  };
+  try {
+    if (step.kind === 'query') return exec(step.call);
+    if (step.kind === 'run') {
+      exec(step.call);
+      return isWrite(step.call.sql) ? counts() : {};
+    }
+    if (step.kind === 'exec') {
+      storage.transactionSync(() => step.statements.forEach((sql) => void run(sql, [])));
+      return {};
+    }
+    if (step.kind === 'batch')
+      return {
+        inner: storage.transactionSync(() => step.calls.map((call) => ({ ...exec(call), ...counts() }))),
+      };
+    const inner: Outcome[] = [];
+    try {
+      storage.transactionSync(() => {
+        for (const each of step.steps) inner.push(runPlain(storage, each));
+        if (step.fails) throw new Error(THROWN);
+      });
+      return { inner };
+    } catch (error) {
+      storage.sql.exec(AFTER_FAILURE);
+      return { ...failure(error, ''), inner };
+    }
+  } catch (error) {
+    storage.sql.exec(AFTER_FAILURE);
+    return failure(error, '');
+  }
+}
+
+/** Everything that is in the user's tables, exactly. */
+function contents(sql: SqlStorage): Record<string, unknown> {
+  const isOwn = "substr(name, 1, 8) = '__dosql_' OR substr(tbl_name, 1, 8) = '__dosql_' OR name GLOB '_cf_*'";
+  const schema = [
+    ...sql
+      .exec(
+        `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE NOT (${isOwn}) AND name NOT GLOB 'sqlite_autoindex___dosql*' ORDER BY type, name`,
+      )
+      .raw(),
+  ];
+  const all: Record<string, unknown> = { schema };
+  for (const [type, name] of schema) {
+    if (type !== 'table' || String(name) === 'sqlite_stat1') continue;
+    const table = `"${String(name).replaceAll('"', '""')}"`;
+    const columns = [
+      ...sql.exec('SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1', String(name)).raw(),
+    ].map(([column]) => `"${String(column).replaceAll('"', '""')}"`);
+    const exact = columns.map((column) => `typeof(${column}) || ' ' || quote(${column})`);
+    try {
+      all[String(name)] = [...sql.exec(`SELECT ${exact.join(', ')} FROM ${table}`).raw()]
+        .map((row) => row.join(' | '))
+        .toSorted();
+    } catch (error) {
+      all[String(name)] = failure(error, '').error;
+    }
+  }
+  return all;
+}
+
+function knownTables(sql: SqlStorage): KnownTable[] {
+  const names = [
+    ...sql
+      .exec(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '_cf_*' AND name NOT GLOB 'sqlite_*' AND name <> 'failed'",
+      )
+      .raw(),
+  ].flat() as string[];
+  return names.map((name) => {
+    const columns = [
+      ...sql.exec('SELECT name, hidden FROM pragma_table_xinfo(?)', name).raw(),
+    ] as unknown as [string, number][];
+    return {
+      name,
+      columns: columns.map(([column]) => column),
+      writable: columns.filter(([, hidden]) => hidden === 0).map(([column]) => column),
+    };
+  });
+}
+
+const SCHEMA = [
+  'CREATE TABLE failed(id INTEGER PRIMARY KEY)',
+  'CREATE TABLE parent(id INTEGER PRIMARY KEY, code TEXT UNIQUE)',
+  'CREATE TABLE audit(id INTEGER PRIMARY KEY, what, at)',
+  "INSERT INTO audit VALUES (1, 'x', 0)",
+];
+const ROUNDS = 6;
+const CHUNKS = 12;
+const STEPS = 25;
+
+function countOf(step: Step): number {
+  return step.kind === 'transaction'
+    ? step.steps.reduce((sum, each) => sum + countOf(each), 0)
+    : step.kind === 'batch'
+      ? step.calls.length
+      : 1;
+}
+
+describe.each(seeds(20_261_120))('seed %i', (seed) => {
+  it('DoSQL does what plain SQLite does', async () => {
+    console.log(`differential: VITE_SEED=${seed}`);
+    let count = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const generator = new Statements(new Random(seed + round * 7919), round % 2 === 0);
+      const dosql = env.TEST.get(env.TEST.idFromName(`dosql-${seed}-${round}`));
+      const plain = env.TEST.get(env.TEST.idFromName(`plain-${seed}-${round}`));
+      const first: Step = {
+        statements: SCHEMA,
+        kind: 'exec',
+        sql: SCHEMA.join(';'),
+      };
+      let database: Database | undefined;
+      for (let chunk = 0; chunk < CHUNKS; chunk++) {
+        const steps = chunk === 0 ? [first] : Array.from({ length: STEPS }, () => generator.step());
+        const ours: Outcome[] = [];
+        const theirs: Outcome[] = [];
+        let [ourContents, theirContents]: Record<string, unknown>[] = [];
+        await runInDurableObject(dosql, async (_, state) => {
+          const db = (database ??= await DB('test', { storage: state.storage }));
+          for (const step of steps) ours.push(await runDosql(db, step));
+          ourContents = contents(state.storage.sql);
+        });
+        await runInDurableObject(plain, (_, { storage }) => {
+          for (const step of steps) theirs.push(runPlain(storage, step));
+          theirContents = contents(storage.sql);
+          generator.tables = knownTables(storage.sql);
+        });
+        const where = (step: unknown): string =>
+          `round ${round}, chunk ${chunk}: ${JSON.stringify(step, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v))}`;
+        steps.forEach((step, i) =>
+          expect(ours[i], where(step)).toEqual(theirs[i]),
+        );
+        expect(ourContents, where(steps)).toEqual(theirContents);
+        count += steps.reduce((sum, step) => sum + countOf(step), 0);
+      }
+    }
+    console.log(`differential: ${count} statements`);
+    expect(count).toBeGreaterThan(1_500);
+  });
+});
