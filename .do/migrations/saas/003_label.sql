@@ -1,0 +1,1 @@
+ALTER TABLE tasks ADD COLUMN label TEXT CHECK (length(label) BETWEEN 1 AND 30);

@@ -1,0 +1,189 @@
+/**
+ * Starts the app on this machine, drives it over HTTP as three tenants and checks every claim that it
+ * prints: `npm run demo -w examples/saas`.
+ */
+import assert from 'node:assert/strict';
+import { Client, startLocally } from './local.ts';
+
+interface Task {
+  readonly id: number;
+  readonly title: string;
+  readonly status: string;
+  readonly assignee_name: string | null;
+}
+interface Change {
+  readonly lsn: number;
+  readonly timestamp: string;
+  readonly table: string;
+  readonly op: string;
+  readonly before: Task | null;
+  readonly after: Task | null;
+}
+interface Status {
+  readonly schema_version: number;
+  readonly migrations: readonly unknown[];
+  readonly lsn: number;
+  readonly size_bytes: number;
+}
+
+const TASKS = [
+  { title: 'Book the launch venue', status: 'done', assignee_id: 1, priority: 3 },
+  { title: 'Write the press release', status: 'review', assignee_id: 2, priority: 3 },
+  { title: 'Rehearse the demo', status: 'in_progress', assignee_id: 3, priority: 2, due_date: '2026-12-01' },
+  { title: 'Invite the first customers', status: 'in_progress', assignee_id: 2, priority: 1 },
+  { title: 'Order stickers', status: 'todo', assignee_id: null, priority: 0 },
+];
+
+/** What a step has to say, printed below its title. */
+let lines: string[] = [];
+
+const started = performance.now();
+console.log('\nThree companies, three databases, one Worker\n');
+
+const { url, harness } = await startLocally();
+say(`The app runs in the Workers runtime at ${url.origin}`, started);
+
+try {
+  const acme = await signUp('acme', 'Ada');
+  const globex = await signUp('globex', 'Grace');
+  const initech = await signUp('initech', 'Iris');
+
+  await step('Acme invites two people and plans a launch', async () => {
+    for (const name of ['Bo', 'Cleo'])
+      await acme.post('/users', { name, email: `${name.toLowerCase()}@acme.test` });
+    await acme.post('/projects', { name: 'Launch', owner_id: 1 });
+    for (const task of TASKS) await acme.post('/tasks', { project_id: 1, ...task });
+  });
+  await step('Globex has a secret project, Initech has not begun', async () => {
+    await globex.post('/projects', { name: 'Secret', owner_id: 1 });
+    await globex.post('/tasks', { project_id: 1, title: 'Buy Acme' });
+  });
+
+  const live = acme.openLive('?after=0');
+  const heard: Change[] = [];
+  live.addEventListener('message', ({ data }) => heard.push(JSON.parse(String(data)) as Change));
+
+  const right = await tasksOf(acme);
+  await step('Then a script goes wrong: it marks every task of Acme as done', async () => {
+    for (const { id } of right) await acme.patch(`/tasks/${id}`, { status: 'done' });
+  });
+  const wrong = await tasksOf(acme);
+  assert.ok(wrong.every(({ status }) => status === 'done'));
+  table(wrong);
+
+  const mistake = await step("Acme's change stream tells when it began", async () => {
+    const { changes } = await acme.get<{ changes: Change[] }>('/activity');
+    const updates = changes.filter(({ op }) => op === 'update');
+    for (const { lsn, timestamp, table, op, before, after } of updates)
+      line(
+        `LSN ${lsn}  ${timestamp.slice(11, 23)}  ${op} ${table}  ${before?.status} → ${after?.status}  ${after?.title}`,
+      );
+    assert.equal(updates.length, TASKS.length);
+    return updates[0] as Change;
+  });
+
+  const point = mistake.lsn - 1;
+  const past = await step(`The same query as of LSN ${point}, just before`, async () =>
+    tasksOf(acme, `&as_of=lsn:${point}`),
+  );
+  assert.deepEqual(past, right);
+  assert.deepEqual(await tasksOf(acme, `&as_of=lsn:${point + TASKS.length}`), wrong);
+  table(past);
+
+  await step('Acme writes the old statuses back; the mistake stays on record', async () => {
+    for (const { id, status } of past) await acme.patch(`/tasks/${id}`, { status });
+    const now = await tasksOf(acme);
+    assert.deepEqual(
+      now.map(({ id, status }) => ({ id, status })),
+      right.map(({ id, status }) => ({ id, status })),
+    );
+    const { versions } = await acme.get<{ versions: { row: Task }[] }>('/tasks/2/history');
+    const statuses = versions.map(({ row }) => row.status);
+    assert.deepEqual(statuses, ['review', 'done', 'review']);
+    line(`"${versions[0]?.row.title}" was in ${statuses.join(', then ')}`);
+  });
+
+  await step(
+    "A WebSocket that listened heard all of Acme's changes, in order, and no one else's",
+    async () => {
+      const { changes } = await acme.get<{ changes: Change[] }>('/activity');
+      while (heard.length < changes.length)
+        await new Promise((resolve) => live.addEventListener('message', resolve, { once: true }));
+      assert.deepEqual(heard, changes);
+      line(`${heard.length} changes, LSN ${heard[0]?.lsn} to ${heard.at(-1)?.lsn}`);
+    },
+  );
+
+  await step('No tenant sees another', async () => {
+    const titles = async (client: Client): Promise<string[]> =>
+      (await client.get<{ tasks: Task[] }>('/tasks')).tasks.map(({ title }) => title);
+    const [ofAcme, ofGlobex, ofInitech] = [await titles(acme), await titles(globex), await titles(initech)];
+    assert.deepEqual([ofAcme.length, ofGlobex, ofInitech], [TASKS.length, ['Buy Acme'], []]);
+    line(
+      `tasks that each sees: Acme ${ofAcme.length}, Globex ${ofGlobex.length}, Initech ${ofInitech.length}`,
+    );
+    await refused(acme, 'globex', 403, "Acme's token at Globex");
+    await refused(new Client(url, 'globex', 'guess'), 'globex', 401, 'a made-up token at Globex');
+    await refused(acme, 'umbrella', 404, 'a tenant that never signed up');
+  });
+
+  live.close();
+} finally {
+  await harness.close();
+}
+say('All of it. Every line above was checked, and nothing is left behind.\n', started);
+
+async function signUp(tenant: string, owner: string): Promise<Client> {
+  return step(`${tenant} signs up`, async () => {
+    const client = await Client.signUp(url, tenant, owner);
+    const { schema_version, size_bytes } = await client.get<Status>('/status');
+    assert.equal(schema_version, 3);
+    line(`a database of its own: schema version ${schema_version}, ${Math.round(size_bytes / 1024)} KiB`);
+    return client;
+  });
+}
+
+async function tasksOf(client: Client, and = ''): Promise<Task[]> {
+  return (await client.get<{ tasks: Task[] }>(`/tasks?project_id=1${and}`)).tasks;
+}
+
+async function refused(client: Client, tenant: string, expected: number, who: string): Promise<void> {
+  const { status, body } = await client.send<{ error: string }>('GET', '/tasks', undefined, tenant);
+  assert.equal(status, expected);
+  line(`${who}: ${status} ${body.error}`);
+}
+
+/** Runs a step and prints its title, what it took, and what it had to say. */
+async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  const result = await work();
+  say(title, began);
+  for (const text of lines) console.log(`          ${text}`);
+  lines = [];
+  return result;
+}
+
+function say(text: string, began: number): void {
+  console.log(`${`${Math.round(performance.now() - began)} ms`.padStart(8)}  ${text}`);
+}
+
+function line(text: string): void {
+  lines.push(text);
+}
+
+function table(tasks: readonly Task[]): void {
+  const rows = [
+    ['task', 'status', 'assignee'],
+    ...tasks.map((task) => [task.title, task.status, task.assignee_name ?? '–']),
+  ];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  for (const [i, row] of rows.entries()) {
+    console.log(
+      `          ${row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('   ')
+        .trimEnd()}`,
+    );
+    if (i === 0) console.log(`          ${widths.map((width) => '─'.repeat(width)).join('   ')}`);
+  }
+}

@@ -1,0 +1,92 @@
+import { DoSQLError } from '@dotdo/dosql';
+
+/** The largest request body that is read. Nothing that the schemas let through is larger. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** What a field of the input has to be, and is not. */
+export interface Issue {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** An answer other than success. Thrown anywhere, it becomes the response; `body` is added to its JSON. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    message: string,
+    body: Readonly<Record<string, unknown>> = {},
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
+/** 404 for a row that is not there. */
+export function notFound(what: string): HttpError {
+  return new HttpError(404, `there is no such ${what}`);
+}
+
+/** 405, with what the path does take. */
+export function methodNotAllowed(allowed: readonly string[]): HttpError {
+  const allow = allowed.join(', ');
+  return new HttpError(405, `this path takes ${allow}`, {}, { allow });
+}
+
+/** A JSON response. LSNs are bigints; as JSON numbers they are exact up to 2^53, some millennia of writes. */
+export function json(value: unknown, init: ResponseInit = {}): Response {
+  const headers = new Headers(init.headers);
+  headers.set('content-type', 'application/json');
+  headers.set('cache-control', 'no-store');
+  headers.set('x-content-type-options', 'nosniff');
+  return new Response(toJson(value), { ...init, headers });
+}
+
+/** JSON text with every bigint as a number. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+}
+
+/** The JSON value in a request's body, read no further than the limit. */
+export async function readJson(request: Request): Promise<unknown> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+  let text = '';
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of request.body ?? []) {
+      sizeBytes += chunk.byteLength;
+      if (sizeBytes > MAX_BODY_BYTES)
+        throw new HttpError(413, `the body is larger than ${MAX_BODY_BYTES / 1024} KiB`);
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return JSON.parse(text + decoder.decode());
+  } catch (error) {
+    if (error instanceof HttpError) throw error;
+    throw new HttpError(400, 'the body is not JSON');
+  }
+}
+
+/** The response for whatever was thrown. What nobody foresaw is logged, and tells the client nothing. */
+export function errorResponse(error: unknown): Response {
+  const known = error instanceof HttpError ? error : databaseError(error);
+  if (known !== undefined)
+    return json({ error: known.message, ...known.body }, { status: known.status, headers: known.headers });
+  console.error(error);
+  return json({ error: 'internal error' }, { status: 500 });
+}
+
+/** The constraints that a valid request can still run into. */
+function databaseError(error: unknown): HttpError | undefined {
+  if (!(error instanceof DoSQLError)) return undefined;
+  if (error.code === 'CONSTRAINT_FOREIGNKEY')
+    return new HttpError(422, 'the body refers to a row that is not there');
+  if (error.code !== 'CONSTRAINT_UNIQUE') return undefined;
+  const field = /failed: \w+\.(\w+)/.exec(error.message)?.[1] ?? 'value';
+  return new HttpError(409, `this ${field} is taken`);
+}

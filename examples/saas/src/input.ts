@@ -1,0 +1,170 @@
+import * as v from 'valibot';
+import { HttpError, type Issue } from './http.ts';
+
+// Every shape that the app takes from outside. Objects are strict: an unknown field is refused, so that a
+// typing error is told rather than ignored.
+
+/** SQLite ends a text at U+0000, and a lone surrogate is no character: neither would come back as it was. */
+const text = v.pipe(
+  v.string('give text'),
+  v.check((text) => text.isWellFormed() && !text.includes('\0'), 'give well-formed text without U+0000'),
+);
+const name = v.pipe(
+  text,
+  v.trim(),
+  v.minLength(1, 'give at least 1 character'),
+  v.maxLength(200, 'give at most 200 characters'),
+);
+const description = v.nullable(v.pipe(text, v.maxLength(10_000, 'give at most 10000 characters')));
+const email = v.pipe(
+  text,
+  v.trim(),
+  v.toLowerCase(),
+  v.email('give an e-mail address'),
+  v.maxLength(254, 'give at most 254 characters'),
+);
+const id = v.pipe(v.number('give an id, a whole number'), v.safeInteger('give an id, a whole number'));
+const role = v.picklist(['owner', 'admin', 'member'], 'give owner, admin or member');
+const projectStatus = v.picklist(['active', 'archived', 'deleted'], 'give active, archived or deleted');
+const taskStatus = v.picklist(
+  ['todo', 'in_progress', 'review', 'done'],
+  'give todo, in_progress, review or done',
+);
+const priority = v.pipe(
+  v.number('give a whole number from 0 to 100'),
+  v.integer('give a whole number from 0 to 100'),
+  v.minValue(0, 'give a whole number from 0 to 100'),
+  v.maxValue(100, 'give a whole number from 0 to 100'),
+);
+const dueDate = v.nullable(v.pipe(text, v.check(isDate, 'give a date such as 2026-11-30')));
+const label = v.nullable(
+  v.pipe(
+    text,
+    v.trim(),
+    v.minLength(1, 'give at least 1 character'),
+    v.maxLength(30, 'give at most 30 characters'),
+  ),
+);
+const tenantName = v.pipe(
+  v.string('give text'),
+  v.regex(/^[a-z][a-z0-9-]{1,62}$/, 'give 2 to 63 of a-z, 0-9 and -, a letter first'),
+  v.check((name) => name !== 'www' && name !== 'api', 'this name is reserved'),
+);
+
+const owner = v.strictObject({ email, name });
+/** Who signs a tenant up. */
+export type Owner = v.InferOutput<typeof owner>;
+
+/** `POST /signup` */
+export const SignUp = v.strictObject({ tenant: tenantName, owner });
+
+/** `POST /users` */
+export const NewUser = v.strictObject({ email, name, role: v.optional(role, 'member') });
+
+/** `POST /projects` */
+export const NewProject = v.strictObject({
+  name,
+  description: v.optional(description, null),
+  owner_id: id,
+});
+
+/** `POST /tasks` */
+export const NewTask = v.strictObject({
+  project_id: id,
+  title: name,
+  description: v.optional(description, null),
+  assignee_id: v.optional(v.nullable(id), null),
+  status: v.optional(taskStatus, 'todo'),
+  priority: v.optional(priority, 0),
+  due_date: v.optional(dueDate, null),
+  label: v.optional(label, null),
+});
+
+/** `PATCH /tasks/:id`: what is not given stays as it is. */
+export const TaskPatch = v.strictObject({
+  project_id: v.optional(id),
+  title: v.optional(name),
+  description: v.optional(description),
+  assignee_id: v.optional(v.nullable(id)),
+  status: v.optional(taskStatus),
+  priority: v.optional(priority),
+  due_date: v.optional(dueDate),
+  label: v.optional(label),
+});
+
+/** `PATCH /tasks` */
+export const TaskPatchWithId = v.strictObject({ id, ...TaskPatch.entries });
+
+const queryInteger = v.pipe(v.string(), v.regex(/^\d{1,15}$/, 'give a whole number'), v.transform(Number));
+
+/** A point of the past: `lsn:123`, ms since the epoch, or a time in ISO-8601, which DoSQL itself parses. */
+const point = v.pipe(
+  v.string(),
+  v.transform((text) => {
+    const lsn = /^lsn:(\d{1,15})$/.exec(text)?.[1];
+    if (lsn !== undefined) return { lsn: Number(lsn) };
+    return /^\d{1,15}$/.test(text) ? Number(text) : text;
+  }),
+);
+const asOf = { as_of: v.optional(point) };
+
+/** The query of a path that takes none. */
+export const NoQuery = v.strictObject({});
+/** The query of a path that takes only a point of the past. */
+export const PointQuery = v.strictObject(asOf);
+/** `GET /projects` */
+export const ProjectQuery = v.strictObject({ ...asOf, status: v.optional(projectStatus, 'active') });
+/** `GET /tasks` */
+export const TaskQuery = v.strictObject({
+  ...asOf,
+  project_id: v.optional(queryInteger),
+  status: v.optional(taskStatus),
+  assignee_id: v.optional(queryInteger),
+});
+/** `GET /activity` */
+export const ActivityQuery = v.strictObject({
+  after: v.optional(queryInteger),
+  limit: v.optional(v.pipe(queryInteger, v.minValue(1), v.maxValue(1000, 'give at most 1000')), '100'),
+});
+/** `GET /activity/live` */
+export const LiveQuery = v.strictObject({ after: v.optional(queryInteger) });
+
+/**
+ * What `schema` makes of `value`.
+ *
+ * @throws HttpError 400 with each field that is wrong and why.
+ */
+export function parseInput<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const issues = result.issues.map((issue): Issue => {
+    const field = v.getDotPath(issue) ?? '';
+    if (issue.type === 'strict_object' && issue.expected === 'never')
+      return { field, message: 'unknown field' };
+    if (issue.type === 'strict_object' && issue.path !== undefined) return { field, message: 'is missing' };
+    return { field, message: issue.type === 'strict_object' ? 'give a JSON object' : issue.message };
+  });
+  const text = issues.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`));
+  throw new HttpError(400, text.join('; '), { issues });
+}
+
+/** The parameters of a URL; one that is given twice is refused rather than half ignored. */
+export function parseQuery<S extends v.GenericSchema>(schema: S, query: URLSearchParams): v.InferOutput<S> {
+  const twice = [...query.keys()].find((key) => query.getAll(key).length > 1);
+  if (twice !== undefined)
+    throw new HttpError(400, `${twice}: give it once`, {
+      issues: [{ field: twice, message: 'give it once' }],
+    });
+  return parseInput(schema, Object.fromEntries(query));
+}
+
+/** Whether a tenant could have this name. */
+export function isTenantName(name: string): boolean {
+  return v.is(tenantName, name);
+}
+
+function isDate(text: string): boolean {
+  const ms = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  // Date.parse takes the 30th of February for the 1st of March.
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
+}

@@ -1,0 +1,95 @@
+import { ask, type Session } from './api.ts';
+
+export const STATUSES = ['todo', 'in_progress', 'review', 'done'] as const;
+export type TaskStatus = (typeof STATUSES)[number];
+
+export interface User {
+  readonly id: number;
+  readonly name: string;
+}
+
+export interface Project {
+  readonly id: number;
+  readonly name: string;
+  readonly status: string;
+}
+
+export interface Task {
+  readonly id: number;
+  readonly project_id: number;
+  readonly title: string;
+  readonly description: string | null;
+  readonly assignee_id: number | null;
+  readonly status: TaskStatus;
+  readonly priority: number;
+  readonly due_date: string | null;
+  readonly label: string | null;
+}
+
+/** A change of one row, as the server streams it. */
+export interface Change {
+  readonly lsn: number;
+  readonly timestamp: string;
+  readonly table: string;
+  readonly op: 'insert' | 'update' | 'delete';
+  readonly key: { readonly id: number };
+  readonly before: Readonly<Record<string, string | number | null>> | null;
+  readonly after: Readonly<Record<string, string | number | null>> | null;
+}
+
+/** How far the history reaches: from `earliest` to `lsn`, the present. */
+export interface Reach {
+  readonly lsn: number;
+  readonly earliest: { readonly lsn: number };
+}
+
+type Rows<T> = Map<number, T>;
+
+/** All rows of the tenant at one LSN. */
+export class Snapshot {
+  readonly users: Rows<User> = new Map();
+  readonly projects: Rows<Project> = new Map();
+  readonly tasks: Rows<Task> = new Map();
+  lsn: number;
+
+  constructor(lsn: number) {
+    this.lsn = lsn;
+  }
+
+  /** Reads the three tables as of one LSN, so that they belong together, whatever is written meanwhile. */
+  static async at(session: Session, lsn: number, signal?: AbortSignal): Promise<Snapshot> {
+    const read = <T>(path: string): Promise<T> =>
+      ask<T>(session, 'GET', `${path}?as_of=lsn:${lsn}`, undefined, signal);
+    const [{ users }, { projects }, { tasks }] = await Promise.all([
+      read<{ users: User[] }>('/users'),
+      read<{ projects: Project[] }>('/projects'),
+      read<{ tasks: Task[] }>('/tasks'),
+    ]);
+    const snapshot = new Snapshot(lsn);
+    for (const user of users) snapshot.users.set(user.id, user);
+    for (const project of projects) snapshot.projects.set(project.id, project);
+    for (const task of tasks) snapshot.tasks.set(task.id, task);
+    return snapshot;
+  }
+
+  /** Takes the snapshot one change further. */
+  apply({ lsn, table, key, after }: Change): void {
+    this.lsn = lsn;
+    const rows: Rows<unknown> | undefined = { users: this.users, projects: this.projects, tasks: this.tasks }[
+      table
+    ];
+    if (after === null) rows?.delete(key.id);
+    else rows?.set(key.id, after);
+  }
+
+  /** The tasks of a project with a status, in the order of the server's list. */
+  column(projectId: number | undefined, status: TaskStatus): Task[] {
+    return [...this.tasks.values()]
+      .filter((task) => task.project_id === projectId && task.status === status)
+      .sort((a, b) => b.priority - a.priority || compare(a.due_date ?? '', b.due_date ?? '') || a.id - b.id);
+  }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,87 @@
+import { ask, type Session } from './api.ts';
+import { byId } from './dom.ts';
+import { Snapshot, type Change } from './model.ts';
+
+const VERBS = { insert: 'added', update: 'changed', delete: 'deleted' } as const;
+const THINGS: Readonly<Record<string, string>> = { users: 'user', projects: 'project', tasks: 'task' };
+
+/**
+ * The slider over the tenant's history. It steps from change to change rather than evenly through time, so
+ * a busy minute gets its room and a quiet month takes none.
+ */
+export class Timeline {
+  readonly #session: Session;
+  readonly #show: (past: Snapshot | undefined) => void;
+  readonly #slider = byId<HTMLInputElement>('moment');
+  readonly #when = byId('when');
+  readonly #now = byId<HTMLButtonElement>('now');
+  #loading: AbortController | undefined;
+
+  constructor(session: Session, show: (past: Snapshot | undefined) => void) {
+    this.#session = session;
+    this.#show = show;
+    this.#slider.addEventListener('input', () => void this.#go());
+    this.#now.addEventListener('click', () => {
+      this.#slider.value = this.#slider.max;
+      void this.#go();
+    });
+    this.#label('now', false);
+  }
+
+  /** The history reaches from `earliest` to `latest` now; who looks at the present stays in the present. */
+  extend(latest: number, earliest = Number(this.#slider.min)): void {
+    const wasNow = this.#isNow;
+    this.#slider.min = String(earliest);
+    this.#slider.max = String(latest);
+    if (wasNow) this.#slider.value = this.#slider.max;
+  }
+
+  get #isNow(): boolean {
+    return this.#slider.value === this.#slider.max;
+  }
+
+  /** Shows the board as of the slider's position; only the last position asked for is shown. */
+  async #go(): Promise<void> {
+    this.#loading?.abort();
+    if (this.#isNow) {
+      this.#label('now', false);
+      this.#show(undefined);
+      return;
+    }
+    const loading = new AbortController();
+    this.#loading = loading;
+    const lsn = this.#slider.valueAsNumber;
+    try {
+      const [past, text] = await Promise.all([
+        Snapshot.at(this.#session, lsn, loading.signal),
+        this.#describe(lsn, loading.signal),
+      ]);
+      if (loading.signal.aborted) return;
+      this.#label(text, true);
+      this.#show(past);
+    } catch (error) {
+      if (!loading.signal.aborted) this.#label(error instanceof Error ? error.message : String(error), true);
+    }
+  }
+
+  /** When the change at `lsn` was made, and what it was. */
+  async #describe(lsn: number, signal: AbortSignal): Promise<string> {
+    const path = `/activity?after=${Math.max(lsn - 1, 0)}&limit=1`;
+    const { changes } = await ask<{ changes: Change[] }>(this.#session, 'GET', path, undefined, signal);
+    const [change] = changes;
+    if (change === undefined || change.lsn > lsn) return 'the tables were set up';
+    const row = change.after ?? change.before ?? {};
+    const name = String(row['title'] ?? row['name'] ?? '');
+    const when = new Date(change.timestamp).toLocaleString('en', {
+      dateStyle: 'medium',
+      timeStyle: 'medium',
+    });
+    return `${when} · ${THINGS[change.table] ?? change.table} ${VERBS[change.op]}: ${name}`;
+  }
+
+  #label(text: string, isPast: boolean): void {
+    this.#when.textContent = text;
+    this.#slider.setAttribute('aria-valuetext', text);
+    this.#now.hidden = !isPast;
+  }
+}

@@ -1,0 +1,56 @@
+import { json, notFound, readJson } from './http.ts';
+import { rowsAt } from './history.ts';
+import { NewProject, NoQuery, parseInput, parseQuery, ProjectQuery, PointQuery } from './input.ts';
+import type { Context } from './routes.ts';
+
+/** `GET /projects?status=`: the active ones unless another status is asked for, last changed first. */
+export async function listProjects({ db, query }: Context): Promise<Response> {
+  const { as_of, status } = parseQuery(ProjectQuery, query);
+  const projects = await rowsAt(
+    db,
+    as_of,
+    `SELECT p.*, u.name AS owner_name, count(t.id) AS task_count
+     FROM projects p
+     JOIN users u ON u.id = p.owner_id
+     LEFT JOIN tasks t ON t.project_id = p.id
+     WHERE p.status = ?
+     GROUP BY p.id
+     ORDER BY p.updated_at DESC, p.id DESC`,
+    [status],
+  );
+  return json({ projects });
+}
+
+/** `GET /projects/:id` */
+export async function getProject({ db, query, id }: Context): Promise<Response> {
+  const { as_of } = parseQuery(PointQuery, query);
+  const [project] = await rowsAt(
+    db,
+    as_of,
+    `SELECT p.*, u.name AS owner_name, (SELECT count(*) FROM tasks t WHERE t.project_id = p.id) AS task_count
+     FROM projects p
+     JOIN users u ON u.id = p.owner_id
+     WHERE p.id = ?`,
+    [id],
+  );
+  if (project === undefined) throw notFound('project');
+  return json(project);
+}
+
+/** `POST /projects { name, description?, owner_id }` */
+export async function createProject({ db, request }: Context): Promise<Response> {
+  const project = parseInput(NewProject, await readJson(request));
+  const [created] = await db.query(
+    'INSERT INTO projects (name, description, owner_id) VALUES (:name, :description, :owner_id) RETURNING *',
+    project,
+  );
+  return json(created, { status: 201 });
+}
+
+/** `DELETE /projects/:id`: its tasks go with it. */
+export async function deleteProject({ db, query, id }: Context): Promise<Response> {
+  parseQuery(NoQuery, query);
+  const { changes } = await db.run('DELETE FROM projects WHERE id = ?', [id]);
+  if (changes === 0) throw notFound('project');
+  return new Response(null, { status: 204 });
+}

@@ -1,0 +1,21 @@
+import { json } from './http.ts';
+import { NoQuery, parseQuery } from './input.ts';
+import type { Context } from './routes.ts';
+
+/** `GET /status`: the schema's version, and how far the history reaches. */
+export async function status({ db, query }: Context): Promise<Response> {
+  parseQuery(NoQuery, query);
+  const migrations = await db.migrations();
+  return json({
+    tenant: db.name,
+    schema_version: migrations.length,
+    migrations: migrations.map(({ name, appliedAt, durationMs }) => ({
+      name,
+      applied_at: appliedAt,
+      duration_ms: durationMs,
+    })),
+    lsn: db.lsn(),
+    earliest: await db.earliest(),
+    size_bytes: db.size,
+  });
+}

@@ -1,0 +1,92 @@
+import { errorResponse, HttpError, json, methodNotAllowed, readJson } from './http.ts';
+import { isTenantName, parseInput, SignUp } from './input.ts';
+import type { Tenant } from './tenant.ts';
+import { issueToken, tenantOf, tokenIn } from './token.ts';
+
+export { Tenant } from './tenant.ts';
+
+/** What wrangler.jsonc binds. */
+export interface Env {
+  readonly TENANT: DurableObjectNamespace<Tenant>;
+  /** Tenants are subdomains of this domain. */
+  readonly DOMAIN: string;
+  /** Signs the tenants' tokens. */
+  readonly TOKEN_SECRET: string;
+}
+
+/**
+ * Sends every request to the Durable Object of the tenant that it names, if it may go there.
+ *
+ * Invariant: a request reaches an object's `fetch` only with a token for that very tenant. Objects know no
+ * tenant but their own, so there is no query that could forget to filter by tenant.
+ */
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    try {
+      const url = new URL(request.url);
+      if (url.pathname === '/signup') return await signUp(request, env);
+      const { tenant, path } = destination(url, request.headers, env.DOMAIN);
+      await authorize(tenant, request, env);
+      url.pathname = path;
+      return await objectOf(tenant, env).fetch(new Request(url, request));
+    } catch (error) {
+      return errorResponse(error);
+    }
+  },
+};
+
+/** `POST /signup { tenant, owner: { email, name } }`: creates the tenant and answers its token. */
+async function signUp(request: Request, env: Env): Promise<Response> {
+  if (request.method !== 'POST') throw methodNotAllowed(['POST']);
+  const { tenant, owner } = parseInput(SignUp, await readJson(request));
+  // Signed first: without a secret nobody can sign up, rather than sign up and never get in.
+  const token = await issueToken(env.TOKEN_SECRET, tenant);
+  if (!(await objectOf(tenant, env).signUp(tenant, owner))) throw new HttpError(409, `"${tenant}" is taken`);
+  return json({ tenant, token }, { status: 201 });
+}
+
+/** Which tenant a request is for, and the path within it: `/t/acme/tasks`, `acme.example.com/tasks`, or by header. */
+function destination(url: URL, headers: Headers, domain: string): { tenant: string; path: string } {
+  const { hostname, pathname } = url;
+  const [, name, path = ''] = /^\/t\/([^/]*)(\/.*)?$/.exec(pathname) ?? [];
+  const tenant = name ?? subdomain(hostname, domain) ?? headers.get('x-tenant-id');
+  if (tenant === null)
+    throw new HttpError(404, 'name a tenant: /t/<tenant>/…, a subdomain, or the header X-Tenant-ID');
+  if (!isTenantName(tenant)) throw noSuchTenant(tenant);
+  return { tenant, path: name === undefined ? pathname : path };
+}
+
+/** `localhost` is for development: browsers resolve every name below it to this machine. */
+function subdomain(hostname: string, domain: string): string | undefined {
+  const base = [domain, 'localhost'].find((base) => hostname.endsWith(`.${base}`));
+  const name = base === undefined ? undefined : hostname.slice(0, -base.length - 1);
+  return name !== undefined && isTenantName(name) ? name : undefined;
+}
+
+/**
+ * Throws unless the request carries the tenant's token. That a tenant exists is no secret, as signing up
+ * tells which names are taken, so a wrong name gets a 404 rather than a puzzling 401.
+ */
+async function authorize(tenant: string, { headers }: Request, env: Env): Promise<void> {
+  const token = tokenIn(headers);
+  const holder = token === undefined ? undefined : await tenantOf(env.TOKEN_SECRET, token);
+  if (holder === tenant) return;
+  if (!(await objectOf(tenant, env).exists())) throw noSuchTenant(tenant);
+  if (holder !== undefined) throw new HttpError(403, 'this token is for another tenant');
+  throw new HttpError(
+    401,
+    'give the token from signing up as Authorization: Bearer <token>',
+    {},
+    {
+      'www-authenticate': 'Bearer',
+    },
+  );
+}
+
+function noSuchTenant(tenant: string): HttpError {
+  return new HttpError(404, `there is no tenant "${tenant}"`);
+}
+
+function objectOf(tenant: string, { TENANT }: Env): DurableObjectStub<Tenant> {
+  return TENANT.get(TENANT.idFromName(tenant));
+}

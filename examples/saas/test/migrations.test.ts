@@ -1,0 +1,66 @@
+import { createTestHarness, experimental_readRawConfig, type TestHarnessOptions } from 'wrangler';
+import { expect, it, onTestFinished } from 'vitest';
+import { Client } from '../local.ts';
+
+const root = new URL('..', import.meta.url).pathname;
+const FILES = ['001_initial', '002_completed_at', '003_label'];
+
+/** The parts of wrangler.jsonc that differ here. */
+interface WranglerConfig {
+  readonly vars: Readonly<Record<string, string>>;
+  /** The rule that puts the migrations into the bundle comes first. */
+  readonly rules: readonly [text: object, ...others: object[]];
+}
+
+/** The app as it was deployed when it had only so many migrations. */
+function deployment(migrationCount: number): TestHarnessOptions {
+  const { rawConfig } = experimental_readRawConfig({ config: `${root}wrangler.jsonc` }) as {
+    rawConfig: WranglerConfig;
+  };
+  const globs = FILES.slice(0, migrationCount).map((name) => `.do/migrations/saas/${name}.sql`);
+  const [text, ...others] = rawConfig.rules;
+  const config = {
+    ...rawConfig,
+    vars: { ...rawConfig.vars, TOKEN_SECRET: 'for these tests' },
+    rules: [{ ...text, globs }, ...others],
+  };
+  return { root, workers: [{ config }] };
+}
+
+it.each([1, 2])(
+  'a tenant left at version %i is brought to the newest by its next request',
+  async (version) => {
+    process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
+    const harness = createTestHarness(deployment(version));
+    onTestFinished(() => harness.close());
+    const before = await harness.listen();
+    const { token } = await Client.signUp(new URL(before.url), 'veteran');
+    let client = new Client(new URL(before.url), 'veteran', token);
+    expect(await client.get('/status')).toMatchObject({ schema_version: version });
+    await client.post('/projects', { name: 'Old', owner_id: 1 });
+    const storage = await harness.getWorker().getDurableObjectStorage('Tenant', { name: 'veteran' });
+    await storage.exec(`INSERT INTO tasks (project_id, title, status, updated_at)
+    VALUES (1, 'finished', 'done', '2026-01-02 03:04:05'), (1, 'open', 'todo', '2026-01-02 03:04:05')`);
+    const { lsn } = await client.get<{ lsn: number }>('/status');
+
+    await harness.update(deployment(FILES.length));
+    const { url } = await harness.listen();
+    client = new Client(new URL(url), 'veteran', token);
+    const completed_at = version === 1 ? '2026-01-02 03:04:05' : null;
+    expect(await client.get('/tasks')).toMatchObject({
+      tasks: [
+        { title: 'finished', completed_at, label: null },
+        { title: 'open', completed_at: null, label: null },
+      ],
+    });
+    expect(await client.get('/status')).toMatchObject({
+      schema_version: 3,
+      migrations: FILES.map((name) => ({ name })),
+    });
+    expect(await client.patch('/tasks/2', { label: 'new' })).toMatchObject({ label: 'new' });
+    // The past keeps the columns that it had.
+    const { tasks } = await client.get<{ tasks: object[] }>(`/tasks?as_of=lsn:${lsn}`);
+    expect(tasks).toMatchObject([{ title: 'finished' }, { title: 'open' }]);
+    expect(tasks[1]).not.toHaveProperty('label');
+  },
+);

@@ -1,0 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { withFigures } from './figures.ts';
+
+it('the README shows the figures of the committed benchmark results', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const squeeze = (text: string): string => text.replaceAll(/[\s-]+/g, ' ');
+  expect(squeeze(readme)).toBe(squeeze(withFigures(readme)));
+});
