@@ -25,7 +25,8 @@ export interface SubscribeOptions {
   readonly batch?: number;
 }
 
-const DEFAULT_BATCH = 500;
+/** Log entries read at a time. */
+export const DEFAULT_BATCH = 500;
 
 /**
  * Changes after `after` in LSN order: first those in the log, then new ones as they commit. Reads only when
@@ -37,7 +38,7 @@ export async function* subscribe(
   options: SubscribeOptions,
 ): AsyncGenerator<ChangeEvent, void, undefined> {
   const { signal, batch = DEFAULT_BATCH } = options;
-  const tables = options.tables && new Set(options.tables.map((table) => table.toLowerCase()));
+  const isWantedTable = tableFilter(options.tables);
   const news = new News(log, signal);
   let position = after;
   let open: LogEntry | undefined;
@@ -50,13 +51,11 @@ export async function* subscribe(
           yield boundary('commit', open);
           open = undefined;
         }
-        const isWanted =
-          (entry.op !== 'schema' || options.schema === true) &&
-          (tables === undefined || tables.has(entry.table.toLowerCase()));
+        const isWanted = (entry.op !== 'schema' || options.schema === true) && isWantedTable(entry.table);
         if (isWanted) {
           if (options.transactions === true && open === undefined) yield boundary('begin', entry);
           if (options.transactions === true) open = entry;
-          yield event(entry);
+          yield shown(entry);
         }
         if (isAborted(signal)) return;
         position = entry.lsn;
@@ -76,9 +75,16 @@ function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
 
-function event(entry: LogEntry): Change | SchemaChange {
-  const { txBegin: _txBegin, ...shown } = entry;
-  return shown;
+/** An entry without what only the stream needs to know. */
+export function shown(entry: LogEntry): Change | SchemaChange {
+  const { txBegin: _txBegin, ...event } = entry;
+  return event;
+}
+
+/** Whether a table is among `tables`, named in any case; without a list every table is. */
+export function tableFilter(tables: readonly string[] | undefined): (table: string) => boolean {
+  const names = tables && new Set(tables.map((table) => table.toLowerCase()));
+  return (table) => names === undefined || names.has(table.toLowerCase());
 }
 
 function boundary(op: 'begin' | 'commit', entry: LogEntry): TransactionEvent {

@@ -44,7 +44,7 @@ export class Database extends Session {
     this.name = name;
     this.sql = sqlStorage(engine, this.gate);
     this.storage = storageFacade(engine, this.gate, this.sql);
-    this.#timers = new Timers(engine);
+    this.#timers = new Timers(engine, this.gate);
     this.#window = window;
     this.backend = {
       end: () => this.lsn(),
@@ -124,8 +124,8 @@ export class Database extends Session {
 
   /** Removes the timer `name`; returns whether there was one. */
   cancel(name: string): Promise<boolean> {
-    const cancel = (): boolean => this.#timers.cancel(name);
-    return this.gate.isMine ? Promise.resolve(cancel()) : this.gate.pass(cancel);
+    const cancel = (): Promise<boolean> => this.#timers.cancel(name);
+    return this.gate.isMine ? cancel() : this.gate.hold(cancel);
   }
 
   /**
@@ -142,9 +142,12 @@ export class Database extends Session {
    * ```ts
    * async alarm() { await (await this.db).alarm() }
    * ```
+   *
+   * An app that also sets the object's alarm itself passes on what its `alarm(info)` was called with: then
+   * `isOwnDue` tells its alarm from ours in every case, also where its own has replaced an earlier one of ours.
    */
-  alarm(): Promise<AlarmResult> {
-    return this.#timers.alarm();
+  alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
+    return this.#timers.alarm(info);
   }
 
   #readLog(after: bigint, limit: number): ReturnType<Engine['entries']['after']> {
@@ -171,10 +174,10 @@ export class Database extends Session {
   async startTrimming(): Promise<void> {
     try {
       if (!this.#timers.has(TRIM_TIMER)) await this.schedule(TRIM_TIMER, this.engine.nowMs() + TRIM_EVERY_MS);
+      else await this.gate.hold(() => this.#timers.rearm());
       this.#hasAlarm = true;
     } catch (error) {
       if (error instanceof DoSQLError) throw error;
-      this.#timers.cancel(TRIM_TIMER);
     }
   }
 

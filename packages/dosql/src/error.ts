@@ -69,6 +69,8 @@ export interface ErrorDetails {
  */
 export class DoSQLError extends Error {
   readonly code: ErrorCode;
+  /** The message without the code in front. */
+  readonly reason: string;
   readonly sql: string | undefined;
   readonly offset: number | undefined;
 
@@ -76,6 +78,7 @@ export class DoSQLError extends Error {
     super(`${code}: ${message}`, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = 'DoSQLError';
     this.code = code;
+    this.reason = message;
     this.sql = details.sql;
     this.offset = details.offset;
   }

@@ -3,6 +3,7 @@ export {
   type Cdc,
   type Change,
   type ChangeEvent,
+  type ChangeLog,
   type ChangeRow,
   type SchemaChange,
   type SubscribeOptions,

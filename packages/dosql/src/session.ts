@@ -6,7 +6,7 @@ import { InsertOutcome, resolveInserts } from './inserts.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
 import type { SqlParameters } from './value/parameter.ts';
-import { toRows, type Row } from './value/row.ts';
+import { toRows, type RawValue, type Row } from './value/row.ts';
 
 /** How to give results back. */
 export interface QueryOptions {
@@ -73,13 +73,17 @@ export class Reader {
 
   /**
    * Rows one by one, for results too large to hold. Writes made meanwhile may or may not be seen, as with
-   * any open cursor of SQLite; an uncommitted transaction of others never is.
+   * any open cursor of SQLite; an uncommitted transaction of others never is. As of a point of the past the
+   * rows are read at once, since no open cursor could keep later writes out.
    */
   async *iterate<T = Row>(sql: string, params?: SqlParameters): AsyncGenerator<T, void, undefined> {
     const cursor = await this.gate.pass(() => {
       this.assertOpen();
       const statement = this.engine.statement(sql);
-      if (statement.kind === 'read') return this.engine.cursor(statement, params, this.#options());
+      const options = this.#options();
+      if (statement.kind === 'read' && options.at !== undefined)
+        return buffered(this.engine.run(statement, params, options));
+      if (statement.kind === 'read') return this.engine.cursor(statement, params, options);
       throw new DoSQLError(
         'READ_ONLY',
         'iterate() reads: use query() for a statement that writes and returns rows',
@@ -228,6 +232,11 @@ export class Transaction extends Session {
       'the transaction has ended: await every statement before its callback returns',
     );
   }
+}
+
+/** Rows that have been read, in the shape of a cursor. */
+function buffered({ names, raw }: Outcome): { columnNames: string[]; raw(): Iterator<RawValue[]> } {
+  return { columnNames: [...names], raw: () => raw.values() };
 }
 
 /** What a statement did, without its rows. */

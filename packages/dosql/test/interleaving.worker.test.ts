@@ -1,24 +1,6 @@
-import { env } from 'cloudflare:workers';
-import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { DoSQLError, type Database, type Transaction } from '../src/index.ts';
-import type { TestObject } from './worker.ts';
-
-/** Runs `callback` as a request of its own to the object called `name`. */
-function request<T>(name: string, callback: (db: Database, state: DurableObjectState) => Promise<T>): Promise<T> {
-  const stub = env.TEST.get(env.TEST.idFromName(name));
-  return runInDurableObject(stub, async (object: TestObject, state) => callback(await object.open(), state));
-}
-
-/** The code that `work` is rejected with. */
-async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
-  try {
-    await work;
-    return undefined;
-  } catch (error) {
-    return error instanceof DoSQLError ? error.code : String(error);
-  }
-}
+import { codeOf, request } from './support/request.ts';
 
 /** Numbers from a seed that is printed. */
 function seeded(seed: number): (below: number) => number {
@@ -33,7 +15,8 @@ function seeded(seed: number): (below: number) => number {
 /** A short digest of a list: FNV-1a. */
 function digestOf(list: readonly string[], by: number): string {
   let hash = 0x811c9dc5;
-  for (const character of `${list.join()} ${by}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193);
+  for (const character of `${list.join()} ${by}`)
+    hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193);
   return (hash >>> 0).toString(16);
 }
 
@@ -61,7 +44,10 @@ describe('200 concurrent requests', () => {
         await tx.run('UPDATE account SET balance = balance - 7 WHERE id = ?', [plan.from]);
         await scheduler.wait(plan.wait);
         await tx.run('UPDATE account SET balance = balance + 7 WHERE id = ?', [plan.to]);
-        const digest = digestOf(list.map((row) => row.digest), plan.by);
+        const digest = digestOf(
+          list.map((row) => row.digest),
+          plan.by,
+        );
         await tx.run('INSERT INTO chain(digest, by) VALUES(?, ?)', [digest, plan.by]);
         if (plan.fails) throw new Error('meant to fail');
       })();
@@ -70,15 +56,21 @@ describe('200 concurrent requests', () => {
       plans.map((plan) =>
         request('serial', async (db) => {
           const first = db.run('INSERT INTO plain(by, nth) VALUES(?, 1)', [plan.by]);
-          const work = db.transaction((tx) => transfer(plan, tx)).then(
-            () => 'kept',
-            (error: Error) => error.message,
-          );
+          const work = db
+            .transaction((tx) => transfer(plan, tx))
+            .then(
+              () => 'kept',
+              (error: Error) => error.message,
+            );
           const second = db.run('INSERT INTO plain(by, nth) VALUES(?, 2)', [plan.by]);
           const state = db.get<{ total: number; chain: number }>(
             'SELECT (SELECT sum(balance) FROM account) AS total, (SELECT count(*) FROM chain) AS chain',
           );
-          await Promise.all([first, second, state.then((row) => seen.push(row as { total: number; chain: number }))]);
+          await Promise.all([
+            first,
+            second,
+            state.then((row) => seen.push(row as { total: number; chain: number })),
+          ]);
           return work;
         }),
       ),
@@ -118,29 +110,30 @@ describe('while a transaction is open', () => {
     prepare: (db) => db.prepare('SELECT 1').all(),
     iterate: (db) => db.iterate('SELECT 1').next(),
     history: (db) => db.history('t', 1),
-    schedule: (db) => db.schedule('x', 1),
-    cancel: (db) => db.cancel('x'),
   };
 
-  it.each(Object.entries(calls))('a call on the database from inside of it is refused at once: %s', async (name, call) => {
-    await request(`nested ${name}`, async (db) => {
-      await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES(1)');
-      const helper = async (): Promise<unknown> => {
-        await scheduler.wait(0);
-        return call(db);
-      };
-      let forgotten: Promise<string | undefined> | undefined;
-      const codes = await db.transaction(async (tx) => {
-        const direct = await codeOf(call(db));
-        forgotten = codeOf(call(db));
-        const nested = await tx.transaction(() => codeOf(call(db)));
-        await tx.run('INSERT INTO t VALUES(2)');
-        return [direct, await codeOf(helper()), nested];
+  it.each(Object.entries(calls))(
+    'a call on the database from inside of it is refused at once: %s',
+    async (name, call) => {
+      await request(`nested ${name}`, async (db) => {
+        await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES(1)');
+        const helper = async (): Promise<unknown> => {
+          await scheduler.wait(0);
+          return call(db);
+        };
+        let forgotten: Promise<string | undefined> | undefined;
+        const codes = await db.transaction(async (tx) => {
+          const direct = await codeOf(call(db));
+          forgotten = codeOf(call(db));
+          const nested = await tx.transaction(() => codeOf(call(db)));
+          await tx.run('INSERT INTO t VALUES(2)');
+          return [direct, await codeOf(helper()), nested];
+        });
+        expect([...codes, await forgotten]).toEqual(Array.from({ length: 4 }, () => 'NESTED_TRANSACTION'));
+        expect(await db.query('SELECT id FROM t')).toEqual([{ id: 1 }, { id: 2 }]);
       });
-      expect([...codes, await forgotten]).toEqual(Array.from({ length: 4 }, () => 'NESTED_TRANSACTION'));
-      expect(await db.query('SELECT id FROM t')).toEqual([{ id: 1 }, { id: 2 }]);
-    });
-  });
+    },
+  );
 
   it('a call from elsewhere waits for its end, in the order of the calls', async () => {
     await request('waits', async (db) => {
@@ -158,7 +151,12 @@ describe('while a transaction is open', () => {
       const run = db.run("INSERT INTO t(by) VALUES('run')");
       await Promise.all([first, second, run]);
       expect(await count).toEqual([{ n: 2 }]);
-      expect((await db.query('SELECT by FROM t')).map(({ by }) => by)).toEqual(['first', 'first', 'second', 'run']);
+      expect((await db.query('SELECT by FROM t')).map(({ by }) => by)).toEqual([
+        'first',
+        'first',
+        'second',
+        'run',
+      ]);
     });
   });
 
@@ -246,36 +244,39 @@ describe('a transaction', () => {
     });
   });
 
-  it.each(['has begun', 'has not begun'])('ends, and undoes with it, a savepoint that was not awaited and %s', async (when) => {
-    await request(`unawaited savepoint ${when}`, async (db) => {
-      await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)');
-      for (const isUndone of [false, true]) {
-        const { promise: begun, resolve } = Promise.withResolvers<void>();
-        let nested: Promise<string | undefined> | undefined;
-        const outer = db.transaction(async (tx) => {
-          await tx.run('INSERT INTO t VALUES(1)');
-          nested = codeOf(
-            tx.transaction(async (inner) => {
-              await inner.run('INSERT INTO t VALUES(2)');
-              resolve();
-              await scheduler.wait(3);
-              await inner.run('INSERT INTO t VALUES(3)');
-            }),
-          );
-          if (when === 'has begun') await begun;
-          if (isUndone) throw new Error('undo');
-        });
-        const other = db.run('INSERT INTO t VALUES(4)');
-        expect(await codeOf(outer)).toBe(isUndone ? 'Error: undo' : undefined);
-        expect(await nested).toBe('TRANSACTION_OVER');
-        await other;
-        const rows = isUndone ? [{ id: 4 }] : [{ id: 1 }, { id: 4 }];
-        expect(await db.query('SELECT id FROM t')).toEqual(rows);
-        const { lsn } = await db.run('DELETE FROM t');
-        expect(await db.asOf({ lsn: lsn - BigInt(rows.length) }).query('SELECT id FROM t')).toEqual(rows);
-      }
-    });
-  });
+  it.each(['has begun', 'has not begun'])(
+    'ends, and undoes with it, a savepoint that was not awaited and %s',
+    async (when) => {
+      await request(`unawaited savepoint ${when}`, async (db) => {
+        await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)');
+        for (const isUndone of [false, true]) {
+          const { promise: begun, resolve } = Promise.withResolvers<void>();
+          let nested: Promise<string | undefined> | undefined;
+          const outer = db.transaction(async (tx) => {
+            await tx.run('INSERT INTO t VALUES(1)');
+            nested = codeOf(
+              tx.transaction(async (inner) => {
+                await inner.run('INSERT INTO t VALUES(2)');
+                resolve();
+                await scheduler.wait(3);
+                await inner.run('INSERT INTO t VALUES(3)');
+              }),
+            );
+            if (when === 'has begun') await begun;
+            if (isUndone) throw new Error('undo');
+          });
+          const other = db.run('INSERT INTO t VALUES(4)');
+          expect(await codeOf(outer)).toBe(isUndone ? 'Error: undo' : undefined);
+          expect(await nested).toBe('TRANSACTION_OVER');
+          await other;
+          const rows = isUndone ? [{ id: 4 }] : [{ id: 1 }, { id: 4 }];
+          expect(await db.query('SELECT id FROM t')).toEqual(rows);
+          const { lsn } = await db.run('DELETE FROM t');
+          expect(await db.asOf({ lsn: lsn - BigInt(rows.length) }).query('SELECT id FROM t')).toEqual(rows);
+        }
+      });
+    },
+  );
 
   it('runs nested ones one after another, each kept or undone by itself', async () => {
     await request('nested', async (db) => {
@@ -299,89 +300,6 @@ describe('a transaction', () => {
       const rows = await db.query<{ by: number; nth: number }>('SELECT by, nth FROM t ORDER BY id');
       const kept = [1, 2, 4, 5, 7, 8].flatMap((by) => [`${by} 1`, `${by} 2`]);
       expect(rows.map(({ by, nth }) => `${by} ${nth}`)).toEqual([...kept, '99 1']);
-    });
-  });
-
-  it('undoes DDL with everything that DoSQL keeps about it', async () => {
-    await request('ddl', async (db) => {
-      await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)');
-      await db.run("INSERT INTO t VALUES(1, 'one')");
-      const before = db.lsn();
-      const work = db.transaction(async (tx) => {
-        await tx.exec('ALTER TABLE t ADD COLUMN b TEXT; ALTER TABLE t RENAME COLUMN a TO c; CREATE TABLE u(x, y, z)');
-        await tx.run("INSERT INTO t VALUES(2, 'two', 'b')");
-        await scheduler.wait(1);
-        const wide = Array.from({ length: 60 }, (_, i) => `c${i} INTEGER`).join(', ');
-        await tx.exec(`DROP TABLE t; CREATE TABLE t(${wide}); INSERT INTO t(c0) VALUES(1)`);
-        throw new Error('undo');
-      });
-      expect(await codeOf(work)).toBe('Error: undo');
-      expect(db.lsn()).toBe(before);
-      await db.run("UPDATE t SET a = 'uno'");
-      await db.exec('CREATE TABLE u(x INTEGER PRIMARY KEY); INSERT INTO u VALUES(7)');
-      expect(await db.query('SELECT * FROM t')).toEqual([{ id: 1, a: 'uno' }]);
-      expect(await db.asOf({ lsn: before }).query('SELECT * FROM t')).toEqual([{ id: 1, a: 'one' }]);
-      expect(await db.history('u', 7)).toHaveLength(1);
-      const { lsn } = await db.run('DELETE FROM u');
-      expect(await db.asOf({ before: lsn }).query('SELECT * FROM u')).toEqual([{ x: 7 }]);
-    });
-  });
-
-  it('of several statements is all or none: exec and batch', async () => {
-    await request('exec', async (db) => {
-      await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)');
-      const lsn = db.lsn();
-      const sql = 'INSERT INTO t VALUES(1); CREATE TABLE u(x); INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)';
-      expect(await codeOf(db.exec(sql))).toBe('CONSTRAINT_UNIQUE');
-      expect(await codeOf(db.batch([1, 2, 1, 3].map((id) => ({ sql: 'INSERT INTO t VALUES(?)', params: [id] }))))).toBe(
-        'CONSTRAINT_UNIQUE',
-      );
-      expect(await codeOf(db.exec('INSERT INTO t VALUES(1); SELEC; INSERT INTO t VALUES(2)'))).toBe('SYNTAX');
-      expect(db.lsn()).toBe(lsn);
-      expect(await db.query("SELECT name FROM sqlite_schema WHERE name = 'u'")).toEqual([]);
-      expect(await db.query('SELECT * FROM t')).toEqual([]);
-    });
-  });
-});
-
-describe('a deferred foreign key that is violated at the end', () => {
-  const setUp = `CREATE TABLE parent(id INTEGER PRIMARY KEY);
-    CREATE TABLE child(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED);
-    CREATE TABLE strict(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent(id));
-    INSERT INTO parent VALUES(1); INSERT INTO child VALUES(1, 1)`;
-  const ways: Record<string, (db: Database) => Promise<unknown>> = {
-    'a statement': (db) => db.run('INSERT INTO child VALUES(2, 99)'),
-    'a delete': (db) => db.run('DELETE FROM parent'),
-    exec: (db) => db.exec('INSERT INTO child VALUES(2, 99); INSERT INTO child VALUES(3, 1)'),
-    batch: (db) => db.batch([{ sql: 'INSERT INTO child VALUES(2, 99)' }]),
-    transaction: (db) =>
-      db.transaction(async (tx) => {
-        await tx.run('INSERT INTO child VALUES(2, 99)');
-        await scheduler.wait(1);
-        await tx.run('INSERT INTO child VALUES(3, 1)');
-      }),
-    pragma: (db) => db.exec('PRAGMA defer_foreign_keys = ON; INSERT INTO strict VALUES(1, 99)'),
-    'db.sql': async (db) => db.sql.exec('INSERT INTO child VALUES(2, 99)'),
-    transactionSync: async (db) => db.storage.transactionSync(() => db.sql.exec('INSERT INTO child VALUES(2, 99)')),
-    prepare: (db) => db.prepare('INSERT INTO child VALUES(2, 99)').run(),
-    'a table dropped': (db) => db.exec('DROP TABLE parent'),
-  };
-
-  it.each(Object.entries(ways))('undoes it and leaves the object alive: %s', async (name, way) => {
-    await request(`deferred ${name}`, async (db) => {
-      await db.exec(setUp);
-      const lsn = db.lsn();
-      expect(await codeOf(way(db))).toBe('CONSTRAINT_FOREIGNKEY');
-      expect(db.lsn()).toBe(lsn);
-    });
-    await request(`deferred ${name}`, async (db) => {
-      expect(await db.query('SELECT * FROM child')).toEqual([{ id: 1, parent: 1 }]);
-      expect(await db.query('SELECT * FROM parent')).toEqual([{ id: 1 }]);
-      await db.transaction(async (tx) => {
-        await tx.run('INSERT INTO child VALUES(2, 2)');
-        await tx.run('INSERT INTO parent VALUES(2)');
-      });
-      expect(await db.query('SELECT * FROM child')).toHaveLength(2);
     });
   });
 });

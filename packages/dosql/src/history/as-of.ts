@@ -79,12 +79,14 @@ function unchanged(then: Relation, now: Relation, access: BaseAccess, rowid: str
   const columns = then.columns.map((column) => {
     const name = now.columns.find(({ id }) => id === column.id)?.name;
     // A column that is gone took an image of every row with it, so no row is unchanged and NULL is never seen.
-    return `${name === undefined ? 'NULL' : `b.${quoteName(name)}`} AS ${quoteName(column.name)}`;
+    const value = name === undefined ? collated(nullOf(column), column) : `b.${quoteName(name)}`;
+    return `${value} AS ${quoteName(column.name)}`;
   });
   const { key } = now;
   const extra = rowid === undefined ? [] : [`${rowidOf(key)} AS ${quoteName(rowid)}`];
   const select = `SELECT ${[...extra, ...columns].join(', ')} FROM`;
-  const table = quoteName(now.name);
+  // With its schema, so that a common table expression of that name is not meant.
+  const table = `main.${quoteName(now.name)}`;
   if (key.kind === 'primary') {
     const same = key.columnIds.map((id, i) => `c.k${i} = b.${quoteName(columnOf(now, id).name)}`);
     return `${select} ${table} AS b WHERE NOT EXISTS (SELECT 1 FROM __dosql_changed AS c WHERE ${same.join(' AND ')})`;
@@ -123,7 +125,7 @@ function imageSource(
   const value = (column: Column): string => {
     if (version.key.kind === 'rowid' && column.id === version.key.columnId) return 'l.k';
     const slot = version.layout.slots.find(({ columnId }) => columnId === column.id);
-    if (slot === undefined) return 'NULL';
+    if (slot === undefined) return nullOf(column);
     return `${slot.part === 0 ? 'l' : `l${slot.part}`}.${slot.name}`;
   };
   return { from: from + more.join(''), value, key: 'l.k' };
@@ -131,6 +133,11 @@ function imageSource(
 
 function rowidOf(key: RowKey): string {
   return key.kind === 'rowid' ? `b.${quoteName(key.name)}` : 'NULL';
+}
+
+/** NULL that compares as the column does: the first SELECT of a compound decides for all how its columns compare. */
+function nullOf(column: Column): string {
+  return `CAST(NULL AS ${column.affinity.toUpperCase()})`;
 }
 
 function collated(value: string, column: Column): string {

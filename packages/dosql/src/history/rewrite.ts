@@ -277,7 +277,7 @@ export class Rewriter {
 
   #source(statement: Statement, { relation, access }: Target, point: string): string {
     const rowid = rowidMention(statement, relation);
-    if (access === 'present') return frozen(statement, quoteName(relation.name), rowid);
+    if (access === 'present') return frozen(statement, `main.${quoteName(relation.name)}`, rowid);
     const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
     if (access === 'image') return imageAt(relation, relation, point, rowid);
     const now = versions.find(({ until }) => until === undefined);

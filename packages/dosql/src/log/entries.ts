@@ -33,10 +33,17 @@ export class Entries {
 
   /** Entries after `after`, oldest first, from at most `limit` rows of the log. */
   after(after: number, limit: number): LogEntry[] {
-    const rows = this.#rows('lsn > ?', [after], Math.max(limit, 50));
-    // The last change may go on past the limit: it is read with the next rows.
-    if (rows.length === Math.max(limit, 50)) while (rows.length > 1 && !beginsChange(rows.pop() as LogRow));
-    return this.#entries(rows);
+    const most = Math.max(limit, 50);
+    for (let from = after; ;) {
+      const rows = this.#rows('lsn > ?', [from], most);
+      // The last change may go on past the limit: it is read with the next rows.
+      if (rows.length === most) while (rows.length > 1 && !beginsChange(rows.pop() as LogRow));
+      const entries = this.#entries(rows);
+      const last = rows.at(-1)?.[0];
+      // Rows that are no changes of their own give no entries; the log does not end with them.
+      if (entries.length > 0 || last === undefined) return entries;
+      from = last;
+    }
   }
 
   /** Entries whose log rows satisfy `condition`. */

@@ -370,9 +370,9 @@ export class Catalog {
   }
 }
 
-/** Whether a name belongs to SQLite, to the platform or to DoSQL. */
+/** Whether a name belongs to SQLite, to the platform, local or not, or to DoSQL. */
 export function isInternal(name: string): boolean {
-  return /^(?:sqlite_|_cf_|__dosql_)/i.test(name);
+  return /^(?:sqlite_|_cf_|__dosql_|__miniflare_)/i.test(name);
 }
 
 /** SQLite compares names without regard to the case of ASCII letters, and of no other letters. */

@@ -324,7 +324,7 @@ class Scanner {
     if (this.#text(index + 2) !== 'AS' || this.#text(index + 3) !== 'OF') return [undefined, index];
     let i = index + 4;
     let unit: 'timestamp' | 'lsn' = 'timestamp';
-    if ((this.#text(i) === 'TIMESTAMP' || this.#text(i) === 'LSN') && this.#text(i + 1) !== '(') {
+    if (this.#text(i) === 'TIMESTAMP' || this.#text(i) === 'LSN') {
       if (this.#text(i) === 'LSN') unit = 'lsn';
       i++;
     }

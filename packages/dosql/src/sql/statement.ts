@@ -32,7 +32,7 @@ export interface Statement {
   readonly parameters: readonly ParameterSpan[];
   /** How many values SQLite expects: the highest parameter number. */
   readonly parameterCount: number;
-  /** Name of each named parameter, without its sigil, at its number. */
+  /** Name of each named parameter, with its sigil, at its number. */
   readonly parameterNames: ReadonlyMap<number, string>;
   /** The statement inserts or updates with REPLACE as its conflict resolution. */
   readonly replaces: boolean;
@@ -268,7 +268,7 @@ function parametersOf(
     } else {
       index = byText.get(text) ?? count + 1;
       byText.set(text, index);
-      names.set(index, text.slice(1));
+      names.set(index, text);
     }
     count = Math.max(count, index);
     parameters.push({ start: token.start, end: token.end, index });

@@ -39,6 +39,8 @@ const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 300_000;
 /** The platform tries an alarm again for two minutes; what is due for longer has been given up. */
 const GIVEN_UP_MS = 300_000;
+/** The platform counts an alarm's time in 64 bits of ns. */
+const LATEST_MS = Date.UTC(2262, 0);
 /** The row that keeps the time of the alarm that the app itself has set; no timer can have its name. */
 const OWN_ALARM = '';
 
@@ -57,8 +59,11 @@ export class Timers {
   readonly #handlers = new Map<string, TimerHandler>();
   #hasTable = false;
   #running = 0;
-  /** What the alarm was last set to from here: its row may have gone since. */
-  #armed: number | undefined;
+  /**
+   * The alarm as it was last set from here, and for which time: its row may have gone since, and of a time that
+   * is past the platform makes the present one.
+   */
+  #armed: { readonly alarm: number | null; readonly next: number } | undefined;
 
   constructor(engine: Engine, gate: Gate) {
     this.#engine = engine;
@@ -73,10 +78,10 @@ export class Timers {
   /** Sets the timer `name`, replacing one of that name. */
   async schedule(name: string, at: Date | number, payload: unknown): Promise<void> {
     const ms = typeof at === 'number' ? at : at instanceof Date ? at.getTime() : Number.NaN;
-    if (!Number.isFinite(ms))
+    if (!(ms < LATEST_MS && ms > -LATEST_MS))
       throw new DoSQLError(
         'BAD_PARAMETER',
-        `timer "${name}" is scheduled at ${describe(at)}: give a Date or ms since the epoch`,
+        `timer "${name}" is scheduled at ${describe(at)}: give a Date or ms since the epoch, before the year 2262`,
       );
     if (typeof name !== 'string' || name === '')
       throw new DoSQLError('BAD_PARAMETER', `a timer's name is text, not ${describe(name)}`);
@@ -104,7 +109,9 @@ export class Timers {
   /** Removes the timer `name`; returns whether there was one. */
   cancel(name: string): Promise<boolean> {
     const { sql } = this.#engine.storage;
-    return this.#change(() => all(sql, 'DELETE FROM __dosql_timer WHERE name = ? RETURNING 1', name).length > 0);
+    return this.#change(
+      () => all(sql, 'DELETE FROM __dosql_timer WHERE name = ? RETURNING 1', name).length > 0,
+    );
   }
 
   /** Sets the alarm again when it is not set for the earliest timer: the platform drops one that keeps failing. */
@@ -129,17 +136,19 @@ export class Timers {
   async #runDue(scheduledTime: number | undefined): Promise<AlarmResult> {
     const { sql } = this.#engine.storage;
     const change = (callback: () => void): Promise<void> =>
-      this.#gate.isMine ? this.#change(callback) : this.#gate.hold(() => this.#change(callback));
-    await change(() => {});
+      this.#gate.hold(() => this.#change(callback, false));
+    this.#createTable();
     const started = this.#engine.nowMs();
     const ran: string[] = [];
     const failed: { name: string; error: unknown }[] = [];
-    const due = all<[string, number, string, number, number]>(
-      sql,
-      'SELECT name, at, payload, attempts, version FROM __dosql_timer WHERE at <= ? ORDER BY at, name',
-      started,
+    const due = await this.#gate.pass(() =>
+      all<[string, number, string, number, number]>(
+        sql,
+        'SELECT name, at, payload, attempts, version FROM __dosql_timer WHERE at <= ? ORDER BY at, name',
+        started,
+      ),
     );
-    let isOwnDue = scheduledTime === undefined ? due.length === 0 : !this.#isTimeOfRow(scheduledTime);
+    let isOwnDue = scheduledTime === undefined ? due.length === 0 : !this.#isOurs(scheduledTime);
     try {
       for (const [name, at, payload, attempts, version] of due) {
         if (Date.now() - started > SLICE_MS && this.#engine.nowMs() === Date.now()) break;
@@ -171,8 +180,7 @@ export class Timers {
         }
       }
     } finally {
-      this.#running--;
-      await change(() => {}).finally(() => this.#running++);
+      await this.#gate.hold(() => this.#change(() => {}, true));
     }
     const next = await this.#engine.storage.getAlarm();
     return { ran, failed, isOwnDue, next: next === null ? undefined : new Date(next) };
@@ -201,26 +209,36 @@ export class Timers {
       'INSERT INTO __dosql_timer(name, at, payload, attempts, version) VALUES(?, ?, ?, 0, random() & 9007199254740991) ' +
         'ON CONFLICT(name) DO UPDATE SET at = excluded.at, payload = excluded.payload, attempts = 0, version = excluded.version',
       name,
-      Math.ceil(ms),
+      // The platform takes no alarm at the epoch or before.
+      Math.max(1, Math.ceil(ms)),
       payload,
     );
   }
 
-  #isTimeOfRow(ms: number): boolean {
+  /** Whether an alarm at `ms` was set for a timer, not by the app. */
+  #isOurs(ms: number): boolean {
+    if (ms === this.#armed?.alarm) return true;
     return first(this.#engine.storage.sql, 'SELECT 1 FROM __dosql_timer WHERE at = ?', ms) !== undefined;
   }
 
-  /** Changes rows, and sets the alarm for the earliest. */
-  async #change<T>(callback: () => T): Promise<T> {
+  /** Changes rows and, if it `arms`, sets the alarm for the earliest. */
+  async #change<T>(callback: () => T, arms: boolean = this.#running === 0): Promise<T> {
     const { storage } = this.#engine;
     this.#createTable();
     const set = await storage.getAlarm();
-    if (set !== null && set !== this.#armed && !this.#isTimeOfRow(set)) this.#put(OWN_ALARM, set, 'null');
+    if (set !== null && !this.#isOurs(set)) this.#put(OWN_ALARM, set, 'null');
     const result = callback();
-    if (this.#running > 0) return result;
+    if (!arms) return result;
     const next = first<[number | null]>(storage.sql, 'SELECT min(at) FROM __dosql_timer')?.[0] ?? null;
-    if (next !== set) await (next === null ? storage.deleteAlarm() : storage.setAlarm(next));
-    this.#armed = next ?? undefined;
+    if (next === set || (next === this.#armed?.next && set === this.#armed?.alarm)) return result;
+    if (next === null) {
+      this.#armed = undefined;
+      await storage.deleteAlarm();
+    } else {
+      const setting = storage.setAlarm(next);
+      const [alarm] = await Promise.all([storage.getAlarm(), setting]);
+      this.#armed = { alarm, next };
+    }
     return result;
   }
 }

@@ -61,12 +61,13 @@ export function orderParameters(
   const used = new Set<string>();
   const ordered: SqlParameter[] = [];
   for (let index = 1; index <= count; index++) {
-    const name = names.get(index);
-    if (name === undefined)
+    const text = names.get(index);
+    if (text === undefined)
       throw new DoSQLError('BAD_PARAMETER', `parameter ?${index} has no name: give the values as an array`, {
         sql,
       });
-    const key = [name, `:${name}`, `@${name}`, `$${name}`].find((key) => Object.hasOwn(named, key));
+    const name = text.slice(1);
+    const key = [text, name, `:${name}`, `@${name}`, `$${name}`].find((key) => Object.hasOwn(named, key));
     if (key === undefined)
       throw new DoSQLError('BAD_PARAMETER', `no value was given for the parameter :${name}`, { sql });
     used.add(key);
