@@ -1,4 +1,4 @@
-import { createCDC, type Database } from '@dotdo/dosql';
+import { createCDC, type ChangePage, type Database } from '@dotdo/dosql';
 import { outsideHistory } from './history.ts';
 import { HttpError, json, toJson } from './http.ts';
 import { ActivityQuery, LiveQuery, parseQuery } from './input.ts';
@@ -17,11 +17,7 @@ const streams = new WeakMap<WebSocket, AbortController>();
 export async function activity({ db, query }: Context): Promise<Response> {
   const { after, limit } = parseQuery(ActivityQuery, query);
   const from = after === undefined ? (await db.earliest()).lsn : BigInt(after);
-  const entries = await readLog(db, from, limit);
-  const changes = entries
-    .filter(({ op, table }) => op !== 'schema' && TABLES.includes(table))
-    .map(({ txBegin: _, ...change }) => change);
-  return json({ changes, lsn: entries.at(-1)?.lsn ?? from });
+  return json(await readChanges(db, from, limit));
 }
 
 /**
@@ -36,7 +32,7 @@ export async function live({ ctx, db, request, query }: Context): Promise<Respon
     throw new HttpError(426, 'this path takes a WebSocket', {}, { upgrade: 'websocket' });
   checkOrigin(request);
   const { after = Number(db.lsn()) } = parseQuery(LiveQuery, query);
-  await readLog(db, BigInt(after), 1);
+  await readChanges(db, BigInt(after), 1);
   const { 0: client, 1: server } = new WebSocketPair();
   server.serializeAttachment({ lsn: after } satisfies Attachment);
   ctx.acceptWebSocket(server);
@@ -77,10 +73,10 @@ export function unfollow(socket: WebSocket): void {
   streams.get(socket)?.abort();
 }
 
-/** A page of the log, as the change streams read it. */
-async function readLog(db: Database, after: bigint, limit: number): ReturnType<Database['backend']['read']> {
+/** A page of the tenant's changes. */
+async function readChanges(db: Database, after: bigint, limit: number): Promise<ChangePage> {
   try {
-    return await db.backend.read(after, limit);
+    return await createCDC(db).read(after, { tables: TABLES, limit });
   } catch (error) {
     throw await outsideHistory(db, error);
   }

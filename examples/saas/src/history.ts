@@ -26,10 +26,10 @@ export async function rowsAt<T>(
 /** The answer to a time or an LSN that the history does not reach; any other error as it is. */
 export async function outsideHistory(db: Database, error: unknown): Promise<unknown> {
   if (!(error instanceof DoSQLError)) return error;
-  const { code, message } = error;
+  const { code, reason } = error;
   const isExpired = code === 'HISTORY_EXPIRED' || code === 'LSN_EXPIRED';
   if (!isExpired && code !== 'BAD_PARAMETER') return error;
-  return new HttpError(isExpired ? 410 : 400, message.slice(`${code}: `.length), {
+  return new HttpError(isExpired ? 410 : 400, reason, {
     earliest: await db.earliest(),
   });
 }

@@ -3,7 +3,7 @@ import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
 import { versions, type KeyValue, type Version } from './history/versions.ts';
-import { trimStep, type Window } from './log/trim.ts';
+import { trimDue, trimStep, type Window } from './log/trim.ts';
 import { appliedMigrations, type AppliedMigration } from './migration.ts';
 import { PreparedStatement } from './prepared.ts';
 import { Session } from './session.ts';
@@ -22,8 +22,8 @@ export interface Plan {
 
 const TRIM_TIMER = 'dosql:trim';
 const TRIM_EVERY_MS = 600_000;
-/** Without an alarm to trim by, so many commits call for a step of it. */
-const COMMITS_PER_TRIM = 500;
+/** Changes between two looks at the log's size. */
+const CHANGES_PER_LOOK = 500;
 
 /** An open database. */
 export class Database extends Session {
@@ -36,8 +36,11 @@ export class Database extends Session {
   readonly backend: ChangeLog;
   readonly #timers: Timers;
   readonly #window: Window;
+  /** The class has an alarm() to trim by; the timer for it is set. */
   #hasAlarm = false;
-  #commits = 0;
+  #isArmed = false;
+  /** The LSN at which it was last looked whether the log has become too large. */
+  #looked = 0;
 
   constructor(name: string, engine: Engine, window: Window) {
     super(engine, new Gate());
@@ -166,15 +169,26 @@ export class Database extends Session {
   }
 
   #committed(): void {
-    this.#commits++;
-    if (this.#commits % COMMITS_PER_TRIM === 0 && !this.#hasAlarm) trimStep(this.engine, this.#window);
+    const { marked } = this.engine.log;
+    const isTimeToLook = marked - this.#looked >= CHANGES_PER_LOOK;
+    if (isTimeToLook) this.#looked = marked;
+    if (!this.#hasAlarm) {
+      if (isTimeToLook) trimStep(this.engine, this.#window);
+    } else if (!this.#isArmed || (isTimeToLook && this.size > this.#window.maxBytes)) {
+      // A class without alarm() refuses: from then on the log is trimmed here.
+      void this.#scheduleTrim().catch(() => (this.#hasAlarm = false));
+    }
   }
 
-  /** Arms the timer that trims the log; a class without alarm() is trimmed as it writes. */
+  /**
+   * Arms the timer that trims the log, for when its oldest change will be too old: an object that nobody writes
+   * to is not woken for nothing. A class without alarm() is trimmed as it writes.
+   */
   async startTrimming(): Promise<void> {
     try {
-      if (!this.#timers.has(TRIM_TIMER)) await this.schedule(TRIM_TIMER, this.engine.nowMs() + TRIM_EVERY_MS);
-      else await this.gate.hold(() => this.#timers.rearm());
+      this.#isArmed = this.#timers.has(TRIM_TIMER);
+      await this.gate.hold(() => this.#timers.rearm());
+      if (!this.#isArmed) await this.#scheduleTrim();
       this.#hasAlarm = true;
     } catch (error) {
       if (error instanceof DoSQLError) throw error;
@@ -183,6 +197,14 @@ export class Database extends Session {
 
   async #trim(): Promise<void> {
     const more = await this.gate.pass(() => trimStep(this.engine, this.#window));
-    await this.schedule(TRIM_TIMER, this.engine.nowMs() + (more ? 0 : TRIM_EVERY_MS));
+    if (more) await this.schedule(TRIM_TIMER, this.engine.nowMs());
+    else await this.#scheduleTrim();
+  }
+
+  async #scheduleTrim(): Promise<void> {
+    const due = trimDue(this.engine, this.#window);
+    this.#isArmed = due !== undefined;
+    if (due !== undefined)
+      await this.schedule(TRIM_TIMER, Math.max(due, this.engine.nowMs() + TRIM_EVERY_MS));
   }
 }

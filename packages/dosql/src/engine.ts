@@ -409,6 +409,7 @@ export class Engine {
 
   /** A deferred foreign key that is violated at commit would reset the object, so it is looked for before. */
   #checkKeys(): void {
+    if (first<[number]>(this.#sql, 'PRAGMA foreign_keys')?.[0] === 0) return;
     const violated = violatedKey(this.#sql, this.catalog, this.log.marked);
     if (violated === undefined) return;
     throw new DoSQLError(

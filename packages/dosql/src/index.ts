@@ -4,6 +4,7 @@ export {
   type Change,
   type ChangeEvent,
   type ChangeLog,
+  type ChangePage,
   type ChangeRow,
   type SchemaChange,
   type SubscribeOptions,

@@ -399,4 +399,24 @@ describe('what generated statements do not reach', () => {
       expect(await db.query('SELECT id FROM t FOR SYSTEM_TIME AS OF LSN ?', [p])).toEqual([{ id: 'a' }]);
     });
   });
+
+  it('a deferred foreign key is checked when the transaction ends, unless foreign keys are off', async () => {
+    await withDatabase(async (db) => {
+      await db.exec(
+        'CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p DEFERRABLE INITIALLY DEFERRED)',
+      );
+      await db.exec('INSERT INTO c VALUES (1); INSERT INTO p VALUES (1)');
+      expect((await failureOf(db.run('INSERT INTO c VALUES (2)'))).code).toBe('CONSTRAINT_FOREIGNKEY');
+      expect(await db.query('SELECT p FROM c')).toEqual([{ p: 1 }]);
+    });
+    await withDatabase(async (db, { storage }) => {
+      // The pragma does nothing inside a transaction, and opening the database began one.
+      await storage.sync();
+      await db.exec('PRAGMA foreign_keys = OFF');
+      await db.exec(
+        'CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p DEFERRABLE INITIALLY DEFERRED)',
+      );
+      expect((await db.run('INSERT INTO c VALUES (2)')).changes).toBe(1);
+    });
+  });
 });

@@ -47,6 +47,18 @@ export function trimStep(engine: Engine, window: Window): boolean {
   return to < begin;
 }
 
+/** When the window has to move on, in ms; undefined while no change could leave it. */
+export function trimDue(engine: Engine, window: Window): number | undefined {
+  const { log, storage } = engine;
+  const oldest = first<[number, number]>(
+    storage.sql,
+    'SELECT lsn, at FROM __dosql_log WHERE lsn > ? ORDER BY lsn LIMIT 1',
+    log.earliest().lsn,
+  );
+  if (oldest === undefined || oldest[0] === log.end()) return undefined;
+  return storage.sql.databaseSize > window.maxBytes ? 0 : fromJulian(oldest[1]) + window.keepMs;
+}
+
 /** The last LSN that is older than is kept; `from` when none is. */
 function tooOld(engine: Engine, from: number, keepMs: number): number {
   const limit = engine.nowMs() - keepMs;

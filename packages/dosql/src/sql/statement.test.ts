@@ -64,6 +64,16 @@ describe('parse', () => {
     expect(one(sql).kind).toBe(kind);
   });
 
+  it.each<[string, boolean]>([
+    ['INSERT OR REPLACE INTO t VALUES (1)', true],
+    ['update or replace t set a = 1', true],
+    ['WITH c AS (SELECT 1) REPLACE INTO t SELECT * FROM c', true],
+    ['UPDATE t SET a = 1 WHERE b OR replace <> 2', false],
+    ["UPDATE t SET a = replace(a, 'x', 'OR REPLACE INTO')", false],
+  ])('knows whether %j replaces', (sql, replaces) => {
+    expect(one(sql).replaces).toBe(replaces);
+  });
+
   it('refuses a NUL character', () => {
     expect(codeOf(() => parse("SELECT 'a\0b'"))).toBe('SYNTAX');
   });

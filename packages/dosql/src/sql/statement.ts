@@ -167,8 +167,8 @@ function insertsOne(sql: string, tokens: readonly Token[]): string | undefined {
 
 function isReplace(tokens: readonly Token[], token: Token, i: number): boolean {
   if (token.text !== 'REPLACE') return false;
-  const before = tokens[i - 1]?.text;
-  return before === 'OR' || tokens[i + 1]?.text === 'INTO';
+  const verb = tokens[i - 1]?.text === 'OR' ? tokens[i - 2]?.text : undefined;
+  return verb === 'INSERT' || verb === 'UPDATE' || tokens[i + 1]?.text === 'INTO';
 }
 
 /**

@@ -116,6 +116,7 @@ export class Timers {
 
   /** Sets the alarm again when it is not set for the earliest timer: the platform drops one that keeps failing. */
   async rearm(): Promise<void> {
+    this.#createTable();
     const row = first<[number | null]>(this.#engine.storage.sql, 'SELECT min(at) FROM __dosql_timer');
     const at = row?.[0] ?? undefined;
     // What has become due just now is being delivered, and the platform shows no alarm meanwhile.
