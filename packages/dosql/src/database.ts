@@ -36,8 +36,7 @@ export class Database extends Session {
   readonly backend: ChangeLog;
   readonly #timers: Timers;
   readonly #window: Window;
-  /** The class has an alarm() to trim by; the timer for it is set. */
-  #hasAlarm = false;
+  /** The timer that trims the log is set. */
   #isArmed = false;
   /** The LSN at which it was last looked whether the log has become too large. */
   #looked = 0;
@@ -149,7 +148,8 @@ export class Database extends Session {
    * An app that also sets the object's alarm itself passes on what its `alarm(info)` was called with: then
    * `isOwnDue` tells its alarm from ours in every case, also where its own has replaced an earlier one of ours.
    */
-  alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
+  async alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
+    if (!this.#isArmed) await this.#armTrimming(this.engine.nowMs());
     return this.#timers.alarm(info);
   }
 
@@ -168,43 +168,38 @@ export class Database extends Session {
     return entries.after(Number(after), limit);
   }
 
+  /** A log that no timer trims, or that has become too large before it does, is trimmed as it is written. */
   #committed(): void {
     const { marked } = this.engine.log;
-    const isTimeToLook = marked - this.#looked >= CHANGES_PER_LOOK;
-    if (isTimeToLook) this.#looked = marked;
-    if (!this.#hasAlarm) {
-      if (isTimeToLook) trimStep(this.engine, this.#window);
-    } else if (!this.#isArmed || (isTimeToLook && this.size > this.#window.maxBytes)) {
-      // A class without alarm() refuses: from then on the log is trimmed here.
-      void this.#scheduleTrim().catch(() => (this.#hasAlarm = false));
-    }
+    if (marked - this.#looked < CHANGES_PER_LOOK) return;
+    this.#looked = marked;
+    if (!this.#isArmed || this.size > this.#window.maxBytes) trimStep(this.engine, this.#window);
   }
 
   /**
    * Arms the timer that trims the log, for when its oldest change will be too old: an object that nobody writes
-   * to is not woken for nothing. A class without alarm() is trimmed as it writes.
+   * to is not woken for nothing. A class without alarm() has no timer.
    */
   async startTrimming(): Promise<void> {
     try {
-      this.#isArmed = this.#timers.has(TRIM_TIMER);
       await this.gate.hold(() => this.#timers.rearm());
-      if (!this.#isArmed) await this.#scheduleTrim();
-      this.#hasAlarm = true;
+      this.#isArmed = this.#timers.has(TRIM_TIMER);
+      if (!this.#isArmed) await this.#armTrimming(this.engine.nowMs() + TRIM_EVERY_MS);
     } catch (error) {
       if (error instanceof DoSQLError) throw error;
+      this.#isArmed = false;
     }
   }
 
   async #trim(): Promise<void> {
     const more = await this.gate.pass(() => trimStep(this.engine, this.#window));
     if (more) await this.schedule(TRIM_TIMER, this.engine.nowMs());
-    else await this.#scheduleTrim();
+    else await this.#armTrimming(this.engine.nowMs() + TRIM_EVERY_MS);
   }
 
-  async #scheduleTrim(): Promise<void> {
-    const due = trimDue(this.engine, this.#window);
+  async #armTrimming(earliestMs: number): Promise<void> {
+    const due = await this.gate.pass(() => trimDue(this.engine, this.#window));
+    if (due !== undefined) await this.schedule(TRIM_TIMER, Math.max(due, earliestMs));
     this.#isArmed = due !== undefined;
-    if (due !== undefined)
-      await this.schedule(TRIM_TIMER, Math.max(due, this.engine.nowMs() + TRIM_EVERY_MS));
   }
 }

@@ -56,7 +56,9 @@ export function trimDue(engine: Engine, window: Window): number | undefined {
     log.earliest().lsn,
   );
   if (oldest === undefined || oldest[0] === log.end()) return undefined;
-  return storage.sql.databaseSize > window.maxBytes ? 0 : fromJulian(oldest[1]) + window.keepMs;
+  const from = log.earliest().lsn;
+  if (tooMany(storage.sql, from, log.end(), window.maxBytes) > from) return 0;
+  return fromJulian(oldest[1]) + window.keepMs;
 }
 
 /** The last LSN that is older than is kept; `from` when none is. */
