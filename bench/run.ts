@@ -141,8 +141,8 @@ const micros = (value: number): string =>
 
 async function engine(): Promise<void> {
   const rounds = process.env.ROUNDS ?? '7';
-  const result = await inWorkerd(
-    async (origin) => (await (await fetch(`${origin}/engine?rounds=${rounds}`)).json()) as EngineResult,
+  const result = await inWorkerd(async (origin) =>
+    (await fetch(`${origin}/engine?rounds=${rounds}`)).json<EngineResult>(),
   );
   const size = await bundleSize();
   report('engine', { rounds: Number(rounds), rows: 50_000, ...result, bundle: size });

@@ -83,7 +83,7 @@ export class Dosql extends Measured {
 
   /** µs per query: the present on bare SQLite, the present through DoSQL, and the past. */
   async measurePast(kind: keyof typeof past): Promise<Past> {
-    const { present, then, count } = past[kind];
+    const { present, past: then, count } = past[kind];
     const db = await this.db();
     const { sql } = this.ctx.storage;
     const keys = Array.from({ length: count }, (_, i) => ((i * 7_919) % ROWS) + 1);

@@ -121,10 +121,10 @@ export const scenarios: readonly Scenario[] = [
 
 /** What the past costs, on one adapter: the same query on the present and as of `CHANGES_BACK` changes ago. */
 export const past = {
-  aggregate: { present: AGGREGATE, then: `${AGGREGATE} FOR SYSTEM_TIME AS OF LSN ?`, count: 5 },
+  aggregate: { present: AGGREGATE, past: `${AGGREGATE} FOR SYSTEM_TIME AS OF LSN ?`, count: 5 },
   point: {
     present: POINT,
-    then: 'SELECT * FROM item FOR SYSTEM_TIME AS OF LSN ? WHERE id = ?',
+    past: 'SELECT * FROM item FOR SYSTEM_TIME AS OF LSN ? WHERE id = ?',
     count: 2_000,
   },
 };

@@ -72,7 +72,7 @@ export class Guide extends Tenant {
     const db = await this.db();
     const seen: string[] = [];
     for await (const change of createCDC(db).subscribe(lastSeen, { tables: ['tasks'], signal })) {
-      seen.push(`${change.op} ${change.table} ${change.key.id}: ${change.after?.status}`);
+      seen.push([change.op, change.key.id, change.after?.status].join(' '));
       lastSeen = change.lsn; // keep it: the next subscribe(lastSeen) goes on from here
       if (seen.length === 2) break;
     }

@@ -37,8 +37,8 @@ describe('the README', () => {
       expect(await guide.rename(1, 'test')).toBe('test is taken');
       await expect(guide.rename(9, 'x')).rejects.toThrow('no such task');
       expect(await guide.follow(lsn, new AbortController().signal)).toEqual([
-        'update tasks 1: done',
-        'update tasks 2: done',
+        'update 1 done',
+        'update 2 done',
       ]);
       await guide.remindMe(1, new Date(0));
       const db = await DB('tenant', { storage });
