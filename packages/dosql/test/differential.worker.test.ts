@@ -159,19 +159,19 @@ function contents(sql: SqlStorage): Record<string, unknown> {
       .raw(),
   ];
   const all: Record<string, unknown> = { schema };
-  for (const [type, name] of schema) {
-    if (type !== 'table' || String(name) === 'sqlite_stat1') continue;
-    const table = `"${String(name).replaceAll('"', '""')}"`;
+  for (const [type, name] of schema as [string, string][]) {
+    if (type !== 'table' || name === 'sqlite_stat1') continue;
+    const table = `"${name.replaceAll('"', '""')}"`;
     const columns = [
-      ...sql.exec('SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1', String(name)).raw(),
-    ].map(([column]) => `"${String(column).replaceAll('"', '""')}"`);
+      ...sql.exec('SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1', name).raw<[string]>(),
+    ].map(([column]) => `"${column.replaceAll('"', '""')}"`);
     const exact = columns.map((column) => `typeof(${column}) || ' ' || quote(${column})`);
     try {
-      all[String(name)] = [...sql.exec(`SELECT ${exact.join(', ')} FROM ${table}`).raw()]
-        .map((row) => row.join(' | '))
+      all[name] = [...sql.exec(`SELECT ${exact.join(', ')} FROM ${table}`).raw()]
+        .map((row) => (row as string[]).join(' | '))
         .toSorted();
     } catch (error) {
-      all[String(name)] = failure(error, '').error;
+      all[name] = failure(error, '').error;
     }
   }
   return all;

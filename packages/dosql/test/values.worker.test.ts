@@ -80,11 +80,7 @@ describe('values', () => {
           -0,
           `${i}`,
         ];
-        return [
-          i,
-          i % 40 === 7 ? new Uint8Array([i & 255]) : (kinds[i % kinds.length] as SqlParameter),
-          `y${i}`,
-        ];
+        return [i, i % 40 === 7 ? new Uint8Array([i & 255]) : kinds[i % kinds.length], `y${i}`];
       });
       await db.run(`INSERT INTO v VALUES ${rows.map(() => '(?, ?, ?)').join(', ')}`, rows.flat());
       await db.exec('CREATE TABLE w(i INTEGER PRIMARY KEY, x, y TEXT)');
@@ -124,7 +120,7 @@ describe('values', () => {
       expect(
         await db.get('SELECT \'?\' AS a, ? AS b -- ?\n, ":x" AS c FROM (SELECT 1 AS ":x")', ['z']),
       ).toEqual({ a: '?', b: 'z', c: 1 });
-      expect(await db.get('SELECT :__proto__ AS a', { ['__proto__']: 1 } as Record<string, number>)).toEqual({
+      expect(await db.get('SELECT :__proto__ AS a', { ['__proto__']: 1 })).toEqual({
         a: 1,
       });
     });

@@ -41,7 +41,9 @@ export function toFileStoreError(action: string, cause: unknown): FileStoreError
 export function show(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value === 'object') return 'an object';
-  if (typeof value !== 'string') return `${typeof value} ${String(value as number)}`;
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean')
+    return `${typeof value} ${value}`;
+  if (typeof value !== 'string') return `a ${typeof value}`;
   return value.length > 120
     ? `${JSON.stringify(value.slice(0, 120))}… (${value.length} characters)`
     : JSON.stringify(value);

@@ -3,7 +3,11 @@ import { DoSQLError } from '../error.ts';
 import { orderParameters, type SqlParameters } from '../value/parameter.ts';
 import { parse, type Statement } from './statement.ts';
 
-const one = (sql: string): Statement => parse(sql)[0] as Statement;
+const one = (sql: string): Statement => {
+  const [statement] = parse(sql);
+  if (statement === undefined) throw new Error(`no statement: ${sql}`);
+  return statement;
+};
 
 function codeOf(work: () => unknown): string | undefined {
   try {

@@ -42,7 +42,7 @@ export class Random {
 
 /** A fixed seed, or that of the environment, and a new one for every run. */
 export function seeds(fixed: number): number[] {
-  const given = Number(import.meta.env['VITE_SEED']);
+  const given = Number((import.meta as { readonly env?: Record<string, string> }).env?.['VITE_SEED']);
   return Number.isInteger(given) && given > 0 ? [given] : [fixed, Math.floor(Math.random() * 2 ** 31)];
 }
 

@@ -17,7 +17,8 @@ export interface Call {
 }
 
 export type Step =
-  | { readonly kind: 'query' | 'run'; readonly call: Call }
+  | { readonly kind: 'query'; readonly call: Call }
+  | { readonly kind: 'run'; readonly call: Call }
   | { readonly kind: 'exec'; readonly sql: string; readonly statements: readonly string[] }
   | { readonly kind: 'batch'; readonly calls: readonly Call[] }
   | { readonly kind: 'transaction'; readonly steps: readonly Step[]; readonly fails: boolean };
@@ -391,7 +392,7 @@ export class Statements {
     const values = pieces.flatMap((piece) => (typeof piece === 'string' ? [] : [piece.value]));
     const style = r.pick(['?', '?', '?', '?n', ':', '@', '$', '$::'] as const);
     const order = r.some(values.map((_, i) => i));
-    const numbers = [...order, ...values.keys().filter((i) => !order.includes(i))];
+    const numbers = [...order, ...[...values.keys()].filter((i) => !order.includes(i))];
     const isPlain = values.length <= 100;
     let at = 0;
     let sql = '';
