@@ -160,7 +160,7 @@ export class Database extends Session {
     if (after < BigInt(earliest))
       throw new DoSQLError(
         'LSN_EXPIRED',
-        `changes after LSN ${after} are no longer all in the log, which begins after LSN ${earliest}: start again from a snapshot`,
+        `changes after LSN ${after} are gone from the log, which begins after LSN ${earliest}: start again from a snapshot`,
       );
     if (after > BigInt(end))
       throw new DoSQLError('BAD_PARAMETER', `LSN ${after} lies past the last change, which has LSN ${end}`);

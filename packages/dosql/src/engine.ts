@@ -40,7 +40,7 @@ export interface RunOptions {
   readonly at?: Point | undefined;
 }
 
-const AFTER_WRITE = 'SELECT changes(), last_insert_rowid(), (SELECT max(lsn) FROM __dosql_log)';
+const AFTER_WRITE = 'SELECT changes(), last_insert_rowid(), total_changes()';
 const NO_ROWS: RawValue[][] = [];
 const NO_NAMES: string[] = [];
 const MAX_CACHED_STATEMENTS = 500;
@@ -67,6 +67,8 @@ export class Engine {
   #depth = 0;
   #clockMs = Number.NaN;
   #changes = 0;
+  /** total_changes() when the log's end was last known. */
+  #total = Number.NaN;
   #defersKeys = false;
   /** The inserts of the open transaction. */
   #inserts: Inserts | undefined;
@@ -90,10 +92,7 @@ export class Engine {
       const known = this.log.meta('name');
       if (known === undefined) this.log.setMeta('name', name);
       else if (known !== name)
-        throw new DoSQLError(
-          'NAME_MISMATCH',
-          `this storage holds the database "${known}", it cannot be opened as "${name}"`,
-        );
+        throw new DoSQLError('NAME_MISMATCH', `this storage holds the database "${known}", not "${name}"`);
       if (this.#clock === undefined) this.#sql.exec('DROP TABLE IF EXISTS __dosql_clock');
       else
         this.#sql.exec(
@@ -166,7 +165,7 @@ export class Engine {
     if (options.at !== undefined)
       throw new DoSQLError(
         'READ_ONLY',
-        'a database as of a point of the past is read-only: write through the database itself',
+        'a database as of a point is read-only: write through the database itself',
         {
           sql: statement.sql,
         },
@@ -302,20 +301,20 @@ export class Engine {
       const raw = statement.isReturning ? [...cursor.raw<RawValue[]>()] : NO_ROWS;
       const names = statement.isReturning ? cursor.columnNames : NO_NAMES;
       const { rowsRead, rowsWritten } = cursor;
-      if (this.#inserts !== undefined && this.catalog.logsOneRow(statement.insertsOneInto)) {
+      if (this.#inserts !== undefined && statement.insertsOne && this.catalog.logsOneRow(statement.target)) {
         this.#changes = 1;
         return this.#inserts.next(rowsRead, rowsWritten);
       }
-      const [changes, lastRowId, lsn] = first<[number, number, number]>(this.#sql, AFTER_WRITE) as [
-        number,
-        number,
-        number,
-      ];
+      const after = first<[number, number, number]>(this.#sql, AFTER_WRITE) as [number, number, number];
+      const changes = after[0];
+      const lastRowId = after[1];
+      const lsn = this.#endAfter(statement, changes, after[2]);
       this.#changes = changes;
       let marks = 0;
       if (this.#inserts !== undefined) this.#inserts.end = lsn;
       else if (lsn !== this.log.marked) {
         marks = this.log.mark(lsn);
+        this.#total += marks;
         this.#notify();
       }
       return { names, raw, rowsRead, rowsWritten: rowsWritten + marks, changes, lastRowId, lsn };
@@ -332,6 +331,19 @@ export class Engine {
     } finally {
       if (togglesRecursion) this.#sql.exec('PRAGMA recursive_triggers = OFF');
     }
+  }
+
+  /**
+   * The log's end after a statement. Reading it costs more than all else that is asked after a write, so it is
+   * reckoned where that is sure: each change of a captured table writes at least one log row, so when SQLite has
+   * counted just two rows for each change since the end was known, they are the changes and one log row for
+   * each, and nobody else has written.
+   */
+  #endAfter(statement: Statement, changes: number, total: number): number {
+    const counted = total - this.#total;
+    this.#total = total;
+    if (counted !== 2 * changes || !this.catalog.isCaptured(statement.target)) return this.log.end();
+    return (this.#inserts?.end ?? this.log.marked) + changes;
   }
 
   #runDdl(statement: Statement, values: readonly SqlParameter[]): Outcome {
@@ -393,7 +405,7 @@ export class Engine {
     if (words.includes('RECURSIVE_TRIGGERS') && words.length > 2)
       throw new DoSQLError(
         'FORBIDDEN',
-        'recursive_triggers is set by DoSQL: with it off, what REPLACE deletes would be missing from the log',
+        'recursive_triggers belongs to DoSQL: with it off, the log would miss what REPLACE deletes',
         { sql: statement.sql },
       );
     if (words.includes('DEFER_FOREIGN_KEYS') && words.length > 2) this.#defersKeys = true;
@@ -467,7 +479,7 @@ export class Engine {
     if (failed.code !== 'NO_SUCH_TABLE' || !this.isGone) return failed;
     return new DoSQLError(
       'STORAGE_UNAVAILABLE',
-      'the storage was deleted (deleteAll) behind the open database: call DB() again for a new one',
+      'the storage was deleted (deleteAll) behind the database: call DB() again',
       { sql, cause: error },
     );
   }

@@ -81,7 +81,7 @@ export class Gate {
   #nested(): DoSQLError {
     return new DoSQLError(
       'NESTED_TRANSACTION',
-      'this statement would wait for the transaction that it is part of: inside a transaction use the handle given to its callback',
+      'this statement would wait for its own transaction: inside a callback use the handle given to it',
     );
   }
 }

@@ -65,12 +65,12 @@ export async function migrate(engine: Engine, migrations: readonly Migration[]):
     if (at < 0)
       throw new DoSQLError(
         'MIGRATION_MISSING',
-        `migration "${name}" has been applied to this database but is no longer there: restore it`,
+        `migration "${name}" has been applied but is not there: restore it`,
       );
     if (checksums[at] !== checksum)
       throw new DoSQLError(
         'MIGRATION_CHANGED',
-        `migration "${name}" was changed after it had been applied: undo the change and put it into a new migration`,
+        `migration "${name}" was changed after it was applied: put the change into a new migration`,
       );
   }
   const last = applied.at(-1)?.name;
@@ -79,7 +79,7 @@ export async function migrate(engine: Engine, migrations: readonly Migration[]):
     if (last !== undefined && compareNames(migration.name, last) < 0)
       throw new DoSQLError(
         'MIGRATION_MISSING',
-        `migration "${migration.name}" sorts before "${last}", which has been applied without it: give it a later number`,
+        `migration "${migration.name}" sorts before "${last}", which has been applied: give it a later number`,
       );
     apply(engine, migration, checksums[i] as string);
   }
@@ -125,7 +125,7 @@ function apply(engine: Engine, { name, sql }: Migration, checksum: string): void
       position === 0 ? '' : ` in statement ${position} (${text.slice(0, 100).replaceAll(/\s+/g, ' ')})`;
     throw new DoSQLError(
       'MIGRATION_FAILED',
-      `migration "${name}" failed${where}: ${why}. The database is as it was before this migration`,
+      `migration "${name}" failed${where}: ${why}; the database is as before it`,
       { sql: text, cause },
     );
   }
@@ -151,9 +151,8 @@ async function readFolder(folder: string): Promise<Migration[]> {
   if (found.length === 0)
     throw new DoSQLError(
       'MIGRATION_MISSING',
-      `no migrations were found in the Worker's bundle under "${folder}". wrangler.jsonc needs: "find_additional_modules": true, ` +
-        `"base_dir" set to a folder that holds it, "rules": [{ "type": "Text", "globs": ["**/*.sql"], "fallthrough": true }], ` +
-        'and a compatibility_date of 2025-09-15 or later with nodejs_compat',
+      `the Worker's bundle has no migrations under "${folder}": wrangler.jsonc needs "find_additional_modules": true, "base_dir", ` +
+        `"rules": [{ "type": "Text", "globs": ["${wanted}/*.sql"], "fallthrough": true }], and nodejs_compat`,
     );
   return found.map((file) => ({
     name: file.slice(file.lastIndexOf('/') + 1, -'.sql'.length),

@@ -73,10 +73,7 @@ export async function DB(name: string, options: DatabaseOptions): Promise<Databa
   const known = open.get(storage);
   if (known !== undefined && !known.engine.isGone) {
     if (known.name === name) return known.database;
-    throw new DoSQLError(
-      'NAME_MISMATCH',
-      `this storage holds the database "${known.name}", it cannot be opened as "${name}"`,
-    );
+    throw new DoSQLError('NAME_MISMATCH', `this storage holds the database "${known.name}", not "${name}"`);
   }
   assertSqlite(storage);
   const engine = new Engine(storage, options.clock);
@@ -110,7 +107,7 @@ function storageOf(storage: DatabaseStorage | undefined): DurableObjectStorage {
   if (found !== undefined) return found;
   throw new DoSQLError(
     'BAD_PARAMETER',
-    `storage is ${describe(storage)}: give ctx.storage, { hot: ctx.storage, cold: bucket }, or a backend whose hot files are in a Durable Object`,
+    `storage is ${describe(storage)}: give ctx.storage, { hot, cold }, or a backend over a Durable Object`,
   );
 }
 
@@ -129,7 +126,7 @@ function assertSqlite(storage: DurableObjectStorage): void {
   } catch (cause) {
     throw new DoSQLError(
       'STORAGE_UNAVAILABLE',
-      'the Durable Object class is not SQLite-backed: list it under new_sqlite_classes (not new_classes) in the migrations of wrangler.jsonc',
+      'the class is not SQLite-backed: list it under new_sqlite_classes, not new_classes, in wrangler.jsonc',
       { cause },
     );
   }

@@ -84,11 +84,7 @@ export class Reader {
       if (statement.kind === 'read' && options.at !== undefined)
         return buffered(this.engine.run(statement, params, options));
       if (statement.kind === 'read') return this.engine.cursor(statement, params, options);
-      throw new DoSQLError(
-        'READ_ONLY',
-        'iterate() reads: use query() for a statement that writes and returns rows',
-        { sql },
-      );
+      throw new DoSQLError('READ_ONLY', 'iterate() only reads: use query()', { sql });
     });
     const names = cursor.columnNames;
     const rows = cursor.raw();
@@ -124,11 +120,7 @@ export class Reader {
     if (integers === 'bigint' && statement.kind === 'read')
       return exactRows(this.engine, statement, params, this.#options());
     if (integers === 'bigint' && statement.kind === 'write')
-      throw new DoSQLError(
-        'BAD_PARAMETER',
-        "integers: 'bigint' is for queries: read the rows that RETURNING gives with a SELECT",
-        { sql },
-      );
+      throw new DoSQLError('BAD_PARAMETER', "integers: 'bigint' is for queries, not for RETURNING", { sql });
     const { names, raw } = this.engine.run(statement, params, this.#options());
     return toRows(names, raw);
   }
@@ -229,7 +221,7 @@ export class Transaction extends Session {
     if (!this.#isOver) return;
     throw new DoSQLError(
       'TRANSACTION_OVER',
-      'the transaction has ended: await every statement before its callback returns',
+      'the transaction has ended: await every statement in its callback',
     );
   }
 }
@@ -263,7 +255,7 @@ async function withTimeout<T>(work: Promise<T>): Promise<T> {
       reject(
         new DoSQLError(
           'TRANSACTION_TIMEOUT',
-          `a transaction was open for ${TRANSACTION_TIMEOUT_MS / 1_000} s and was rolled back: do slow work before it`,
+          `a transaction was open for ${TRANSACTION_TIMEOUT_MS / 1_000} s and was rolled back`,
         ),
       );
     }, TRANSACTION_TIMEOUT_MS);

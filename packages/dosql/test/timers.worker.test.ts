@@ -127,7 +127,7 @@ describe('timers', () => {
       expect(first.ran).toEqual(['t']);
       expect(first.failed.map(({ name, error }) => `${name} ${(error as Error).message}`)).toEqual([
         'broken attempt 1',
-        'unknown BAD_PARAMETER: timer "unknown" has no handler: register it with db.onTimer() before db.alarm() is called',
+        'unknown BAD_PARAMETER: timer "unknown" has no handler: call db.onTimer() before db.alarm()',
       ]);
       expect(await storage.getAlarm()).toBe(FUTURE + 1_010);
       expect(names(await at(1_010))).toEqual(['broken', 'unknown']);

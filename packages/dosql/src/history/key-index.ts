@@ -20,6 +20,7 @@ export class KeyIndex {
   readonly #sql: SqlStorage;
   readonly #relation: Relation;
   readonly #keys: string[];
+  readonly #isChange: string;
   readonly #changes = new Map<KeyText, number[]>();
   #lookups = 0;
   /** The index holds the changes after `#from`, up to `#to`; undefined until it is built. */
@@ -29,6 +30,7 @@ export class KeyIndex {
   constructor(sql: SqlStorage, relation: Relation) {
     this.#sql = sql;
     this.#relation = relation;
+    this.#isChange = `rel = ${relation.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
     // A rowid past 2^53 would be rounded on the way out: it comes as text, like its key does.
     this.#keys = keySlots(relation).map((slot) =>
       slot === 'k'
@@ -64,46 +66,32 @@ export class KeyIndex {
     const same = keySlots(this.#relation).map((slot) => `${slot} = ?`);
     const row = first<[number]>(
       this.#sql,
-      `SELECT lsn FROM __dosql_log WHERE lsn > ? AND rel = ${this.#relation.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite} AND ${same.join(' AND ')} ORDER BY lsn LIMIT 1`,
+      `SELECT lsn FROM __dosql_log WHERE lsn > ? AND ${this.#isChange} AND ${same.join(' AND ')} ORDER BY lsn LIMIT 1`,
       point,
       ...values,
     );
     return row?.[0];
   }
 
+  /** Reads what the log has got since; an older point than any before begins the index anew from there. */
   #extend(point: number, end: number): void {
-    if (this.#from === undefined) this.#from = this.#to = end;
-    if (point < this.#from) {
-      const older = this.#scan(point, this.#from);
-      for (const [key, lsns] of older) this.#changes.set(key, [...lsns, ...(this.#changes.get(key) ?? [])]);
-      this.#from = point;
+    if (this.#from === undefined || point < this.#from) {
+      this.#changes.clear();
+      this.#from = this.#to = point;
     }
-    if (end > this.#to) {
-      for (const [key, lsns] of this.#scan(this.#to, end)) {
-        const known = this.#changes.get(key);
-        if (known === undefined) this.#changes.set(key, lsns);
-        else known.push(...lsns);
-      }
-      this.#to = end;
-    }
-  }
-
-  #scan(after: number, upTo: number): Map<KeyText, number[]> {
-    const found = new Map<KeyText, number[]>();
-    const cursor = this.#sql
-      .exec(
-        `SELECT lsn, ${this.#keys.join(', ')} FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND rel = ${this.#relation.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite} ORDER BY lsn`,
-        after,
-        upTo,
-      )
-      .raw() as unknown as Iterable<[number, ...(string | number)[]]>;
-    for (const [lsn, ...values] of cursor) {
+    if (end <= this.#to) return;
+    const cursor = this.#sql.exec(
+      `SELECT lsn, ${this.#keys.join(', ')} FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND ${this.#isChange} ORDER BY lsn`,
+      this.#to,
+      end,
+    );
+    for (const [lsn, ...values] of cursor.raw() as unknown as Iterable<[number, ...(string | number)[]]>) {
       const key = keyText(values);
-      const known = found.get(key);
-      if (known === undefined) found.set(key, [lsn]);
+      const known = this.#changes.get(key);
+      if (known === undefined) this.#changes.set(key, [lsn]);
       else known.push(lsn);
     }
-    return found;
+    this.#to = end;
   }
 }
 

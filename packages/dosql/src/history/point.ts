@@ -122,7 +122,7 @@ export class Points {
     if (typeof value === 'number') return this.time(value);
     throw new DoSQLError(
       'BAD_PARAMETER',
-      `${describe(value)} is no point in time: give a Date, ISO-8601 text, or ms since the epoch; for an LSN write AS OF LSN ? or { lsn }`,
+      `${describe(value)} is no point in time: give a Date, ISO-8601 text or ms, or AS OF LSN ? and { lsn } for an LSN`,
     );
   }
 
@@ -179,7 +179,7 @@ function remember(map: Map<number, number>, key: number, lsn: number): void {
 function expired(point: string, earliest: { lsn: number; ms: number }): DoSQLError {
   return new DoSQLError(
     'HISTORY_EXPIRED',
-    `${point} lies before the history that is kept: the earliest point is LSN ${earliest.lsn}, ${isoTime(earliest.ms)}`,
+    `${point} lies before the history kept: the earliest point is LSN ${earliest.lsn}, ${isoTime(earliest.ms)}`,
   );
 }
 

@@ -240,13 +240,7 @@ export class Rewriter {
     const { name } = reference;
     if (this.#catalog.isVirtual(name))
       return new DoSQLError('NO_SUCH_TABLE', `"${name}" is a virtual table, of which no history is kept`);
-    const isKnown = this.#catalog.relationAt(name, this.#log.end()) !== undefined;
-    return new DoSQLError(
-      'NO_SUCH_TABLE',
-      isKnown
-        ? `there was no table "${name}" yet as of LSN ${lsn}`
-        : `there was no table "${name}" as of LSN ${lsn}`,
-    );
+    return new DoSQLError('NO_SUCH_TABLE', `there was no table "${name}" as of LSN ${lsn}`);
   }
 
   #write(

@@ -88,7 +88,7 @@ function keyColumns(relation: Relation, key: KeyValue): KeyColumn[] {
       return [{ id: -1, name: relation.key.name, value: key }];
     throw new DoSQLError(
       'BAD_PARAMETER',
-      `the key of "${relation.name}" is (${columns.map(({ name }) => name).join(', ')}): give an object with them`,
+      `the key of "${relation.name}" is (${columns.map(({ name }) => name).join(', ')}): give an object`,
     );
   }
   const given = Object.entries(key as Record<string, SqlParameter>);
@@ -151,22 +151,13 @@ function hasKey(row: Readonly<Record<string, SqlValue>>, wanted: readonly KeyCol
   return wanted.every(({ id, name, value }) => id === -1 || sameKeyValue(row[name], value));
 }
 
-/** Equal up to what the column's affinity does to a value on its way in. */
+/** Equal up to what the column's affinity and collation may have done to a value on its way in. */
 function sameKeyValue(stored: SqlValue | undefined, given: SqlParameter): boolean {
-  const plain = given instanceof Date ? given.toISOString() : given === undefined ? null : given;
-  if (stored instanceof Uint8Array) {
-    const bytes =
-      plain instanceof ArrayBuffer
-        ? new Uint8Array(plain)
-        : ArrayBuffer.isView(plain)
-          ? new Uint8Array(plain.buffer, plain.byteOffset, plain.byteLength)
-          : undefined;
-    return (
-      bytes !== undefined && bytes.length === stored.length && bytes.every((byte, i) => byte === stored[i])
-    );
-  }
-  if (stored === undefined || stored === null || plain === null) return stored === plain;
-  if (typeof stored === 'object' || typeof plain === 'object') return false;
-  const text = plain === true ? '1' : plain === false ? '0' : String(plain);
-  return String(stored).toLowerCase() === text.toLowerCase();
+  return stored === null || stored === undefined ? stored === given : keyText(stored) === keyText(given);
+}
+
+function keyText(value: SqlParameter): string {
+  if (value instanceof Date) return value.toISOString().toLowerCase();
+  if (typeof value === 'object' && value !== null) return [...new Uint8Array(value as ArrayBuffer)].join();
+  return String(typeof value === 'boolean' ? Number(value) : value).toLowerCase();
 }

@@ -71,11 +71,6 @@ export class Log {
     this.#widths = widths;
   }
 
-  /** Forgets the widths that a rolled-back transaction had added. */
-  reload(nowMs: number): void {
-    this.open(nowMs);
-  }
-
   /** Names of all value columns. */
   valueColumns(): string[] {
     return POOLS.flatMap(({ affinity, prefix }) =>

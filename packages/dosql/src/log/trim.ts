@@ -1,4 +1,5 @@
 import type { Engine } from '../engine.ts';
+import { balanced } from '../sql/compound.ts';
 import { all, first } from '../sql/read.ts';
 import { fromJulian } from './log.ts';
 
@@ -50,23 +51,26 @@ export function trimStep(engine: Engine, window: Window): boolean {
 /** When the window has to move on, in ms; undefined while no change could leave it. */
 export function trimDue(engine: Engine, window: Window): number | undefined {
   const { log, storage } = engine;
-  const oldest = first<[number, number]>(
-    storage.sql,
-    'SELECT lsn, at FROM __dosql_log WHERE lsn > ? ORDER BY lsn LIMIT 1',
-    log.earliest().lsn,
-  );
-  if (oldest === undefined || oldest[0] === log.end()) return undefined;
   const from = log.earliest().lsn;
-  if (tooMany(storage.sql, from, log.end(), window.maxBytes) > from) return 0;
-  return fromJulian(oldest[1]) + window.keepMs;
+  const oldest = oldestAfter(storage.sql, from);
+  if (oldest === undefined || oldest.lsn === log.end()) return undefined;
+  return tooMany(storage.sql, from, log.end(), window.maxBytes) > from ? 0 : oldest.ms + window.keepMs;
+}
+
+function oldestAfter(sql: SqlStorage, lsn: number): { lsn: number; ms: number } | undefined {
+  const row = first<[number, number]>(
+    sql,
+    'SELECT lsn, at FROM __dosql_log WHERE lsn > ? ORDER BY lsn LIMIT 1',
+    lsn,
+  );
+  return row && { lsn: row[0], ms: fromJulian(row[1]) };
 }
 
 /** The last LSN that is older than is kept; `from` when none is. */
 function tooOld(engine: Engine, from: number, keepMs: number): number {
   const limit = engine.nowMs() - keepMs;
-  const { sql } = engine.storage;
-  const oldest = first<[number]>(sql, 'SELECT at FROM __dosql_log WHERE lsn > ? ORDER BY lsn LIMIT 1', from);
-  return oldest === undefined || fromJulian(oldest[0]) > limit ? from : engine.log.lsnAt(limit);
+  const oldest = oldestAfter(engine.storage.sql, from);
+  return oldest === undefined || oldest.ms > limit ? from : engine.log.lsnAt(limit);
 }
 
 /** The LSN up to which changes have to go for the log to be about `maxBytes`, judged by a sample of its rows. */
@@ -76,7 +80,7 @@ function tooMany(sql: SqlStorage, from: number, end: number, maxBytes: number): 
   if (count === 0 || sql.databaseSize <= maxBytes) return from;
   const names = all<[string]>(sql, "SELECT name FROM pragma_table_info('__dosql_log')");
   const columns = names.map(([name]) => `ifnull(octet_length(${name}), 0)`);
-  const sizes = balance(columns);
+  const sizes = balanced(columns, '+');
   const stride = Math.max(1, Math.floor(count / SAMPLE_ROWS));
   const average = first<[number | null]>(
     sql,
@@ -86,11 +90,4 @@ function tooMany(sql: SqlStorage, from: number, end: number, maxBytes: number): 
   )?.[0];
   const keep = Math.floor(maxBytes / (average ?? 100));
   return count > keep ? end - keep : from;
-}
-
-/** A sum as a balanced tree: expressions may be 100 levels deep. */
-function balance(terms: readonly string[]): string {
-  if (terms.length === 1) return terms[0] as string;
-  const half = Math.ceil(terms.length / 2);
-  return `(${balance(terms.slice(0, half))} + ${balance(terms.slice(half))})`;
 }

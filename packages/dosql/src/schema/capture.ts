@@ -1,4 +1,4 @@
-import { compound } from '../sql/compound.ts';
+import { balanced, compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
 import { columnOf, type Relation, type Slot } from './relation.ts';
 
@@ -159,7 +159,7 @@ function hasOnlySmallValues(relation: Relation): string {
   const isLarge = columns.flatMap(({ name }) =>
     ['OLD', 'NEW'].map((row) => `octet_length(${row}.${quoteName(name)}) > ${share}`),
   );
-  return ` AND (${balance(isLarge, 'OR')}) IS NOT TRUE`;
+  return ` AND (${balanced(isLarge, 'OR')}) IS NOT TRUE`;
 }
 
 /** Bytes of both images. */
@@ -169,17 +169,10 @@ function imagesBytes(relation: Relation): string {
       (row) => `ifnull(octet_length(${row}.${quoteName(columnOf(relation, columnId).name)}), 0)`,
     ),
   );
-  return sizes.length === 0 ? '0' : balance(sizes, '+');
+  return sizes.length === 0 ? '0' : balanced(sizes, '+');
 }
 
 /** `INSERT … VALUES(…)` as `INSERT … SELECT …`, to put a condition behind. */
 function asSelect(insert: string): string {
   return insert.replace(/VALUES\(([\s\S]*)\)$/, 'SELECT $1');
-}
-
-/** `terms` joined by an associative operator as a balanced tree: SQLite here takes expressions 100 levels deep. */
-function balance(terms: readonly string[], operator: string): string {
-  if (terms.length <= 2) return terms.join(` ${operator} `);
-  const half = Math.ceil(terms.length / 2);
-  return `(${balance(terms.slice(0, half), operator)}) ${operator} (${balance(terms.slice(half), operator)})`;
 }

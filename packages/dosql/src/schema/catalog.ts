@@ -29,6 +29,7 @@ export class Catalog {
   #generation = 0;
   #now = 'julianday()';
   #isRecursive = true;
+  #captured: Set<string> = new Set();
   #oneRowTables: Set<string> = new Set();
   #hasDeferredKeys = false;
 
@@ -121,11 +122,16 @@ export class Catalog {
   }
 
   /**
-   * Whether inserting one row into `table` writes exactly one row of the log, whose `k` is the new rowid:
+   * Whether inserting one row into `table`, named in lower case, writes exactly one row of the log, whose `k` is the new rowid:
    * so for a rowid table without triggers of the user's.
    */
   logsOneRow(table: string | undefined): boolean {
-    return table !== undefined && this.#oneRowTables.has(lowerName(table));
+    return table !== undefined && this.#oneRowTables.has(table);
+  }
+
+  /** Whether the changes of the table called `name`, in lower case, are logged. */
+  isCaptured(name: string | undefined): boolean {
+    return name !== undefined && this.#captured.has(name);
   }
 
   /** Whether `name` is a virtual table's, or that of a table that one keeps its data in. */
@@ -193,6 +199,7 @@ export class Catalog {
       `SELECT type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
     );
     const texts = (type: string): string[] => sources.filter((row) => row[0] === type).map((row) => row[1]);
+    this.#captured = new Set(this.current().map(({ name }) => lowerName(name)));
     this.#oneRowTables = new Set(
       this.current()
         // ON CONFLICT in a table's definition may make it no row, or take others away.
@@ -346,7 +353,7 @@ export class Catalog {
     if (name !== undefined) return { kind: 'rowid', name, columnId: undefined };
     throw new DoSQLError(
       'FORBIDDEN',
-      `table "${table.name}" has columns named rowid, _rowid_ and oid, which leaves its rows without a name to log them by: rename one, or make it WITHOUT ROWID`,
+      `table "${table.name}" has columns named rowid, _rowid_ and oid, which leaves no name for its rowid: rename one, or make it WITHOUT ROWID`,
     );
   }
 

@@ -10,3 +10,10 @@ export function compound(selects: readonly string[], operator: 'UNION' | 'UNION 
   );
   return groups.map((group) => `SELECT * FROM (${compound(group, operator)})`).join(` ${operator} `);
 }
+
+/** `terms` joined by an associative operator as a balanced tree: expressions here may be 100 levels deep. */
+export function balanced(terms: readonly string[], operator: '+' | 'OR'): string {
+  if (terms.length <= 2) return terms.join(` ${operator} `);
+  const half = Math.ceil(terms.length / 2);
+  return `(${balanced(terms.slice(0, half), operator)}) ${operator} (${balanced(terms.slice(half), operator)})`;
+}

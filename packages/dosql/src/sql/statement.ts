@@ -1,6 +1,6 @@
 import { DoSQLError } from '../error.ts';
-import { scan, type TableReference } from './scan.ts';
-import { isName, nameOf, tokenize, type Token } from './token.ts';
+import { scan, type ReferenceKind, type TableReference } from './scan.ts';
+import { isName, lowerName, nameOf, tokenize, type Token } from './token.ts';
 
 /** What a statement does: `write` changes rows, `ddl` the schema, `maintenance` (ANALYZE, REINDEX) neither. */
 export type StatementKind = 'read' | 'write' | 'ddl' | 'pragma' | 'maintenance';
@@ -37,7 +37,9 @@ export interface Statement {
   /** The statement inserts or updates with REPLACE as its conflict resolution. */
   readonly replaces: boolean;
   /** `INSERT INTO table … VALUES (…)` of one row, with nothing that could make it more or less than one. */
-  readonly insertsOneInto: string | undefined;
+  readonly insertsOne: boolean;
+  /** The table that a statement that writes names as the one to write, in lower case. */
+  readonly target: string | undefined;
   /** A statement that writes, and returns rows. */
   readonly isReturning: boolean;
   /** The text names the past, SQLite's schema table or changes(), so it may have to be changed before it runs. */
@@ -45,6 +47,8 @@ export interface Statement {
   /** The table references; scanned when first asked for. */
   readonly references: readonly TableReference[];
 }
+
+const WRITES: ReadonlySet<ReferenceKind> = new Set(['into', 'update', 'delete']);
 
 /** Names that begin so belong to DoSQL. */
 export const RESERVED = '__dosql_';
@@ -94,6 +98,7 @@ function statement(whole: string, inWhole: readonly Token[]): Statement {
   const kind = kindOf(tokens);
   const { parameters, count, names } = parametersOf(sql, tokens);
   let references: readonly TableReference[] | undefined;
+  let target: string | undefined;
   const result: Statement = {
     sql,
     kind,
@@ -103,9 +108,13 @@ function statement(whole: string, inWhole: readonly Token[]): Statement {
     parameterCount: count,
     parameterNames: names,
     replaces: kind === 'write' && tokens.some((token, i) => isReplace(tokens, token, i)),
-    insertsOneInto: kind === 'write' ? insertsOne(sql, tokens) : undefined,
+    insertsOne: kind === 'write' && insertsOne(tokens),
     isReturning: kind === 'write' && tokens.some(({ text }) => text === 'RETURNING'),
     isSpecial: /system_time|sqlite_(?:master|schema)|changes\s*\(/i.test(sql),
+    get target() {
+      if (kind !== 'write') return undefined;
+      return (target ??= lowerName(result.references.find(({ kind }) => WRITES.has(kind))?.name ?? ''));
+    },
     get references() {
       return (references ??= scan(sql, tokens));
     },
@@ -148,9 +157,8 @@ function kindOf(tokens: readonly Token[]): StatementKind {
   return 'read';
 }
 
-function insertsOne(sql: string, tokens: readonly Token[]): string | undefined {
-  const table = tokens[2];
-  if (tokens[0]?.text !== 'INSERT' || tokens[1]?.text !== 'INTO' || !isName(table)) return undefined;
+function insertsOne(tokens: readonly Token[]): boolean {
+  if (tokens[0]?.text !== 'INSERT' || tokens[1]?.text !== 'INTO' || !isName(tokens[2])) return false;
   // One pair of parentheses for the columns, or none, and one for the values: nothing behind, nothing between.
   const closing = (open: number): number => {
     let depth = 0;
@@ -161,8 +169,8 @@ function insertsOne(sql: string, tokens: readonly Token[]): string | undefined {
     });
   };
   const values = tokens[3]?.text === '(' ? closing(3) + 1 : 3;
-  if (tokens[values]?.text !== 'VALUES' || tokens[values + 1]?.text !== '(') return undefined;
-  return closing(values + 1) === tokens.length - 1 ? nameOf(sql, table) : undefined;
+  if (tokens[values]?.text !== 'VALUES' || tokens[values + 1]?.text !== '(') return false;
+  return closing(values + 1) === tokens.length - 1;
 }
 
 function isReplace(tokens: readonly Token[], token: Token, i: number): boolean {
@@ -192,8 +200,7 @@ function refuseRollback(sql: string, tokens: readonly Token[]): void {
     if (form === undefined) return;
     throw new DoSQLError(
       'FORBIDDEN',
-      `${form} would end the transaction that a Durable Object holds around all writes of a turn and lose ` +
-        `some of them; use ABORT instead (at offset ${token.start})`,
+      `${form} would end the transaction around all writes of the turn and lose some of them; use ABORT instead (at offset ${token.start})`,
       { sql, offset: token.start },
     );
   });

@@ -23,7 +23,7 @@ export type Binding = string | number | null | ArrayBuffer | ArrayBufferView;
 /** A statement's text and what to bind to it. */
 export interface Bound {
   readonly sql: string;
-  readonly bindings: Binding[];
+  readonly bindings: readonly Binding[];
 }
 
 /** The platform's limit on bound parameters (https://developers.cloudflare.com/durable-objects/platform/limits/). */
@@ -122,10 +122,19 @@ export function encode(sql: string, values: readonly SqlParameter[], reserved = 
 
 /** The statement by its own text, with `values` bound. */
 export function bind(statement: Statement, values: readonly SqlParameter[]): Bound {
+  if (isBindable(values)) return { sql: statement.sql, bindings: values };
   const { variant, bindings, write } = encode(statement.sql, values);
   if (variant === '') return { sql: statement.sql, bindings };
   const edits = statement.parameters.map(({ start, end, index }) => ({ start, end, text: write(index) }));
   return { sql: splice(statement.sql, [...edits, ...keepNames(statement, edits)]), bindings };
+}
+
+/** Most values are bound as they are: then nothing is copied. */
+function isBindable(values: readonly SqlParameter[]): values is readonly Binding[] {
+  if (values.length > MAX_BINDINGS) return false;
+  for (const value of values)
+    if (typeof value !== 'string' && typeof value !== 'number' && value !== null) return false;
+  return true;
 }
 
 function plain(index: number): string {
@@ -145,7 +154,7 @@ function convert(value: SqlParameter, position: number, sql: string): Binding {
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return value;
   throw new DoSQLError(
     'BAD_PARAMETER',
-    `parameter ${position} is ${describe(value)}, which is no SQL value: pass JSON.stringify(value) to store it as text`,
+    `parameter ${position} is ${describe(value)}, which is no SQL value: store JSON.stringify(value)`,
     { sql },
   );
 }
