@@ -10,5 +10,7 @@ export default defineConfig({
     ],
     // Two cores: a few workers at a time, each with a Workers runtime beside it.
     maxWorkers: 2,
+    // What a method throws to its caller over RPC is reported in the object that it was thrown in, too.
+    onUnhandledError: (error) => !('durableObjectId' in error),
   },
 });

@@ -33,7 +33,7 @@ describe('the tree', () => {
   });
 
   it('keeps shipped files short enough to read', () => {
-    expect(shipped.filter((file) => read(file).split('\n').length > 480)).toEqual([]);
+    expect(shipped.filter((file) => read(file).split('\n').length > 500)).toEqual([]);
   });
 
   it('leaves no unfinished work', () => {

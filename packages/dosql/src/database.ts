@@ -148,8 +148,7 @@ export class Database extends Session {
    * An app that also sets the object's alarm itself passes on what its `alarm(info)` was called with: then
    * `isOwnDue` tells its alarm from ours in every case, also where its own has replaced an earlier one of ours.
    */
-  async alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
-    if (!this.#isArmed) await this.#armTrimming(this.engine.nowMs());
+  alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
     return this.#timers.alarm(info);
   }
 
@@ -177,29 +176,27 @@ export class Database extends Session {
   }
 
   /**
-   * Arms the timer that trims the log, for when its oldest change will be too old: an object that nobody writes
-   * to is not woken for nothing. A class without alarm() has no timer.
+   * Arms the timer that trims the log, for when its oldest change will be too old. A new database is armed at
+   * once, so that opening one later, on a full disk perhaps, writes nothing. A class without alarm() has no timer.
    */
   async startTrimming(): Promise<void> {
     try {
       await this.gate.hold(() => this.#timers.rearm());
-      this.#isArmed = this.#timers.has(TRIM_TIMER);
-      if (!this.#isArmed) await this.#armTrimming(this.engine.nowMs() + TRIM_EVERY_MS);
+      if (!this.#timers.has(TRIM_TIMER)) await this.#armTrimming();
+      this.#isArmed = true;
     } catch (error) {
       if (error instanceof DoSQLError) throw error;
-      this.#isArmed = false;
     }
   }
 
   async #trim(): Promise<void> {
     const more = await this.gate.pass(() => trimStep(this.engine, this.#window));
     if (more) await this.schedule(TRIM_TIMER, this.engine.nowMs());
-    else await this.#armTrimming(this.engine.nowMs() + TRIM_EVERY_MS);
+    else await this.#armTrimming();
   }
 
-  async #armTrimming(earliestMs: number): Promise<void> {
+  async #armTrimming(): Promise<void> {
     const due = await this.gate.pass(() => trimDue(this.engine, this.#window));
-    if (due !== undefined) await this.schedule(TRIM_TIMER, Math.max(due, earliestMs));
-    this.#isArmed = due !== undefined;
+    await this.schedule(TRIM_TIMER, Math.max(due, this.engine.nowMs() + TRIM_EVERY_MS));
   }
 }

@@ -144,14 +144,10 @@ export function sqliteError(error: unknown, sql: string): DoSQLError {
   const at = / at offset (\d+)/.exec(text);
   const words = text.replace(/ at offset \d+/, '').replace(/: SQLITE_[A-Z]+(?: \(extended: \w+\))?$/, '');
   const code = rule?.[1] ?? (at === null ? 'SQLITE' : 'SYNTAX');
-  const where = at === null ? '' : ` (at offset ${at[1]} of: ${excerpt(sql)})`;
+  const where = at === null ? '' : ` (at offset ${at[1]})`;
   return new DoSQLError(code, words + where, {
     sql,
     offset: at === null ? undefined : Number(at[1]),
     cause: error,
   });
-}
-
-function excerpt(sql: string): string {
-  return sql.length > 200 ? `${sql.slice(0, 200)}…` : sql;
 }

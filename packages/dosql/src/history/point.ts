@@ -66,10 +66,7 @@ export function parseTime(text: string): number {
     // Date takes the 30th of February for the 1st of March.
     if (!Number.isNaN(ms) && isRealDate(date ?? '')) return ms;
   }
-  throw new DoSQLError(
-    'BAD_PARAMETER',
-    `"${text.slice(0, 80)}" is no point in time: use ISO-8601 such as 2026-11-20T12:00:00Z`,
-  );
+  throw new DoSQLError('BAD_PARAMETER', `"${text.slice(0, 80)}" is no point in time: use ISO-8601`);
 }
 
 function isRealDate(date: string): boolean {
@@ -130,8 +127,7 @@ export class Points {
   time(ms: number): number {
     const known = this.#times.get(ms);
     if (known !== undefined) return known;
-    if (!Number.isFinite(ms))
-      throw new DoSQLError('BAD_PARAMETER', 'the point in time is an invalid Date or number');
+    if (!Number.isFinite(ms)) throw new DoSQLError('BAD_PARAMETER', 'the point in time is an invalid Date');
     const now = this.#nowMs();
     const end = this.#log.end();
     this.#lastMs = Math.max(this.#lastMs, end === 0 ? 0 : this.#log.timeOf(end));

@@ -48,13 +48,12 @@ export function trimStep(engine: Engine, window: Window): boolean {
   return to < begin;
 }
 
-/** When the window has to move on, in ms; undefined while no change could leave it. */
-export function trimDue(engine: Engine, window: Window): number | undefined {
+/** When the window has to move on, in ms; while the log is empty, when a change made now will be too old. */
+export function trimDue(engine: Engine, window: Window): number {
   const { log, storage } = engine;
   const from = log.earliest().lsn;
-  const oldest = oldestAfter(storage.sql, from);
-  if (oldest === undefined || oldest.lsn === log.end()) return undefined;
-  return tooMany(storage.sql, from, log.end(), window.maxBytes) > from ? 0 : oldest.ms + window.keepMs;
+  if (tooMany(storage.sql, from, log.end(), window.maxBytes) > from) return 0;
+  return (oldestAfter(storage.sql, from)?.ms ?? engine.nowMs()) + window.keepMs;
 }
 
 function oldestAfter(sql: SqlStorage, lsn: number): { lsn: number; ms: number } | undefined {

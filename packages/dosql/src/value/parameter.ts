@@ -49,11 +49,7 @@ export function orderParameters(
       { sql },
     );
   }
-  if (
-    typeof params !== 'object' ||
-    params === null ||
-    Object.getPrototypeOf(params)?.constructor?.name === 'Map'
-  )
+  if (typeof params !== 'object' || params === null)
     throw new DoSQLError('BAD_PARAMETER', `parameters are an array or an object, not ${describe(params)}`, {
       sql,
     });
