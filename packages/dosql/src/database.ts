@@ -78,15 +78,15 @@ export class Database extends Session {
   /** How SQLite would run a statement; does not run it. */
   explain(sql: string, params?: SqlParameters): Promise<Plan> {
     return this.gate.pass(() => {
-      const statement = this.engine.statement(sql);
-      const bound = this.engine.bound(statement, params);
-      const cursor = this.engine.storage.sql.exec(`EXPLAIN QUERY PLAN ${bound.sql}`, ...bound.bindings);
-      const steps = toRows(cursor.columnNames, [...cursor.raw()]).map(({ id, parent, detail }) => ({
+      const explain = 'EXPLAIN QUERY PLAN ';
+      const statement = this.engine.statement(explain + sql);
+      const { names, raw } = this.engine.run(statement, params);
+      const steps = toRows(names, raw).map(({ id, parent, detail }) => ({
         id: Number(id),
         parent: Number(parent),
         detail: String(detail),
       }));
-      return { sql: bound.sql, steps };
+      return { sql: this.engine.bound(statement, params).sql.slice(explain.length), steps };
     });
   }
 

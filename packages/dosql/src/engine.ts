@@ -403,11 +403,9 @@ export class Engine {
         : token.text,
     );
     if (words.includes('RECURSIVE_TRIGGERS') && words.length > 2)
-      throw new DoSQLError(
-        'FORBIDDEN',
-        'recursive_triggers belongs to DoSQL: with it off, the log would miss what REPLACE deletes',
-        { sql: statement.sql },
-      );
+      throw new DoSQLError('FORBIDDEN', 'recursive_triggers belongs to DoSQL: the log needs it', {
+        sql: statement.sql,
+      });
     if (words.includes('DEFER_FOREIGN_KEYS') && words.length > 2) this.#defersKeys = true;
     const outcome = this.#read(statement, [], {});
     if (!words.includes('TABLE_LIST')) return outcome;

@@ -81,7 +81,7 @@ export class Gate {
   #nested(): DoSQLError {
     return new DoSQLError(
       'NESTED_TRANSACTION',
-      'this statement would wait for its own transaction: inside a callback use the handle given to it',
+      'this would wait for its own transaction: in the callback use the handle it is given',
     );
   }
 }

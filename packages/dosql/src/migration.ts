@@ -63,10 +63,7 @@ export async function migrate(engine: Engine, migrations: readonly Migration[]):
   for (const { name, checksum } of applied) {
     const at = migrations.findIndex((migration) => migration.name === name);
     if (at < 0)
-      throw new DoSQLError(
-        'MIGRATION_MISSING',
-        `migration "${name}" has been applied but is not there: restore it`,
-      );
+      throw new DoSQLError('MIGRATION_MISSING', `migration "${name}" has been applied but is not there`);
     if (checksums[at] !== checksum)
       throw new DoSQLError(
         'MIGRATION_CHANGED',

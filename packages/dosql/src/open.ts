@@ -107,7 +107,7 @@ function storageOf(storage: DatabaseStorage | undefined): DurableObjectStorage {
   if (found !== undefined) return found;
   throw new DoSQLError(
     'BAD_PARAMETER',
-    `storage is ${describe(storage)}: give ctx.storage, { hot, cold }, or a backend over a Durable Object`,
+    `storage is ${describe(storage)}: give ctx.storage, { hot, cold } or a backend`,
   );
 }
 

@@ -65,7 +65,7 @@ function assertFree(gate: Gate): void {
   if (!gate.isHeld || gate.isMine) return;
   throw new DoSQLError(
     'TRANSACTION_OPEN',
-    'a transaction of another caller is open, and a synchronous statement cannot wait: use db.query() or db.run()',
+    'another transaction is open, and a synchronous statement cannot wait: use db.query() or db.run()',
   );
 }
 

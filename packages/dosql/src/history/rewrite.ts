@@ -20,7 +20,12 @@ interface Text {
 }
 
 /** How one reference is read; it decides the text that replaces it. */
-type Access = 'present' | 'absent' | 'image' | BaseAccess;
+type Access = 'present' | 'image' | BaseAccess;
+
+/** From so many changes on it matters how the unchanged rows are read … */
+const MANY_CHANGES = 500;
+/** … and with fewer rows than this to a change, looking each row up is faster than reading ranges. */
+const ROWS_PER_CHANGE = 8;
 
 /** One reference to be replaced. */
 interface Target {
@@ -50,7 +55,7 @@ export class Rewriter {
   readonly #indexes = new Map<number, KeyIndex>();
   readonly #texts = new WeakMap<Statement, Map<string, Text>>();
   readonly #lookups = new WeakMap<Statement, { generation: number; lookup: PointLookup | undefined }>();
-  readonly #accesses = new WeakMap<Statement, Map<string, BaseAccess>>();
+  readonly #searches = new WeakMap<Statement, Map<string, boolean>>();
 
   constructor(sql: SqlStorage, catalog: Catalog, log: Log, points: Points) {
     this.#sql = sql;
@@ -179,7 +184,7 @@ export class Rewriter {
           : { reference, relation, access: 'image', lsn: changed };
       }
     }
-    return { reference, relation, access: this.#access(statement, reference, relation), lsn };
+    return { reference, relation, access: this.#access(statement, reference, relation, end - lsn), lsn };
   }
 
   #index(relation: Relation): KeyIndex {
@@ -196,18 +201,30 @@ export class Rewriter {
     return lookup;
   }
 
-  /** `search` when SQLite would use an index for this reference if it were to the present table. */
-  #access(statement: Statement, reference: TableReference, relation: Relation): BaseAccess {
-    if (relation.until !== undefined) return 'scan';
+  /** How to read the unchanged rows, after so many changes of whatever table. */
+  #access(statement: Statement, reference: TableReference, relation: Relation, changes: number): BaseAccess {
+    if (relation.until !== undefined) return 'gaps';
     const key = `${this.#catalog.generation}:${reference.start}`;
-    let known = this.#accesses.get(statement);
-    if (known === undefined) this.#accesses.set(statement, (known = new Map()));
-    let access = known.get(key);
-    if (access === undefined) known.set(key, (access = this.#planned(statement, reference)));
-    return access;
+    let known = this.#searches.get(statement);
+    if (known === undefined) this.#searches.set(statement, (known = new Map()));
+    let isSearch = known.get(key);
+    if (isSearch === undefined) known.set(key, (isSearch = this.#searchesFor(statement, reference)));
+    if (isSearch) return 'search';
+    return changes > MANY_CHANGES && changes * ROWS_PER_CHANGE > this.#largestRowid(relation)
+      ? 'probe'
+      : 'gaps';
   }
 
-  #planned(statement: Statement, reference: TableReference): BaseAccess {
+  /** The largest rowid: no less than the table has rows, while none was negative. */
+  #largestRowid({ key, name }: Relation): number {
+    if (key.kind !== 'rowid') return 0;
+    const text = `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(name)}`;
+    const row = first<[number | null]>(this.#sql, text);
+    return row?.[0] ?? 0;
+  }
+
+  /** Whether SQLite would use an index for this reference if it were to the present table. */
+  #searchesFor(statement: Statement, reference: TableReference): boolean {
     const present = splice(
       statement.sql,
       statement.references.flatMap(({ systemTime }) =>
@@ -215,20 +232,17 @@ export class Rewriter {
       ),
     );
     try {
-      const count = parse(present)[0]?.parameterCount ?? 0;
-      const nulls = Array.from({ length: count }, () => null);
+      const nulls = Array.from({ length: parse(present)[0]?.parameterCount ?? 0 }, () => null);
       const plan = all<[number, number, number, string]>(
         this.#sql,
         `EXPLAIN QUERY PLAN ${present}`,
         ...nulls,
       );
-      const name = (reference.alias ?? reference.name).toLowerCase();
-      return plan.some(([, , , detail]) => detail.toLowerCase().startsWith(`search ${name} `))
-        ? 'search'
-        : 'scan';
+      const search = `search ${(reference.alias ?? reference.name).toLowerCase()} `;
+      return plan.some(([, , , detail]) => detail.toLowerCase().startsWith(search));
     } catch {
       // The present table lacks a column that the past one has: there is no plan to learn from.
-      return 'scan';
+      return false;
     }
   }
 
@@ -275,8 +289,7 @@ export class Rewriter {
     const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
     if (access === 'image') return imageAt(relation, relation, point, rowid);
     const now = versions.find(({ until }) => until === undefined);
-    const base = access === 'search' ? 'search' : 'scan';
-    return frozen(statement, asOf({ at: relation, now, versions }, point, base, rowid), undefined);
+    return frozen(statement, asOf({ at: relation, now, versions }, point, access, rowid), undefined);
   }
 
   /** The query of a view as of then, every table in it read at the same LSN. */

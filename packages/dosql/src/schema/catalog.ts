@@ -353,7 +353,7 @@ export class Catalog {
     if (name !== undefined) return { kind: 'rowid', name, columnId: undefined };
     throw new DoSQLError(
       'FORBIDDEN',
-      `table "${table.name}" has columns named rowid, _rowid_ and oid, which leaves no name for its rowid: rename one, or make it WITHOUT ROWID`,
+      `table "${table.name}" has columns named rowid, _rowid_ and oid, which leaves no name for its rowid: rename one`,
     );
   }
 

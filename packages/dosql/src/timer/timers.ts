@@ -89,7 +89,7 @@ export class Timers {
     if (json === undefined)
       throw new DoSQLError(
         'BAD_PARAMETER',
-        `the payload of timer "${name}" is ${describe(payload)}, which JSON cannot hold`,
+        `the payload of timer "${name}" is ${describe(payload)}, which is no JSON`,
       );
     try {
       await this.#change(() => this.#put(name, ms, json));

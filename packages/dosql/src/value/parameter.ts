@@ -192,7 +192,7 @@ function encodeAsJson(
   if (own.length + reserved >= MAX_BINDINGS)
     throw new DoSQLError(
       'BAD_PARAMETER',
-      `${own.length} of ${bindings.length} parameters are blobs: past ${MAX_BINDINGS} parameters at most ${MAX_BINDINGS - 1 - reserved} can be`,
+      `${own.length} of ${bindings.length} parameters are blobs: past ${MAX_BINDINGS} at most ${MAX_BINDINGS - 1 - reserved} can be`,
       { sql },
     );
   const json = bindings.map((value, i) => {
