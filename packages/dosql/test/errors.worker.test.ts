@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
+import { createDOBackend, createMemoryBackend, createR2Backend, createTieredBackend } from '../src/fsx.ts';
 import { DB } from '../src/index.ts';
 import type { SqlParameters } from '../src/index.ts';
 import { failure, newObject, withDatabase } from './support/database.ts';
@@ -131,6 +132,13 @@ describe('opening', () => {
         open(),
         open(),
         DB('a', { storage: { hot: state.storage, cold: env.BUCKET } }),
+        DB('a', { storage: createDOBackend(state.storage) }),
+        DB('a', {
+          storage: createTieredBackend(
+            createDOBackend(state.storage),
+            createR2Backend(env.BUCKET, { prefix: 'a' }),
+          ),
+        }),
       ]);
       expect(new Set(all).size).toBe(1);
       expect(loads).toBe(1);
@@ -145,6 +153,9 @@ describe('opening', () => {
 
   it('what is no storage, no name or no window is BAD_PARAMETER', async () => {
     await runInDurableObject(newObject(), async (_, { storage }) => {
+      expect((await failure(DB('a', { storage: createMemoryBackend() as never }))).code).toBe(
+        'BAD_PARAMETER',
+      );
       expect((await failure(DB('a', { storage: 'here' as never }))).message).toMatch(
         /storage is string here/,
       );
