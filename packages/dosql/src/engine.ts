@@ -353,11 +353,7 @@ export class Engine {
       (ddl.what === 'view' || ddl.what === 'trigger') &&
       statement.references.some(({ systemTime }) => systemTime !== undefined)
     )
-      throw new DoSQLError(
-        'SYNTAX',
-        `a ${ddl.what} cannot name a point of the past: name it in the query that reads the view`,
-        { sql: statement.sql },
-      );
+      throw new DoSQLError('SYNTAX', `a ${ddl.what} cannot name a point of the past`, { sql: statement.sql });
     this.#tick();
     const { sql, bindings } = this.#prepare(statement, values, {});
     return this.#guard(statement.sql, () => {
@@ -477,7 +473,7 @@ export class Engine {
     if (failed.code !== 'NO_SUCH_TABLE' || !this.isGone) return failed;
     return new DoSQLError(
       'STORAGE_UNAVAILABLE',
-      'the storage was deleted (deleteAll) behind the database: call DB() again',
+      'deleteAll() was called behind the database: call DB() again',
       { sql, cause: error },
     );
   }

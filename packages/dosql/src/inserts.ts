@@ -58,7 +58,7 @@ export class Inserts {
     if (isSure && row?.[0] !== undefined && row[0] !== null) return row[0];
     throw new DoSQLError(
       'TRANSACTION_OVER',
-      'lastRowId is unknown after writes around DoSQL: read it right after the statement',
+      'lastRowId is unknown after writes around DoSQL: read it at once',
     );
   }
 

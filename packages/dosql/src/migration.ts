@@ -67,7 +67,7 @@ export async function migrate(engine: Engine, migrations: readonly Migration[]):
     if (checksums[at] !== checksum)
       throw new DoSQLError(
         'MIGRATION_CHANGED',
-        `migration "${name}" was changed after it was applied: put the change into a new migration`,
+        `migration "${name}" was changed after it was applied: add a new one`,
       );
   }
   const last = applied.at(-1)?.name;

@@ -92,7 +92,7 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
   if (!(window.maxBytes > 0))
     throw new DoSQLError(
       'BAD_PARAMETER',
-      `history.maxBytes is ${describe(window.maxBytes)}: give a number of bytes above 0`,
+      `history.maxBytes is ${describe(window.maxBytes)}: give bytes above 0`,
     );
   engine.open(name);
   const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);

@@ -67,7 +67,7 @@ export class PreparedStatement {
   first<T>(column?: string): Promise<T | null> {
     return this.#run(({ names, raw }) => {
       if (column !== undefined && !names.includes(column))
-        throw new DoSQLError('NO_SUCH_COLUMN', `the result has no column "${column}"`, { sql: this.sql });
+        throw new DoSQLError('NO_SUCH_COLUMN', `there is no column "${column}"`, { sql: this.sql });
       const row = toRows(names, raw.slice(0, 1))[0];
       if (row === undefined) return null;
       return (column === undefined ? row : row[column]) as T;

@@ -1,10 +1,10 @@
 import { DoSQLError } from '../error.ts';
 import type { Log } from '../log/log.ts';
 import { sameName, type Catalog } from '../schema/catalog.ts';
-import type { Relation, View } from '../schema/relation.ts';
+import type { Column, Relation, View } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import { parse, splice, type Statement } from '../sql/statement.ts';
-import { nameOf, quoteName, type Token } from '../sql/token.ts';
+import { lowerName, nameOf, quoteName, type Token } from '../sql/token.ts';
 import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
 import { all, first } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
@@ -253,7 +253,7 @@ export class Rewriter {
   #missing(reference: TableReference, lsn: number): DoSQLError {
     const { name } = reference;
     if (this.#catalog.isVirtual(name))
-      return new DoSQLError('NO_SUCH_TABLE', `"${name}" is a virtual table, of which no history is kept`);
+      return new DoSQLError('NO_SUCH_TABLE', `"${name}" is a virtual table: it has no history`);
     return new DoSQLError('NO_SUCH_TABLE', `there was no table "${name}" as of LSN ${lsn}`);
   }
 
@@ -283,13 +283,15 @@ export class Rewriter {
     return { sql: splice(statement.sql, [...all, ...keepNames(statement, all)]), bindingCount };
   }
 
-  #source(statement: Statement, { relation, access }: Target, point: string): string {
+  #source(statement: Statement, { reference, relation, access }: Target, point: string): string {
     const rowid = rowidMention(statement, relation);
     if (access === 'present') return frozen(statement, `main.${quoteName(relation.name)}`, rowid);
     const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
     if (access === 'image') return imageAt(relation, relation, point, rowid);
     const now = versions.find(({ until }) => until === undefined);
-    return frozen(statement, asOf({ at: relation, now, versions }, point, access, rowid), undefined);
+    const columns = reference.kind === 'in' ? relation.columns : namedColumns(statement, relation.columns);
+    const at = { ...relation, columns };
+    return frozen(statement, asOf({ at, now, versions }, point, access, rowid), undefined);
   }
 
   /** The query of a view as of then, every table in it read at the same LSN. */
@@ -325,6 +327,16 @@ function frozen({ references }: Statement, source: string, rowid: string | undef
   if (!references.some(({ kind }) => kind === 'update' || kind === 'delete')) return source;
   const columns = rowid === undefined ? '*' : `${rowid}, *`;
   return `(WITH __dosql_past AS MATERIALIZED (SELECT ${columns} FROM ${source}) SELECT * FROM __dosql_past)`;
+}
+
+/** The columns whose names the statement has somewhere: SQLite fetches all that a subquery of ours has. */
+function namedColumns({ tokens, sql }: Statement, columns: readonly Column[]): readonly Column[] {
+  // A star names all columns, but for that of count(*).
+  if (tokens.some(({ text }, i) => text === 'NATURAL' || (text === '*' && tokens[i - 1]?.text !== '(')))
+    return columns;
+  const names = new Set(tokens.map((token) => lowerName(nameOf(sql, token))));
+  const named = columns.filter(({ name }) => names.has(lowerName(name)));
+  return named.length > 0 ? named : columns.slice(0, 1);
 }
 
 /** The word by which the statement asks for a rowid that is no column of the table. */

@@ -210,14 +210,10 @@ function refuseReserved({ sql, tokens, references, ddl }: Statement): void {
   if (!sql.toLowerCase().includes(RESERVED)) return;
   const isReserved = (name: string): boolean => name.toLowerCase().startsWith(RESERVED);
   const refuse = (name: string, offset: number): never => {
-    throw new DoSQLError(
-      'FORBIDDEN',
-      `the name "${name}" is reserved: names that begin with ${RESERVED} are DoSQL's own`,
-      {
-        sql,
-        offset,
-      },
-    );
+    throw new DoSQLError('FORBIDDEN', `the name "${name}" is reserved: ${RESERVED} is DoSQL's`, {
+      sql,
+      offset,
+    });
   };
   tokens.forEach((token, i) => {
     // A string is a name where a table can stand (below) and as an argument of a table-valued pragma.
@@ -246,7 +242,7 @@ function refuseUnknownPast({ sql, tokens, references, isSpecial }: Statement): v
       )
     )
       return;
-    const message = `FOR SYSTEM_TIME stands behind a table's name and takes AS OF [TIMESTAMP | LSN] and a value (at offset ${start})`;
+    const message = `FOR SYSTEM_TIME takes AS OF [TIMESTAMP | LSN] and a value, behind a table's name`;
     throw new DoSQLError('SYNTAX', message, { sql, offset: start });
   });
 }

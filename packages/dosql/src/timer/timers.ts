@@ -81,7 +81,7 @@ export class Timers {
     if (!(ms < LATEST_MS && ms > -LATEST_MS))
       throw new DoSQLError(
         'BAD_PARAMETER',
-        `timer "${name}" is scheduled at ${describe(at)}: give a Date or ms, before the year 2262`,
+        `timer "${name}" is scheduled at ${describe(at)}: give a Date or ms, before 2262`,
       );
     if (typeof name !== 'string' || name === '')
       throw new DoSQLError('BAD_PARAMETER', `a timer's name is text, not ${describe(name)}`);
