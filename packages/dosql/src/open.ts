@@ -17,7 +17,10 @@ interface TieredStorageBackend {
   readonly hot: StorageBackend | { readonly kind: string };
 }
 
-/** Where a database lives: the object's storage, alone or with cold storage beside it. */
+/**
+ * Where a database lives: the object's storage, alone or with cold storage beside it. Only the object's storage
+ * is used so far: nothing is written to the cold one.
+ */
 export type DatabaseStorage =
   | DurableObjectStorage
   | { readonly hot: DurableObjectStorage; readonly cold?: R2Bucket; readonly coldPrefix?: string }

@@ -171,4 +171,23 @@ describe("the platform's traps", () => {
       });
     }
   });
+
+  it('cascades nest 9 deep: the tenth level of triggers is the log’s', async () => {
+    const chain = (depth: number): string =>
+      Array.from({ length: depth + 1 }, (_, i) =>
+        i === 0
+          ? 'CREATE TABLE c0(id INTEGER PRIMARY KEY); INSERT INTO c0 VALUES (1);'
+          : `CREATE TABLE c${i}(id INTEGER PRIMARY KEY, p REFERENCES c${i - 1}(id) ON DELETE CASCADE); INSERT INTO c${i} VALUES (1, 1);`,
+      ).join(' ');
+    await withDatabase(async (db) => {
+      await db.exec(chain(9));
+      await db.run('DELETE FROM c0');
+      expect(await db.query('SELECT * FROM c9')).toEqual([]);
+    });
+    await withDatabase(async (db) => {
+      await db.exec(chain(10));
+      expect((await failure(db.run('DELETE FROM c0'))).message).toMatch(/nested too deep/);
+      expect(await db.query('SELECT id FROM c10')).toEqual([{ id: 1 }]);
+    });
+  });
 });
