@@ -40,10 +40,11 @@ export class Random {
   }
 }
 
-/** A fixed seed, or that of the environment, and a new one for every run. */
+/** Two fixed seeds, so that a run can be repeated; `VITE_SEED=n` replays one, `VITE_SEED=random` looks for a new one. */
 export function seeds(fixed: number): number[] {
-  const given = Number((import.meta as { readonly env?: Record<string, string> }).env?.['VITE_SEED']);
-  return Number.isInteger(given) && given > 0 ? [given] : [fixed, Math.floor(Math.random() * 2 ** 31)];
+  const given = (import.meta as { readonly env?: Record<string, string> }).env?.['VITE_SEED'];
+  if (given === 'random') return [Math.floor(Math.random() * 2 ** 31)];
+  return Number(given) > 0 ? [Number(given)] : [fixed, fixed + 1];
 }
 
 /** `name` quoted in one of SQLite's ways. */
