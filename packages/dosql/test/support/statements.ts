@@ -281,7 +281,7 @@ export class Statements {
       () => [
         `UPDATE ${name} SET `,
         ...set(),
-        ` FROM (SELECT ${this.#column(source)} AS z FROM ${this.#name(source.name)} LIMIT 1) AS s WHERE s.z IS NOT `,
+        ` FROM (SELECT ${this.#column(source)} AS z FROM ${this.#name(source.name)} ORDER BY 1 LIMIT 1) AS s WHERE s.z IS NOT `,
         p(),
       ],
       () => [
