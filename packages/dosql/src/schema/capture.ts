@@ -1,5 +1,6 @@
 import { balanced, compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
+import { MAIN } from './line.ts';
 import { columnOf, type Relation, type Slot } from './relation.ts';
 
 /**
@@ -21,6 +22,9 @@ export const OP = {
   schema: 7,
 } as const;
 
+/** True outside of the copying of rows to a branch, which says so in a table of one row. */
+export const IS_NO_COPY = '(SELECT depth FROM __dosql_copying) = 0';
+
 /** Both images of an update share a row of the log up to this size; the platform's limit for a row is 2 MB. */
 const MAX_IMAGES_BYTES = 1_900_000;
 
@@ -37,10 +41,15 @@ export function triggerNames({ id }: Relation): string[] {
  * (logged as delete and insert, since a key is what a history is kept by), and images too large together.
  */
 export function captureTriggers(relation: Relation, now: string): string[] {
-  const table = quoteName(relation.name);
+  const table = quoteName(relation.table);
   const [insert, update, split, remove] = triggerNames(relation) as [string, string, string, string];
-  const create = (name: string, event: string, when: string, body: string[]): string =>
-    `CREATE TRIGGER ${name} AFTER ${event} ON ${table} ${when}BEGIN ${body.map((line) => `${line}; `).join('')}END`;
+  const create = (name: string, event: string, condition: string, body: string[]): string => {
+    // Rows that are copied up to a branch have not changed there.
+    const conditions = [relation.branch === MAIN ? '' : IS_NO_COPY, condition].filter((text) => text !== '');
+    const when =
+      conditions.length === 0 ? '' : `WHEN ${conditions.map((text) => `(${text})`).join(' AND ')} `;
+    return `CREATE TRIGGER ${name} AFTER ${event} ON ${table} ${when}BEGIN ${body.map((line) => `${line}; `).join('')}END`;
+  };
   const image = (op: string | number, row: 'NEW' | 'OLD'): string[] => imageInserts(relation, op, row, now);
   const sameKey = keyExpressions(relation, 'NEW')
     .map((now, i) => `${now} IS ${keyExpressions(relation, 'OLD')[i]} COLLATE BINARY`)
@@ -62,8 +71,8 @@ export function captureTriggers(relation: Relation, now: string): string[] {
   ];
   return [
     insertTrigger,
-    create(update, 'UPDATE', `WHEN ${isPlain} `, [whole]),
-    create(split, 'UPDATE', `WHEN NOT (${isPlain}) `, either),
+    create(update, 'UPDATE', isPlain, [whole]),
+    create(split, 'UPDATE', `NOT (${isPlain})`, either),
     deleteTrigger,
   ];
 }
@@ -71,7 +80,7 @@ export function captureTriggers(relation: Relation, now: string): string[] {
 /** The statement that logs every row of a table as it stands, as deleted or before a rewrite. */
 export function imagesOfAll(relation: Relation, op: number, now: string): string {
   const { layout } = relation;
-  const row = quoteName(relation.name);
+  const row = quoteName(relation.table);
   if (layout.parts === 1) {
     const { columns, values } = imageOf(relation, op, row, now, 0);
     return `INSERT INTO __dosql_log(${columns.join(', ')}) SELECT ${values.join(', ')} FROM ${row}`;

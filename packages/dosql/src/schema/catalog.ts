@@ -5,6 +5,7 @@ import { all, first } from '../sql/read.ts';
 import { RESERVED, type Ddl } from '../sql/statement.ts';
 import { lowerName, nameOf, tokenize } from '../sql/token.ts';
 import { captureTriggers, imagesOfAll, OP, triggerNames } from './capture.ts';
+import { lineOf, MAIN, physicalName } from './line.ts';
 import { hasTriggerCycle } from './recursion.ts';
 import { affinityOf, type Column, type Relation, type RowKey, type View } from './relation.ts';
 
@@ -41,8 +42,8 @@ export class Catalog {
   /** Creates what is missing, reads what is recorded, and captures tables that are not captured yet. */
   open(hasOwnClock: boolean): void {
     this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_relation(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, shape TEXT NOT NULL); ' +
-        'CREATE TABLE IF NOT EXISTS __dosql_view(id INTEGER PRIMARY KEY, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL);',
+      'CREATE TABLE IF NOT EXISTS __dosql_relation(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL, branch INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, shape TEXT NOT NULL); ' +
+        'CREATE TABLE IF NOT EXISTS __dosql_view(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL);',
     );
     this.#now = hasOwnClock ? '(SELECT at FROM __dosql_clock)' : 'julianday()';
     this.load();
@@ -56,22 +57,24 @@ export class Catalog {
 
   /** Reads the recorded versions: on opening, and after a rollback that may have taken some away. */
   load(): void {
-    this.#relations = all<[number, number, string, number, number | null, string, string]>(
+    this.#relations = all<[number, number, number, string, number, number | null, string, string]>(
       this.#sql,
-      'SELECT id, table_id, name, since, until, sql, shape FROM __dosql_relation ORDER BY id',
-    ).map(([id, tableId, name, since, until, sql, shape]) => ({
+      'SELECT id, table_id, branch, name, since, until, sql, shape FROM __dosql_relation ORDER BY id',
+    ).map(([id, tableId, branch, name, since, until, sql, shape]) => ({
       id,
       tableId,
+      branch,
       name,
+      table: physicalName(branch, name),
       since,
       until: until ?? undefined,
       sql,
       ...(JSON.parse(shape) as Pick<Relation, 'columns' | 'primaryKey' | 'key' | 'layout'>),
     }));
-    this.#views = all<[string, number, number | null, string]>(
+    this.#views = all<[number, string, number, number | null, string]>(
       this.#sql,
-      'SELECT name, since, until, sql FROM __dosql_view ORDER BY id',
-    ).map(([name, since, until, sql]) => ({ name, since, until: until ?? undefined, sql }));
+      'SELECT branch, name, since, until, sql FROM __dosql_view ORDER BY id',
+    ).map(([branch, name, since, until, sql]) => ({ branch, name, since, until: until ?? undefined, sql }));
     this.#fingerprint = this.#currentFingerprint();
     this.#afterChange();
   }
@@ -106,19 +109,31 @@ export class Catalog {
     return this.#now;
   }
 
-  /** The present version of every captured table. */
+  /** The present version of every captured table, of all branches. */
   current(): Relation[] {
     return this.#relations.filter((relation) => relation.until === undefined);
   }
 
-  /** The version of the table called `name` at `lsn`; undefined when there was none. */
-  relationAt(name: string, lsn: number): Relation | undefined {
-    return this.#relations.find((relation) => isAt(relation, lsn) && sameName(relation.name, name));
+  /** The versions that a branch's own tables had at `lsn`. */
+  tablesAt(lsn: number, branch: number = MAIN): Relation[] {
+    return this.#relations.filter((relation) => relation.branch === branch && isAt(relation, lsn));
   }
 
-  /** The definition of the view called `name` at `lsn`. */
-  viewAt(name: string, lsn: number): View | undefined {
-    return this.#views.find((view) => isAt(view, lsn) && sameName(view.name, name));
+  /** The views that a branch itself had at `lsn`. */
+  viewsAt(lsn: number, branch: number = MAIN): View[] {
+    return this.#views.filter((view) => view.branch === branch && isAt(view, lsn));
+  }
+
+  /** The version of a branch's own table called `name` at `lsn`; undefined when there was none. */
+  relationAt(name: string, lsn: number, branch: number = MAIN): Relation | undefined {
+    return this.#relations.find(
+      (relation) => relation.branch === branch && isAt(relation, lsn) && sameName(relation.name, name),
+    );
+  }
+
+  /** The definition of a branch's own view called `name` at `lsn`. */
+  viewAt(name: string, lsn: number, branch: number = MAIN): View | undefined {
+    return this.#views.find((view) => view.branch === branch && isAt(view, lsn) && sameName(view.name, name));
   }
 
   /**
@@ -151,14 +166,14 @@ export class Catalog {
     return relation;
   }
 
-  /** All versions of a table, oldest first. */
-  versions(tableId: number): Relation[] {
-    return this.#relations.filter((relation) => relation.tableId === tableId);
+  /** All versions of a table on a branch, oldest first. */
+  versions(tableId: number, branch: number = MAIN): Relation[] {
+    return this.#relations.filter((relation) => relation.tableId === tableId && relation.branch === branch);
   }
 
   /** Before a DDL statement: keeps the values that it is about to take away, and gets our triggers out of its way. */
   prepare(ddl: Ddl): void {
-    const relation = this.current().find(({ name }) => sameName(name, ddl.name));
+    const relation = this.current().find(({ table }) => sameName(table, ddl.name));
     if (relation === undefined || ddl.what !== 'table' || ddl.verb === 'create') return;
     if (ddl.verb === 'drop') this.#sql.exec(imagesOfAll(relation, OP.delete, this.#now));
     else if (ddl.column !== undefined && ddl.column.to === undefined)
@@ -167,10 +182,10 @@ export class Catalog {
   }
 
   /**
-   * Records what has become different in SQLite's schema; `ddl` tells renames from drops and additions.
-   * Returns whether anything has.
+   * Records what has become different in SQLite's schema; `ddl` tells renames from drops and additions, and
+   * `copied` which of a branch's new tables stand for which ones of its parent. Returns whether anything has.
    */
-  refresh(ddl?: Ddl): boolean {
+  refresh(ddl?: Ddl, copied?: ReadonlyMap<string, Relation>): boolean {
     const fingerprint = this.#currentFingerprint();
     if (fingerprint === this.#fingerprint) return false;
     // Counted before anything is recorded: should that fail half-way, the rollback is to read it all again.
@@ -179,10 +194,13 @@ export class Catalog {
     const before = this.current();
     const kept = new Set<Relation>();
     for (const table of actual) {
-      const old = before.find(({ name }) => sameName(name, table.name) || isRenamed(ddl, name, table.name));
+      const old = before.find(
+        (other) => sameName(other.table, table.name) || isRenamed(ddl, other.table, table.name),
+      );
       if (old !== undefined) kept.add(old);
-      if (old === undefined || old.sql !== table.sql || old.name !== table.name) this.#begin(table, old, ddl);
-      else if (ddl !== undefined && sameName(ddl.name, old.name)) this.#capture(old);
+      if (old === undefined || old.sql !== table.sql || old.table !== table.name)
+        this.#begin(table, old, ddl, copied?.get(lowerName(table.name)));
+      else if (ddl !== undefined && sameName(ddl.name, old.table)) this.#capture(old);
     }
     for (const old of before) if (!kept.has(old)) this.#end(old, this.#note(old.id));
     for (const relation of this.#firedTooLate()) this.#capture(relation);
@@ -199,14 +217,14 @@ export class Catalog {
       `SELECT type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
     );
     const texts = (type: string): string[] => sources.filter((row) => row[0] === type).map((row) => row[1]);
-    this.#captured = new Set(this.current().map(({ name }) => lowerName(name)));
+    this.#captured = new Set(this.current().map(({ table }) => lowerName(table)));
     this.#oneRowTables = new Set(
       this.current()
         // ON CONFLICT in a table's definition may make it no row, or take others away.
         .filter(
           ({ key, layout, sql }) => key.kind === 'rowid' && layout.parts === 1 && !/conflict/i.test(sql),
         )
-        .map(({ name }) => lowerName(name)),
+        .map(({ table }) => lowerName(table)),
     );
     const triggered = all<[string]>(
       this.#sql,
@@ -231,7 +249,7 @@ export class Catalog {
       this.#sql,
       "SELECT l.name, s.sql, l.wr, l.strict FROM pragma_table_list AS l JOIN sqlite_schema AS s ON s.name = l.name AND s.type = 'table' WHERE l.type = 'table' AND l.schema = 'main'",
     )
-      .filter(([name]) => !isInternal(name))
+      .filter(([name]) => !isInternal(name) || lineOf(name).branch !== MAIN)
       .map(([name, sql, wr, strict]) => ({ name, sql, isWithoutRowid: wr === 1, isStrict: strict === 1 }));
   }
 
@@ -244,7 +262,7 @@ export class Catalog {
       this.#sql,
       `SELECT DISTINCT u.tbl_name FROM sqlite_schema AS u JOIN sqlite_schema AS c ON c.tbl_name = u.tbl_name COLLATE NOCASE AND c.rowid < u.rowid WHERE u.type = 'trigger' AND c.type = 'trigger' AND substr(u.name, 1, 8) <> '${RESERVED}' AND substr(c.name, 1, 8) = '${RESERVED}'`,
     ).flat();
-    return this.current().filter((relation) => names.some((name) => sameName(name, relation.name)));
+    return this.current().filter((relation) => names.some((name) => sameName(name, relation.table)));
   }
 
   /** Writes the log row that says that a relation begins or ends; returns its LSN. */
@@ -260,18 +278,28 @@ export class Catalog {
     );
   }
 
-  #begin(table: ActualTable, old: Relation | undefined, ddl: Ddl | undefined): void {
+  /** `original` is the parent's table that this one of a branch stands for: then nothing has changed for a reader. */
+  #begin(table: ActualTable, old: Relation | undefined, ddl: Ddl | undefined, original?: Relation): void {
     const id = Math.max(0, ...this.#relations.map((relation) => relation.id)) + 1;
-    const tableId = old?.tableId ?? Math.max(0, ...this.#relations.map((relation) => relation.tableId)) + 1;
-    const since = this.#note(id);
+    const before = old ?? original;
+    const tableId =
+      before?.tableId ?? Math.max(0, ...this.#relations.map((relation) => relation.tableId)) + 1;
+    const since = original === undefined ? this.#note(id) : this.#log.end();
     if (old !== undefined) this.#end(old, since);
-    const relation = this.#describe(table, { id, tableId, since }, old, ddl);
+    const { branch, name } = lineOf(table.name);
+    const relation = this.#describe(
+      table,
+      { id, tableId, branch, name, table: table.name, since },
+      before,
+      ddl,
+    );
     const { columns, primaryKey, key, layout } = relation;
     this.#sql.exec(
-      'INSERT INTO __dosql_relation(id, table_id, name, since, sql, shape) VALUES(?, ?, ?, ?, ?, ?)',
+      'INSERT INTO __dosql_relation(id, table_id, branch, name, since, sql, shape) VALUES(?, ?, ?, ?, ?, ?, ?)',
       id,
       tableId,
-      table.name,
+      branch,
+      name,
       since,
       table.sql,
       JSON.stringify({ columns, primaryKey, key, layout }),
@@ -289,7 +317,7 @@ export class Catalog {
 
   #describe(
     table: ActualTable,
-    identity: Pick<Relation, 'id' | 'tableId' | 'since'>,
+    identity: Pick<Relation, 'id' | 'tableId' | 'branch' | 'name' | 'table' | 'since'>,
     old: Relation | undefined,
     ddl: Ddl | undefined,
   ): Relation {
@@ -300,8 +328,12 @@ export class Catalog {
     );
     const collations = collationsOf(table.sql);
     let nextId =
-      Math.max(0, ...this.versions(identity.tableId).flatMap(({ columns }) => columns.map(({ id }) => id))) +
-      1;
+      Math.max(
+        0,
+        ...this.#relations.flatMap(({ tableId, columns }) =>
+          tableId === identity.tableId ? columns.map(({ id }) => id) : [],
+        ),
+      ) + 1;
     const columns = info.map(([name, type, , hidden]): Column => {
       const before = isRenamedColumn(ddl, old, name) ? (ddl?.column?.from ?? name) : name;
       return {
@@ -323,7 +355,6 @@ export class Catalog {
     this.#log.widen(widths);
     return {
       ...identity,
-      name: table.name,
       until: undefined,
       sql: table.sql,
       columns,
@@ -363,17 +394,31 @@ export class Catalog {
       "SELECT name, sql FROM sqlite_schema WHERE type = 'view'",
     );
     const lsn = this.#log.end();
-    const current = this.#views.filter((view) => view.until === undefined);
+    const current = this.#views.filter((view) => view.branch === MAIN && view.until === undefined);
     for (const view of current) {
       if (actual.some(([name, sql]) => name === view.name && sql === view.sql)) continue;
-      this.#sql.exec('UPDATE __dosql_view SET until = ? WHERE name = ? AND until IS NULL', lsn, view.name);
-      this.#views = this.#views.map((other) => (other === view ? { ...view, until: lsn } : other));
+      this.endView(view, lsn);
     }
     for (const [name, sql] of actual) {
       if (current.some((view) => view.name === name && view.sql === sql)) continue;
-      this.#sql.exec('INSERT INTO __dosql_view(name, since, sql) VALUES(?, ?, ?)', name, lsn, sql);
-      this.#views.push({ name, since: lsn, until: undefined, sql });
+      this.beginView({ branch: MAIN, name, since: lsn, until: undefined, sql });
     }
+  }
+
+  /** Records a view. A branch's views are kept here only, since SQLite never runs them. */
+  beginView(view: View): void {
+    const insert = 'INSERT INTO __dosql_view(branch, name, since, sql) VALUES(?, ?, ?, ?)';
+    this.#sql.exec(insert, view.branch, view.name, view.since, view.sql);
+    this.#views.push(view);
+    this.#generation++;
+  }
+
+  /** Records that a view is no more. */
+  endView(view: View, lsn: number): void {
+    const end = 'UPDATE __dosql_view SET until = ? WHERE branch = ? AND name = ? AND until IS NULL';
+    this.#sql.exec(end, lsn, view.branch, view.name);
+    this.#views = this.#views.map((other) => (other === view ? { ...view, until: lsn } : other));
+    this.#generation++;
   }
 }
 
@@ -397,7 +442,7 @@ function isRenamed(ddl: Ddl | undefined, before: string, now: string): boolean {
 
 function isRenamedColumn(ddl: Ddl | undefined, old: Relation | undefined, now: string): boolean {
   const to = ddl?.column?.to;
-  return to !== undefined && old !== undefined && sameName(to, now) && sameName(ddl?.name ?? '', old.name);
+  return to !== undefined && old !== undefined && sameName(to, now) && sameName(ddl?.name ?? '', old.table);
 }
 
 function escapeLike(text: string): string {

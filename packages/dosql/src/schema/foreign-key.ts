@@ -14,10 +14,10 @@ export function violatedKey(
   since: number,
 ): { table: string; parent: string } | undefined {
   const changed = all<[number]>(sql, 'SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ?', since).map(
-    ([id]) => catalog.relation(id).name.toLowerCase(),
+    ([id]) => catalog.relation(id).table.toLowerCase(),
   );
   if (changed.length === 0) return undefined;
-  for (const { name } of catalog.current()) {
+  for (const { table: name } of catalog.current()) {
     const parents = all<[string]>(sql, 'SELECT "table" FROM pragma_foreign_key_list(?)', name);
     if (
       !changed.includes(name.toLowerCase()) &&

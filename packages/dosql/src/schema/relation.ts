@@ -47,7 +47,11 @@ export interface Relation {
   readonly id: number;
   /** The table's, the same through all its versions. */
   readonly tableId: number;
+  /** The branch that the version belongs to. */
+  readonly branch: number;
   readonly name: string;
+  /** What SQLite's schema calls the table. */
+  readonly table: string;
   /** The version holds after this LSN … */
   readonly since: number;
   /** … up to this one; undefined while it is the present one. */
@@ -63,6 +67,7 @@ export interface Relation {
 
 /** One version of a view. */
 export interface View {
+  readonly branch: number;
   readonly name: string;
   readonly since: number;
   readonly until: number | undefined;

@@ -56,9 +56,11 @@ export const RESERVED = '__dosql_';
 /**
  * The statements of `sql`, split at the semicolons that end one; a trigger's body is one statement.
  *
+ * `isOwn` is for text of DoSQL's own, which may use its names.
+ *
  * @throws DoSQLError `FORBIDDEN` for a reserved name, or for a ROLLBACK conflict clause.
  */
-export function parse(sql: string): Statement[] {
+export function parse(sql: string, isOwn = false): Statement[] {
   if (sql.includes('\0')) throw new DoSQLError('SYNTAX', 'the statement contains a NUL character', { sql });
   const tokens = tokenize(sql);
   const statements: Statement[] = [];
@@ -71,7 +73,7 @@ export function parse(sql: string): Statement[] {
     // As sqlite3_complete() has it, a trigger ends with `; END;`. An END by itself may be a CASE's, or a column's name.
     const endsTrigger = tokens[i - 1]?.text === 'END' && tokens[i - 2]?.text === ';';
     if (token !== undefined && isTrigger && !endsTrigger) continue;
-    if (i > first) statements.push(statement(sql, tokens.slice(first, i)));
+    if (i > first) statements.push(statement(sql, tokens.slice(first, i), isOwn));
     first = i + 1;
   }
   return statements;
@@ -87,7 +89,7 @@ function isCreateTrigger(tokens: readonly Token[], start: number): boolean {
   );
 }
 
-function statement(whole: string, inWhole: readonly Token[]): Statement {
+function statement(whole: string, inWhole: readonly Token[], isOwn: boolean): Statement {
   const start = inWhole[0]?.start ?? 0;
   const sql = whole.slice(start, inWhole.at(-1)?.end);
   const tokens =
@@ -119,7 +121,7 @@ function statement(whole: string, inWhole: readonly Token[]): Statement {
       return (references ??= scan(sql, tokens));
     },
   };
-  refuseReserved(result);
+  if (!isOwn) refuseReserved(result);
   refuseUnknownPast(result);
   return result;
 }

@@ -1,0 +1,76 @@
+import type { Span, TableReference } from '../sql/scan.ts';
+import type { Statement } from '../sql/statement.ts';
+import type { Token } from '../sql/token.ts';
+
+/** Where the parts of an INSERT, UPDATE or DELETE stand in its text. */
+export interface Clauses {
+  readonly verb: 'insert' | 'update' | 'delete';
+  /** The table that is written. */
+  readonly target: TableReference;
+  /** WITH and what it names, up to the verb; empty without. */
+  readonly with: Span;
+  /** INDEXED BY … or NOT INDEXED behind the target. */
+  readonly indexed: Span | undefined;
+  /** FROM … of an UPDATE, up to the next clause. */
+  readonly from: Span | undefined;
+  readonly where: Span | undefined;
+  /** ORDER BY … LIMIT … of an UPDATE or DELETE. */
+  readonly limit: Span | undefined;
+}
+
+const VERBS = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE']);
+const CLAUSES = new Set(['FROM', 'WHERE', 'RETURNING', 'ORDER', 'LIMIT']);
+const WRITES = new Set(['into', 'update', 'delete']);
+
+/** The clauses of a statement that writes; undefined for any other. */
+export function clausesOf(statement: Statement): Clauses | undefined {
+  const { tokens, references, sql } = statement;
+  const target = references.find(({ kind }) => WRITES.has(kind));
+  if (statement.kind !== 'write' || target === undefined) return undefined;
+  const verb = tokens.findIndex(
+    ({ text, start }, i) => VERBS.has(text) && start < target.start && depthAt(tokens, i) === 0,
+  );
+  const verbToken = tokens[verb] as Token;
+  const starts: { text: string; start: number }[] = [];
+  let depth = 0;
+  tokens.forEach(({ text, start, kind }, i) => {
+    depth += text === '(' ? 1 : text === ')' ? -1 : 0;
+    if (depth > 0 || start < target.whole.end || kind !== 'word' || !CLAUSES.has(text)) return;
+    // IS [NOT] DISTINCT FROM is no clause.
+    if (text === 'FROM' && tokens[i - 1]?.text === 'DISTINCT') return;
+    starts.push({ text, start });
+  });
+  const clause = (name: string): Span | undefined => {
+    const i = starts.findIndex(({ text }) => text === name);
+    const found = starts[i];
+    return found && { start: found.start, end: starts[i + 1]?.start ?? sql.length };
+  };
+  const order = clause('ORDER');
+  const limit = clause('LIMIT');
+  return {
+    verb: target.kind === 'into' ? 'insert' : (target.kind as 'update' | 'delete'),
+    target,
+    with: { start: 0, end: verbToken.start },
+    indexed: indexedBy(tokens, target),
+    from: target.kind === 'update' ? clause('FROM') : undefined,
+    where: target.kind === 'into' ? undefined : clause('WHERE'),
+    limit:
+      limit === undefined || target.kind === 'into'
+        ? undefined
+        : { start: (order ?? limit).start, end: limit.end },
+  };
+}
+
+function depthAt(tokens: readonly Token[], index: number): number {
+  return tokens
+    .slice(0, index)
+    .reduce((depth, { text }) => depth + (text === '(' ? 1 : text === ')' ? -1 : 0), 0);
+}
+
+function indexedBy(tokens: readonly Token[], target: TableReference): Span | undefined {
+  const at = tokens.findIndex(({ start }) => start >= target.whole.end);
+  const first = tokens[at];
+  const last =
+    first?.text === 'INDEXED' ? tokens[at + 2] : first?.text === 'NOT' ? tokens[at + 1] : undefined;
+  return first === undefined || last === undefined ? undefined : { start: first.start, end: last.end };
+}

@@ -1,0 +1,24 @@
+import { RESERVED } from '../sql/statement.ts';
+
+/** The line of history that has no branch row: the database as it is without branches. */
+export const MAIN = 0;
+
+const COPY = new RegExp(`^${RESERVED}b(\\d+)_([\\s\\S]*)$`, 'i');
+
+/** The name in SQLite's schema of what a branch calls `name`. */
+export function physicalName(branch: number, name: string): string {
+  return branch === MAIN ? name : `${RESERVED}b${branch}_${name}`;
+}
+
+/** Which branch a name in SQLite's schema belongs to, and what that branch calls it. */
+export function lineOf(physical: string): { branch: number; name: string } {
+  const match = COPY.exec(physical);
+  return match === null
+    ? { branch: MAIN, name: physical }
+    : { branch: Number(match[1]), name: match[2] as string };
+}
+
+/** SQLite's words about a branch's tables, with the names that the branch gives them. */
+export function plainNames(text: string): string {
+  return text.includes(`${RESERVED}b`) ? text.replaceAll(new RegExp(`${RESERVED}b\\d+_`, 'g'), '') : text;
+}
