@@ -1,14 +1,14 @@
 import type { ChangeLog } from '@dotdo/cdc';
+import type { BranchInfo, BranchOptions } from './branch/index.ts';
+import type { Core } from './core.ts';
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
-import { Gate } from './gate.ts';
 import { versions, type KeyValue, type Version } from './history/versions.ts';
-import { trimDue, trimStep, type Window } from './log/trim.ts';
 import { appliedMigrations, type AppliedMigration } from './migration.ts';
 import { PreparedStatement } from './prepared.ts';
 import { Session } from './session.ts';
 import { sqlStorage, storageFacade } from './sql-storage.ts';
-import { Timers, type AlarmResult, type TimerHandler } from './timer/timers.ts';
+import type { AlarmResult, TimerHandler } from './timer/timers.ts';
 import type { SqlParameters } from './value/parameter.ts';
 import { toRows, type Row } from './value/row.ts';
 
@@ -20,11 +20,6 @@ export interface Plan {
   readonly steps: readonly { readonly id: number; readonly parent: number; readonly detail: string }[];
 }
 
-const TRIM_TIMER = 'dosql:trim';
-const TRIM_EVERY_MS = 600_000;
-/** Changes between two looks at the log's size. */
-const CHANGES_PER_LOOK = 500;
-
 /** An open database. */
 export class Database extends Session {
   readonly name: string;
@@ -34,27 +29,20 @@ export class Database extends Session {
   readonly storage: DurableObjectStorage;
   /** The log as change streams read it: what `createCDC` takes. */
   readonly backend: ChangeLog;
-  readonly #timers: Timers;
-  readonly #window: Window;
-  /** The timer that trims the log is set. */
-  #isArmed = false;
-  /** The LSN at which it was last looked whether the log has become too large. */
-  #looked = 0;
+  readonly #core: Core;
 
-  constructor(name: string, engine: Engine, window: Window) {
-    super(engine, new Gate());
+  constructor(core: Core, branch?: number) {
+    const { engine, gate, name } = core;
+    super(engine, gate, branch === undefined ? {} : { branch });
     this.name = name;
-    this.sql = sqlStorage(engine, this.gate);
-    this.storage = storageFacade(engine, this.gate, this.sql);
-    this.#timers = new Timers(engine, this.gate);
-    this.#window = window;
+    this.#core = core;
+    this.sql = sqlStorage(engine, gate, this.scope());
+    this.storage = storageFacade(engine, gate, this.sql);
     this.backend = {
       end: () => this.lsn(),
-      read: (after, limit) => this.gate.pass(() => this.#readLog(after, limit)),
+      read: (after, limit) => gate.pass(() => this.#readLog(after, limit)),
       onCommit: (listener) => engine.onCommit(listener),
     };
-    this.#timers.on(TRIM_TIMER, () => this.#trim());
-    engine.onCommit(() => this.#committed());
   }
 
   /** The LSN of the last committed change: this moment, as a point to read at later. */
@@ -72,7 +60,7 @@ export class Database extends Session {
 
   /** A statement in D1's shape. */
   prepare(sql: string): PreparedStatement {
-    return new PreparedStatement(this.engine, this.gate, sql);
+    return new PreparedStatement(this.engine, this.gate, this.scope(), sql);
   }
 
   /** How SQLite would run a statement; does not run it. */
@@ -80,14 +68,63 @@ export class Database extends Session {
     return this.gate.pass(() => {
       const explain = 'EXPLAIN QUERY PLAN ';
       const statement = this.engine.statement(explain + sql);
-      const { names, raw } = this.engine.run(statement, params);
+      const { names, raw } = this.engine.run(statement, params, this.scope());
       const steps = toRows(names, raw).map(({ id, parent, detail }) => ({
         id: Number(id),
         parent: Number(parent),
         detail: String(detail),
       }));
-      return { sql: this.engine.bound(statement, params).sql.slice(explain.length), steps };
+      return { sql: this.engine.bound(statement, params, this.scope()).sql.slice(explain.length), steps };
     });
+  }
+
+  /** The branch that this handle reads and writes; `main` for the database itself. */
+  get activeBranch(): string {
+    return this.#core.branches?.nameOf(this.scope().branch ?? 0) ?? 'main';
+  }
+
+  /**
+   * Makes a branch of what this handle sees, or of another branch, or of a point of the past, and opens it. Making
+   * one of main writes one row, whatever main holds; it then takes space for what it changes.
+   *
+   * ```ts
+   * const draft = await db.branch('prices/spring');
+   * await draft.run('UPDATE products SET price = round(price * 1.05, 2)');
+   * await db.merge('prices/spring');
+   * ```
+   *
+   * @throws DoSQLError `BRANCH_EXISTS`, `NO_SUCH_BRANCH`, and what points throw.
+   */
+  async branch(name: string, options: BranchOptions = {}): Promise<Database> {
+    const branching = await this.#core.branching();
+    const id = await this.gate.pass(() => branching.create(this.scope().branch, name, options));
+    return new Database(this.#core, id);
+  }
+
+  /**
+   * The database on another branch; `main` is the one without a name.
+   *
+   * @throws DoSQLError `NO_SUCH_BRANCH`
+   */
+  async checkout(name: string): Promise<Database> {
+    const branching = await this.#core.branching();
+    return new Database(this.#core, branching.branches.idOf(name) || undefined);
+  }
+
+  /** All branches but main, oldest first, with what each holds. */
+  async branches(): Promise<BranchInfo[]> {
+    const branching = await this.#core.branching();
+    return this.gate.pass(() => branching.list());
+  }
+
+  /**
+   * Drops a branch with all that it changed, and frees its space.
+   *
+   * @throws DoSQLError `NO_SUCH_BRANCH`, `BAD_PARAMETER` while it has branches of its own.
+   */
+  async dropBranch(name: string): Promise<void> {
+    const branching = await this.#core.branching();
+    return this.gate.pass(() => branching.drop(name));
   }
 
   /** The earliest point that can be read. */
@@ -120,13 +157,12 @@ export class Database extends Session {
    * this database it is part of the transaction.
    */
   schedule(name: string, at: Date | number, payload?: unknown): Promise<void> {
-    const schedule = (): Promise<void> => this.#timers.schedule(name, at, payload);
-    return this.gate.isMine ? schedule() : this.gate.hold(schedule);
+    return this.#core.schedule(name, at, payload);
   }
 
   /** Removes the timer `name`; returns whether there was one. */
   cancel(name: string): Promise<boolean> {
-    const cancel = (): Promise<boolean> => this.#timers.cancel(name);
+    const cancel = (): Promise<boolean> => this.#core.timers.cancel(name);
     return this.gate.isMine ? cancel() : this.gate.hold(cancel);
   }
 
@@ -135,7 +171,7 @@ export class Database extends Session {
    * object may be woken by the very alarm that needs it. Handlers run at least once.
    */
   onTimer<P = unknown>(name: string, handler: TimerHandler<P>): void {
-    this.#timers.on(name, handler as TimerHandler);
+    this.#core.timers.on(name, handler as TimerHandler);
   }
 
   /**
@@ -149,7 +185,7 @@ export class Database extends Session {
    * `isOwnDue` tells its alarm from ours in every case, also where its own has replaced an earlier one of ours.
    */
   alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
-    return this.#timers.alarm(info);
+    return this.#core.timers.alarm(info);
   }
 
   #readLog(after: bigint, limit: number): ReturnType<Engine['entries']['after']> {
@@ -164,39 +200,6 @@ export class Database extends Session {
     if (after > BigInt(end))
       throw new DoSQLError('BAD_PARAMETER', `LSN ${after} lies past the last change, which has LSN ${end}`);
     log.skip(end);
-    return entries.after(Number(after), limit);
-  }
-
-  /** A log that no timer trims, or that has become too large before it does, is trimmed as it is written. */
-  #committed(): void {
-    const { marked } = this.engine.log;
-    if (marked - this.#looked < CHANGES_PER_LOOK) return;
-    this.#looked = marked;
-    if (!this.#isArmed || this.size > this.#window.maxBytes) trimStep(this.engine, this.#window);
-  }
-
-  /**
-   * Arms the timer that trims the log, for when its oldest change will be too old. A new database is armed at
-   * once, so that opening one later, on a full disk perhaps, writes nothing. A class without alarm() has no timer.
-   */
-  async startTrimming(): Promise<void> {
-    try {
-      await this.gate.hold(() => this.#timers.rearm());
-      if (!this.#timers.has(TRIM_TIMER)) await this.#armTrimming();
-      this.#isArmed = true;
-    } catch (error) {
-      if (error instanceof DoSQLError) throw error;
-    }
-  }
-
-  async #trim(): Promise<void> {
-    const more = await this.gate.pass(() => trimStep(this.engine, this.#window));
-    if (more) await this.schedule(TRIM_TIMER, this.engine.nowMs());
-    else await this.#armTrimming();
-  }
-
-  async #armTrimming(): Promise<void> {
-    const due = await this.gate.pass(() => trimDue(this.engine, this.#window));
-    await this.schedule(TRIM_TIMER, Math.max(due, this.engine.nowMs() + TRIM_EVERY_MS));
+    return entries.after(Number(after), limit, this.scope().branch);
   }
 }

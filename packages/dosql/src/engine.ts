@@ -1,11 +1,12 @@
 import { DoSQLError, sqliteError } from './error.ts';
 import { Points, type Point } from './history/point.ts';
-import { Rewriter } from './history/rewrite.ts';
+import { Rewriter, type SchemaChoice } from './history/rewrite.ts';
 import { Inserts } from './inserts.ts';
 import { Entries } from './log/entries.ts';
 import { Log, toJulian } from './log/log.ts';
 import { imagesOfAll, OP } from './schema/capture.ts';
 import { Catalog, sameName } from './schema/catalog.ts';
+import { plainNames } from './schema/line.ts';
 import { violatedKey } from './schema/foreign-key.ts';
 import { keepNames } from './sql/names.ts';
 import { disguise } from './sql/disguise.ts';
@@ -38,6 +39,23 @@ export interface Outcome {
 export interface RunOptions {
   /** Read every table at this point. */
   readonly at?: Point | undefined;
+  /** With whose columns the past is read; those of then by default. */
+  readonly schema?: SchemaChoice | undefined;
+  /** The branch on which names are looked up; main by default. */
+  readonly branch?: number | undefined;
+}
+
+/** What runs statements on branches; loaded when a database has some. */
+export interface Branching {
+  /** Whether a statement on main names a table of a branch. */
+  names(statement: Statement): boolean;
+  prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound;
+  ddl(statement: Statement, branch: number): Outcome;
+  /** The PRAGMA with the names that SQLite has for the branch's tables. */
+  pragma(statement: Statement, branch: number): Statement;
+  /** Main's table of this name is about to be altered or dropped. */
+  beforeDdl(table: string): void;
+  rolledBack(): void;
 }
 
 const AFTER_WRITE = 'SELECT changes(), last_insert_rowid(), total_changes()';
@@ -60,10 +78,12 @@ export class Engine {
   readonly points: Points;
   readonly entries: Entries;
   readonly #sql: SqlStorage;
-  readonly #rewriter: Rewriter;
+  readonly rewriter: Rewriter;
   readonly #clock: (() => number) | undefined;
   readonly #statements = new Map<string, Statement>();
   readonly #listeners = new Set<() => void>();
+  /** Undefined while the database has no branches. */
+  branching: Branching | undefined;
   #depth = 0;
   #clockMs = Number.NaN;
   #changes = 0;
@@ -82,7 +102,7 @@ export class Engine {
     this.catalog = new Catalog(this.#sql, this.log);
     this.entries = new Entries(this.#sql, this.log, this.catalog);
     this.points = new Points(this.log, () => this.nowMs());
-    this.#rewriter = new Rewriter(this.#sql, this.catalog, this.log, this.points);
+    this.rewriter = new Rewriter(this.#sql, this.catalog, this.log, this.points);
   }
 
   /** Creates DoSQL's own tables where they are missing and captures every table that is not captured yet. */
@@ -99,7 +119,7 @@ export class Engine {
           'CREATE TABLE IF NOT EXISTS __dosql_clock(at REAL); INSERT INTO __dosql_clock(at) SELECT NULL WHERE NOT EXISTS (SELECT 1 FROM __dosql_clock)',
         );
       this.#sql.exec('CREATE TABLE IF NOT EXISTS __dosql_rowid(id INTEGER PRIMARY KEY)');
-      this.#tick();
+      this.tick();
       this.catalog.open(this.#clock !== undefined);
       this.log.mark(this.log.end());
     });
@@ -116,6 +136,11 @@ export class Engine {
       this.#isGone =
         first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_meta'") === undefined;
     return this.#isGone;
+  }
+
+  /** True when branches have been made in this database. */
+  get hasBranches(): boolean {
+    return first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_branch'") !== undefined;
   }
 
   /** True while a transaction is open. */
@@ -170,12 +195,28 @@ export class Engine {
           sql: statement.sql,
         },
       );
+    const { branch } = options;
     if (statement.kind === 'ddl')
-      return this.#keepingLastRowId(() => this.atomically(() => this.#runDdl(statement, values)));
-    if (statement.kind === 'pragma') return this.#runPragma(statement);
+      return this.#keepingLastRowId(() =>
+        branch === undefined || this.branching === undefined
+          ? this.atomically(() => this.#runDdl(statement, values))
+          : this.branching.ddl(statement, branch),
+      );
+    if (statement.kind === 'pragma') return this.#runPragma(statement, branch);
     if (statement.kind === 'maintenance') return this.#read(statement, values, {});
-    if (this.#depth === 0 && this.#checksKeys) return this.atomically(() => this.#write(statement, values));
-    return this.#write(statement, values);
+    if (this.#depth === 0 && this.#checksKeys)
+      return this.atomically(() => this.#write(statement, values, options));
+    return this.#write(statement, values, options);
+  }
+
+  /** Runs a statement of DoSQL's own that changes the schema, inside a transaction. */
+  runOwn(statement: Statement): Outcome {
+    return this.#runDdl(statement, []);
+  }
+
+  /** What `changes()` gives after the user's last statement. */
+  get lastChanges(): number {
+    return this.#changes;
   }
 
   /** An open cursor over a statement that only reads. */
@@ -267,12 +308,15 @@ export class Engine {
     }
     this.log.unmark(before.marked);
     this.points.clear();
-    this.#rewriter.clear();
+    this.rewriter.clear();
     this.#clockMs = Number.NaN;
-    if (this.catalog.generation === before.generation || this.isGone) return;
-    this.log.open(this.nowMs());
-    this.log.unmark(before.marked);
-    this.catalog.load();
+    if (this.isGone) return;
+    if (this.catalog.generation !== before.generation) {
+      this.log.open(this.nowMs());
+      this.log.unmark(before.marked);
+      this.catalog.load();
+    }
+    this.branching?.rolledBack();
   }
 
   #notify(): void {
@@ -291,9 +335,9 @@ export class Engine {
     }
   }
 
-  #write(statement: Statement, values: readonly SqlParameter[]): Outcome {
-    const { sql, bindings } = this.#prepare(statement, values, {});
-    this.#tick();
+  #write(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Outcome {
+    this.tick();
+    const { sql, bindings } = this.#prepare(statement, values, options);
     const togglesRecursion = statement.replaces && !this.catalog.isRecursive;
     if (togglesRecursion) this.#sql.exec('PRAGMA recursive_triggers = ON');
     try {
@@ -354,11 +398,12 @@ export class Engine {
       statement.references.some(({ systemTime }) => systemTime !== undefined)
     )
       throw new DoSQLError('SYNTAX', `a ${ddl.what} cannot name a point of the past`, { sql: statement.sql });
-    this.#tick();
+    this.tick();
     const { sql, bindings } = this.#prepare(statement, values, {});
     return this.#guard(statement.sql, () => {
       const existed =
-        ddl?.verb === 'create' && this.catalog.current().some(({ name }) => sameName(name, ddl.name));
+        ddl?.verb === 'create' && this.catalog.current().some(({ table }) => sameName(table, ddl.name));
+      if (ddl?.what === 'table' && ddl.verb !== 'create') this.branching?.beforeDdl(ddl.name);
       if (ddl !== undefined) this.catalog.prepare(ddl);
       const cursor = this.#sql.exec(sql, ...bindings);
       const raw = [...cursor.raw<RawValue[]>()];
@@ -366,7 +411,7 @@ export class Engine {
       if (ddl !== undefined) this.catalog.refresh(ddl);
       const created =
         ddl?.verb === 'create' && ddl.what === 'table' && !existed
-          ? this.catalog.relationAt(ddl.name, this.log.end())
+          ? this.catalog.current().find(({ table }) => sameName(table, ddl.name))
           : undefined;
       // CREATE TABLE … AS SELECT filled the table before it could be captured.
       if (created !== undefined) this.#sql.exec(imagesOfAll(created, OP.insert, this.catalog.now));
@@ -392,7 +437,8 @@ export class Engine {
     }
   }
 
-  #runPragma(statement: Statement): Outcome {
+  #runPragma(asked: Statement, branch: number | undefined): Outcome {
+    const statement = branch === undefined ? asked : (this.branching?.pragma(asked, branch) ?? asked);
     const words = statement.tokens.map((token) =>
       token.kind === 'quoted' || token.kind === 'string'
         ? nameOf(statement.sql, token).toUpperCase()
@@ -404,6 +450,9 @@ export class Engine {
       });
     if (words.includes('DEFER_FOREIGN_KEYS') && words.length > 2) this.#defersKeys = true;
     const outcome = this.#read(statement, [], {});
+    if (branch !== undefined)
+      for (const row of outcome.raw)
+        row.forEach((value, i) => (row[i] = typeof value === 'string' ? plainNames(value) : value));
     if (!words.includes('TABLE_LIST')) return outcome;
     const name = outcome.names.indexOf('name');
     return { ...outcome, raw: outcome.raw.filter((row) => !(row[name] as string).startsWith(RESERVED)) };
@@ -424,8 +473,8 @@ export class Engine {
     );
   }
 
-  /** With an injected clock the triggers read the time from a table. */
-  #tick(): void {
+  /** To be called before rows are written: with an injected clock the triggers read the time from a table. */
+  tick(): void {
     if (this.#clock === undefined) return;
     const now = this.#clock();
     if (now === this.#clockMs) return;
@@ -434,19 +483,24 @@ export class Engine {
     this.#sql.exec('UPDATE __dosql_clock SET at = ?', toJulian(now));
   }
 
-  #prepare(statement: Statement, values: readonly SqlParameter[], { at }: RunOptions): Bound {
-    if (at === undefined && !statement.isSpecial) return bind(statement, values);
-    return this.#guard(statement.sql, () => this.#prepareSpecial(statement, values, at));
+  #prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound {
+    const { at, branch } = options;
+    if (at === undefined && branch === undefined && !statement.isSpecial) return bind(statement, values);
+    return this.#guard(statement.sql, () => this.#prepareSpecial(statement, values, options));
   }
 
   /** Statements that cannot be run by their own text. */
-  #prepareSpecial(statement: Statement, values: readonly SqlParameter[], at: Point | undefined): Bound {
+  #prepareSpecial(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound {
+    const { at, branch } = options;
+    if (this.branching !== undefined && (branch !== undefined || this.branching.names(statement)))
+      return this.branching.prepare(statement, values, options);
     const namesPast = statement.references.some(({ systemTime }) => systemTime !== undefined);
     if (at !== undefined || namesPast)
-      return this.#rewriter.rewrite(
+      return this.rewriter.rewrite(
         statement,
         values,
         at === undefined ? undefined : this.points.resolve(at),
+        options.schema,
       );
     const edits = disguise(statement, this.#changes);
     if (edits.length === 0) return bind(statement, values);
@@ -469,7 +523,7 @@ export class Engine {
   }
 
   #failed(error: unknown, sql: string): DoSQLError {
-    const failed = sqliteError(error, sql);
+    const failed = sqliteError(error, sql, this.branching === undefined ? undefined : plainNames);
     if (failed.code !== 'NO_SUCH_TABLE' || !this.isGone) return failed;
     return new DoSQLError(
       'STORAGE_UNAVAILABLE',

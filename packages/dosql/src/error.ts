@@ -15,6 +15,7 @@
  * - `TRANSACTION_TIMEOUT` a transaction stayed open so long that the platform would have reset the object.
  * - `HISTORY_EXPIRED` the point lies before the earliest that can still be read.
  * - `LSN_EXPIRED` the stream position lies before the first change that the log still holds.
+ * - `NO_SUCH_BRANCH`, `BRANCH_EXISTS` no branch has the name, or one has it already.
  * - `MIGRATION_FAILED` a statement of a migration failed; the database is as before that migration.
  * - `MIGRATION_CHANGED` a migration that was applied has another text now.
  * - `MIGRATION_MISSING` a migration that was applied, or the whole folder, is not there.
@@ -44,6 +45,8 @@ export type ErrorCode =
   | 'TRANSACTION_TIMEOUT'
   | 'HISTORY_EXPIRED'
   | 'LSN_EXPIRED'
+  | 'NO_SUCH_BRANCH'
+  | 'BRANCH_EXISTS'
   | 'MIGRATION_FAILED'
   | 'MIGRATION_CHANGED'
   | 'MIGRATION_MISSING'
@@ -112,7 +115,7 @@ const CODES: ReadonlySet<string> = new Set(
     'SYNTAX NO_SUCH_TABLE NO_SUCH_COLUMN CONSTRAINT_UNIQUE CONSTRAINT_FOREIGNKEY CONSTRAINT_CHECK ' +
     'CONSTRAINT_NOTNULL CONSTRAINT_DATATYPE CONSTRAINT_TRIGGER BAD_PARAMETER TOO_BIG FULL FORBIDDEN READ_ONLY ' +
     'NESTED_TRANSACTION TRANSACTION_OVER TRANSACTION_OPEN TRANSACTION_TIMEOUT HISTORY_EXPIRED LSN_EXPIRED ' +
-    'MIGRATION_FAILED MIGRATION_CHANGED MIGRATION_MISSING NAME_MISMATCH STORAGE_UNAVAILABLE DECRYPT_FAILED SQLITE'
+    'NO_SUCH_BRANCH BRANCH_EXISTS MIGRATION_FAILED MIGRATION_CHANGED MIGRATION_MISSING NAME_MISMATCH STORAGE_UNAVAILABLE DECRYPT_FAILED SQLITE'
   ).split(' ') satisfies string[],
 );
 
@@ -137,9 +140,13 @@ const RULES: readonly (readonly [RegExp, ErrorCode])[] = [
 ];
 
 /** What workerd threw for `sql`, as a {@link DoSQLError} with SQLite's own words. */
-export function sqliteError(error: unknown, sql: string): DoSQLError {
+export function sqliteError(
+  error: unknown,
+  sql: string,
+  worded: (text: string) => string = (text) => text,
+): DoSQLError {
   if (error instanceof DoSQLError) return error;
-  const text = error instanceof Error ? error.message : String(error);
+  const text = worded(error instanceof Error ? error.message : String(error));
   const rule = RULES.find(([pattern]) => pattern.test(text));
   const at = / at offset (\d+)/.exec(text);
   const words = text.replace(/ at offset \d+/, '').replace(/: SQLITE_[A-Z]+(?: \(extended: \w+\))?$/, '');

@@ -1,3 +1,4 @@
+import { Core } from './core.ts';
 import { Database } from './database.ts';
 import { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
@@ -100,9 +101,10 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
   engine.open(name);
   const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);
   if (migrations !== undefined) await migrate(engine, migrations);
-  const database = new Database(name, engine, window);
-  await database.startTrimming();
-  return database;
+  const core = new Core(name, engine, window);
+  if (engine.hasBranches) await core.branching();
+  await core.startTrimming();
+  return new Database(core);
 }
 
 function storageOf(storage: DatabaseStorage | undefined): DurableObjectStorage {

@@ -1,5 +1,5 @@
 import { DoSQLError } from './error.ts';
-import type { Engine, Outcome } from './engine.ts';
+import type { Engine, Outcome, RunOptions } from './engine.ts';
 import type { Gate } from './gate.ts';
 import type { SqlParameter } from './value/parameter.ts';
 import { toRows, toValue, type Row, type SqlValue } from './value/row.ts';
@@ -26,17 +26,25 @@ export class PreparedStatement {
   readonly params: readonly SqlParameter[];
   readonly #engine: Engine;
   readonly #gate: Gate;
+  readonly #scope: RunOptions;
 
-  constructor(engine: Engine, gate: Gate, sql: string, params: readonly SqlParameter[] = []) {
+  constructor(
+    engine: Engine,
+    gate: Gate,
+    scope: RunOptions,
+    sql: string,
+    params: readonly SqlParameter[] = [],
+  ) {
     this.#engine = engine;
     this.#gate = gate;
+    this.#scope = scope;
     this.sql = sql;
     this.params = params;
   }
 
   /** The same statement with these values for `?` and `?NNN`. */
   bind(...params: SqlParameter[]): PreparedStatement {
-    return new PreparedStatement(this.#engine, this.#gate, this.sql, params);
+    return new PreparedStatement(this.#engine, this.#gate, this.#scope, this.sql, params);
   }
 
   /** All rows, with what the statement did. */
@@ -85,7 +93,7 @@ export class PreparedStatement {
   #run<T>(use: (outcome: Outcome, started: number) => T): Promise<T> {
     return this.#gate.pass(() => {
       const started = Date.now();
-      return use(this.#engine.run(this.#engine.statement(this.sql), this.params), started);
+      return use(this.#engine.run(this.#engine.statement(this.sql), this.params, this.#scope), started);
     });
   }
 }

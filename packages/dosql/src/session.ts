@@ -2,6 +2,7 @@ import type { Engine, Outcome, RunOptions } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
 import { durationMs, type Point } from './history/point.ts';
+import type { SchemaChoice } from './history/rewrite.ts';
 import { InsertOutcome, resolveInserts } from './inserts.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
@@ -12,6 +13,8 @@ import { toRows, type RawValue, type Row } from './value/row.ts';
 export interface QueryOptions {
   /** `'bigint'` returns every integer as an exact bigint; by default integers are numbers, exact up to 2^53. */
   readonly integers?: 'number' | 'bigint';
+  /** `'present'` reads the past with the columns of the present; by default it has the columns of that time. */
+  readonly schema?: SchemaChoice;
 }
 
 /** What a statement did. */
@@ -43,16 +46,16 @@ const MAX_STATEMENTS_IN_TURN = 32;
 /** The platform resets an object that holds others back for 30 s. */
 const TRANSACTION_TIMEOUT_MS = 25_000;
 
-/** Reads at one point of the past, or the present. */
+/** Reads one branch at one point of the past, or the present. */
 export class Reader {
   protected readonly engine: Engine;
   protected readonly gate: Gate;
-  #at: Point | undefined;
+  #scope: RunOptions;
 
-  constructor(engine: Engine, gate: Gate, at?: Point) {
+  constructor(engine: Engine, gate: Gate, scope: RunOptions = {}) {
     this.engine = engine;
     this.gate = gate;
-    this.#at = at;
+    this.#scope = scope;
   }
 
   /**
@@ -80,7 +83,7 @@ export class Reader {
     const cursor = await this.gate.pass(() => {
       this.assertOpen();
       const statement = this.engine.statement(sql);
-      const options = this.#options();
+      const options = this.scope();
       if (statement.kind === 'read' && options.at !== undefined)
         return buffered(this.engine.run(statement, params, options));
       if (statement.kind === 'read') return this.engine.cursor(statement, params, options);
@@ -108,20 +111,22 @@ export class Reader {
   }
 
   /** A point relative to now is fixed when it is first used: all queries of a handle see one state. */
-  #options(): RunOptions {
-    const at = this.#at;
-    if (typeof at === 'object' && 'ago' in at) this.#at = this.engine.nowMs() - durationMs(at.ago, 'ago');
-    return { at: this.#at };
+  protected scope(): RunOptions {
+    const { at } = this.#scope;
+    if (typeof at === 'object' && 'ago' in at)
+      this.#scope = { ...this.#scope, at: this.engine.nowMs() - durationMs(at.ago, 'ago') };
+    return this.#scope;
   }
 
-  #rows(sql: string, params: SqlParameters | undefined, { integers }: QueryOptions): Row[] {
+  #rows(sql: string, params: SqlParameters | undefined, { integers, schema }: QueryOptions): Row[] {
     this.assertOpen();
+    const scope = schema === undefined ? this.scope() : { ...this.scope(), schema };
     const statement = this.engine.statement(sql);
     if (integers === 'bigint' && statement.kind === 'read')
-      return exactRows(this.engine, statement, params, this.#options());
+      return exactRows(this.engine, statement, params, scope);
     if (integers === 'bigint' && statement.kind === 'write')
       throw new DoSQLError('BAD_PARAMETER', "integers: 'bigint' is for queries, not for RETURNING", { sql });
-    const { names, raw } = this.engine.run(statement, params, this.#options());
+    const { names, raw } = this.engine.run(statement, params, scope);
     return toRows(names, raw);
   }
 }
@@ -132,7 +137,7 @@ export class Session extends Reader {
   run(sql: string, params?: SqlParameters): Promise<RunResult> {
     return this.gate.pass(() => {
       this.assertOpen();
-      return runResult(this.engine.run(this.engine.statement(sql), params));
+      return runResult(this.engine.run(this.engine.statement(sql), params, this.scope()));
     });
   }
 
@@ -141,9 +146,11 @@ export class Session extends Reader {
     return this.gate.pass(() => {
       this.assertOpen();
       const statements = parse(sql);
-      if (statements.length === 1) void this.engine.run(this.engine.statement(sql), []);
+      if (statements.length === 1) void this.engine.run(this.engine.statement(sql), [], this.scope());
       else if (statements.length > 1)
-        this.engine.atomically(() => statements.forEach((statement) => this.engine.run(statement, [])));
+        this.engine.atomically(() =>
+          statements.forEach((statement) => this.engine.run(statement, [], this.scope())),
+        );
     });
   }
 
@@ -152,7 +159,7 @@ export class Session extends Reader {
     const runAll = (): BatchResult<T>[] => {
       this.assertOpen();
       const outcomes = statements.map(({ sql, params }) =>
-        this.engine.run(this.engine.statement(sql), params),
+        this.engine.run(this.engine.statement(sql), params, this.scope()),
       );
       resolveInserts(outcomes);
       return outcomes.map((outcome) => ({
@@ -184,7 +191,7 @@ export class Session extends Reader {
       return this.engine.transaction(async () => {
         // The platform may begin a savepoint that nobody awaits only after the transaction that it is part of.
         this.assertOpen();
-        const tx = new Transaction(this.engine, new Gate(), () => this.assertOpen());
+        const tx = new Transaction(this.engine, new Gate(), this.scope(), () => this.assertOpen());
         try {
           return await withTimeout(callback(tx));
         } finally {
@@ -195,9 +202,12 @@ export class Session extends Reader {
     });
   }
 
-  /** A read-only handle on every table as of `point`. */
-  asOf(point: Point): Reader {
-    return new Reader(this.engine, this.gate, point);
+  /**
+   * A read-only handle on every table as of `point`, with the columns of that time; with `schema: 'present'` they
+   * are those of the present, under their present names: a column added since has its constant default, or NULL.
+   */
+  asOf(point: Point, { schema }: Pick<QueryOptions, 'schema'> = {}): Reader {
+    return new Reader(this.engine, this.gate, { ...this.scope(), at: point, schema });
   }
 }
 
@@ -206,8 +216,8 @@ export class Transaction extends Session {
   readonly #assertOuterOpen: () => void;
   #isOver = false;
 
-  constructor(engine: Engine, gate: Gate, assertOuterOpen: () => void) {
-    super(engine, gate);
+  constructor(engine: Engine, gate: Gate, scope: RunOptions, assertOuterOpen: () => void) {
+    super(engine, gate, scope);
     this.#assertOuterOpen = assertOuterOpen;
   }
 

@@ -1,5 +1,5 @@
 import { DoSQLError } from './error.ts';
-import type { Engine, Outcome } from './engine.ts';
+import type { Engine, Outcome, RunOptions } from './engine.ts';
 import type { Gate } from './gate.ts';
 import { parse } from './sql/statement.ts';
 import type { SqlParameter } from './value/parameter.ts';
@@ -9,7 +9,7 @@ import type { SqlParameter } from './value/parameter.ts';
  * statements go through the engine, so DDL is recorded, transactions are marked in the log, and cursors of
  * statements that write are drained.
  */
-export function sqlStorage(engine: Engine, gate: Gate): SqlStorage {
+export function sqlStorage(engine: Engine, gate: Gate, scope: RunOptions): SqlStorage {
   const native = engine.storage.sql;
   return {
     exec: (query: string, ...bindings: SqlParameter[]) => {
@@ -17,12 +17,12 @@ export function sqlStorage(engine: Engine, gate: Gate): SqlStorage {
       const statements = parse(query);
       const [only] = statements;
       if (statements.length === 1 && only?.kind === 'read')
-        return engine.cursor(engine.statement(query), bindings, {});
+        return engine.cursor(engine.statement(query), bindings, scope);
       const run = (): Outcome | undefined => {
         let outcome: Outcome | undefined;
         // As with the platform's exec, parameters belong to the last statement, and so do the results.
         statements.forEach((statement, i) => {
-          outcome = engine.run(statement, i === statements.length - 1 ? bindings : []);
+          outcome = engine.run(statement, i === statements.length - 1 ? bindings : [], scope);
         });
         return outcome;
       };

@@ -51,7 +51,7 @@ export function clausesOf(statement: Statement): Clauses | undefined {
     verb: target.kind === 'into' ? 'insert' : (target.kind as 'update' | 'delete'),
     target,
     with: { start: 0, end: verbToken.start },
-    indexed: indexedBy(tokens, target),
+    indexed: indexedBy(tokens, target.whole.end),
     from: target.kind === 'update' ? clause('FROM') : undefined,
     where: target.kind === 'into' ? undefined : clause('WHERE'),
     limit:
@@ -67,10 +67,11 @@ function depthAt(tokens: readonly Token[], index: number): number {
     .reduce((depth, { text }) => depth + (text === '(' ? 1 : text === ')' ? -1 : 0), 0);
 }
 
-function indexedBy(tokens: readonly Token[], target: TableReference): Span | undefined {
-  const at = tokens.findIndex(({ start }) => start >= target.whole.end);
+/** INDEXED BY or NOT INDEXED behind the reference that ends at `end`. */
+export function indexedBy(tokens: readonly Token[], end: number): Span | undefined {
+  const at = tokens.findIndex(({ start }) => start >= end);
   const first = tokens[at];
-  const last =
-    first?.text === 'INDEXED' ? tokens[at + 2] : first?.text === 'NOT' ? tokens[at + 1] : undefined;
+  const isNot = first?.text === 'NOT' && tokens[at + 1]?.text === 'INDEXED';
+  const last = first?.text === 'INDEXED' ? tokens[at + 2] : isNot ? tokens[at + 1] : undefined;
   return first === undefined || last === undefined ? undefined : { start: first.start, end: last.end };
 }

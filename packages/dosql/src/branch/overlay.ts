@@ -42,7 +42,7 @@ export function storedColumns(relation: Relation): string[] {
 
 /** What a branch sees of a table, as a subquery; `rowid` is the word by which a rowid without column is wanted. */
 export function rowsOf(branch: number, main: Relation, overlay: Relation, rowid?: string): string {
-  const columns = main.columns.map(({ name }) => `m.${quoteName(name)}`);
+  const columns = overlay.columns.map(({ name }) => `m.${quoteName(name)}`);
   const key = main.key.kind === 'rowid' ? main.key.name : undefined;
   const extra =
     rowid === undefined || key === undefined ? [] : [`m.${quoteName(key)} AS ${quoteName(rowid)}`];
@@ -53,12 +53,15 @@ export function rowsOf(branch: number, main: Relation, overlay: Relation, rowid?
   );
 }
 
-/** Rows of main that the branch has not copied up, as a subquery. */
-export function bareRows(branch: number, main: Relation): string {
+/** Rows of main that the branch has not copied up, as a subquery; `rowid` as for {@link rowsOf}. */
+export function bareRows(branch: number, main: Relation, rowid?: string): string {
   const columns = main.columns.map(({ name }) => `m.${quoteName(name)}`);
   const { key } = main;
-  const extra = key.kind === 'rowid' && key.columnId === undefined ? [`m.${quoteName(key.name)}`] : [];
-  return `(SELECT ${[...extra, ...columns].join(', ')} FROM main.${quoteName(main.table)} AS m WHERE ${isBare(branch, main, 'm')})`;
+  const extra = new Map<string, string>();
+  if (key.kind === 'rowid' && key.columnId === undefined) extra.set(key.name, `m.${quoteName(key.name)}`);
+  if (key.kind === 'rowid' && rowid !== undefined && !extra.has(rowid))
+    extra.set(rowid, `m.${quoteName(key.name)} AS ${quoteName(rowid)}`);
+  return `(SELECT ${[...extra.values(), ...columns].join(', ')} FROM main.${quoteName(main.table)} AS m WHERE ${isBare(branch, main, 'm')})`;
 }
 
 /**
@@ -134,28 +137,33 @@ export function shadowTable(branch: number, shape: TableShape): string {
   return `CREATE TABLE ${quoteName(shadowName(branch, relation.name))}(${columns.join(', ')}, PRIMARY KEY(${names.join(', ')})) WITHOUT ROWID`;
 }
 
-/** The triggers that copy rows up; `shapes` are all tables of the branch that have an overlay. */
-export function copyTriggers(branch: number, shape: TableShape, shapes: readonly TableShape[]): string[] {
+/**
+ * The triggers that copy rows up before a table of the branch is written; `shapes` are those of the branch's
+ * overlays. A folded table has all its rows, but what it refers to, or what refers to it, may not be there.
+ */
+export function copyTriggers(
+  branch: number,
+  shape: TableShape,
+  isFolded: boolean,
+  shapes: readonly TableShape[],
+): string[] {
   const { relation } = shape;
   const name = (event: string): string => quoteName(`${RESERVED}f${branch}_${event}_${relation.name}`);
   const overlay = quoteName(physicalName(branch, relation.name));
-  const triggers = [copyTrigger(branch, shape, shapes, name('copy'))];
+  const triggers = isFolded ? [] : [copyTrigger(branch, shape, shapes, name('copy'))];
+  const own = isFolded ? [] : uniqueCopies(branch, shape);
   const events: [string, Copy[]][] = [
     [
       'insert',
       [
-        ...uniqueCopies(branch, shape),
+        ...own,
         ...parentCopies(branch, shape, shapes, false),
-        ...largestCopy(branch, shape),
+        ...(isFolded ? [] : largestCopy(branch, shape)),
       ],
     ],
     [
       'update',
-      [
-        ...uniqueCopies(branch, shape),
-        ...parentCopies(branch, shape, shapes, true),
-        ...childCopies(branch, shape, shapes, true),
-      ],
+      [...own, ...parentCopies(branch, shape, shapes, true), ...childCopies(branch, shape, shapes, true)],
     ],
     ['delete', childCopies(branch, shape, shapes, false)],
   ];

@@ -87,33 +87,25 @@ function referenced(sql: SqlStorage, { parent, to }: { parent: string; to: (stri
 }
 
 /**
- * The tables on main that have to be copied to a branch together with `names`: those that foreign keys join
- * to them, in either direction, and those that their triggers name.
+ * The tables that main had at `lsn` and that a branch must get together with `names`: those that foreign keys join
+ * to them, in either direction, and those that triggers of theirs name.
  */
-export function closure(
-  sql: SqlStorage,
-  catalog: Catalog,
-  names: readonly string[],
-  lsn: number,
-): Relation[] {
+export function closure(catalog: Catalog, names: readonly string[], lsn: number): Relation[] {
   const links = new Map<string, Set<string>>();
-  const link = (a: string, b: string, isMutual: boolean): void => {
+  const link = (a: string, b: string): void => {
     const [from, to] = [lowerName(a), lowerName(b)];
     links.set(from, (links.get(from) ?? new Set()).add(to));
-    if (isMutual) link(b, a, false);
   };
-  const foreign = all<[string, string]>(
-    sql,
-    "SELECT s.name, f.\"table\" FROM sqlite_schema AS s JOIN pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' AND substr(s.name, 1, 8) <> '__dosql_'",
-  );
-  for (const [child, parent] of foreign) link(child, parent, true);
-  const triggers = all<[string, string]>(
-    sql,
-    "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND substr(name, 1, 8) <> '__dosql_'",
-  );
-  for (const [table, text] of triggers)
-    for (const { name } of scan(text, tokenize(text))) link(table, name, false);
+  const tables = catalog.tablesAt(lsn);
+  for (const { name, sql } of tables)
+    for (const reference of scan(sql, tokenize(sql)))
+      if (reference.kind === 'reference') {
+        link(name, reference.name);
+        link(reference.name, name);
+      }
+  for (const { type, table, sql } of catalog.objects.at(lsn))
+    if (type === 'trigger') for (const { name } of scan(sql, tokenize(sql))) link(table, name);
   const found = new Set(names.map(lowerName));
   for (const name of found) for (const next of links.get(name) ?? []) found.add(next);
-  return catalog.tablesAt(lsn).filter(({ name }) => found.has(lowerName(name)));
+  return tables.filter(({ name }) => found.has(lowerName(name)));
 }

@@ -11,6 +11,10 @@ export interface Past {
   readonly now: Relation | undefined;
   /** Every version from the point on, `at` first. */
   readonly versions: readonly Relation[];
+  /** Where a branch's present rows are read, instead of from the table itself: a subquery, with the rowid as its key. */
+  readonly rows?: string | undefined;
+  /** SQL for the values of columns that an image does not have, by the columns' ids; NULL for all others. */
+  readonly defaults?: ReadonlyMap<number, string> | undefined;
 }
 
 /**
@@ -39,14 +43,19 @@ export function asOf(past: Past, point: string, access: BaseAccess, rowid: strin
       versions.map((version) => changesOf(version, point)),
       'UNION ALL',
     )}) GROUP BY ${keys.join(', ')})`;
-  const arms = versions.map((version) => images(then, version, rowid));
-  const base = now === undefined ? [] : [unchanged(then, now, access, rowid)];
+  const arms = versions.map((version) => images(past, version, rowid));
+  const base = now === undefined ? [] : [unchanged(then, now, access, rowid, [], past.rows)];
   return `(${changed} ${compound([...base, ...arms], 'UNION ALL')})`;
 }
 
 /** One row of a table as of a point: the before-image in the log row `lsn`, as a subquery. */
-export function imageAt(then: Relation, version: Relation, lsn: string, rowid: string | undefined): string {
-  const { from, value, key } = imageSource(version, '__dosql_log AS l');
+export function imageAt(
+  { at: then, defaults }: Omit<Past, 'now' | 'versions'>,
+  version: Relation,
+  lsn: string,
+  rowid: string | undefined,
+): string {
+  const { from, value, key } = imageSource(version, '__dosql_log AS l', defaults);
   const columns = then.columns.map(
     (column) => `${collated(value(column), column)} AS ${quoteName(column.name)}`,
   );
@@ -77,18 +86,29 @@ function changesOf(version: Relation, point: string): string {
   return `SELECT ${slots.join(', ')}, lsn FROM __dosql_log WHERE lsn > ${point} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
 }
 
-function unchanged(then: Relation, now: Relation, access: BaseAccess, rowid: string | undefined): string {
+/** The columns of `then` as the present table, called `b`, has them; a rowid that is wanted comes first. */
+export function baseColumns(then: Relation, now: Relation, rowid: string | undefined): string[] {
   const columns = then.columns.map((column) => {
     const name = now.columns.find(({ id }) => id === column.id)?.name;
     // A column that is gone took an image of every row with it, so no row is unchanged and NULL is never seen.
     const value = name === undefined ? collated(nullOf(column), column) : `b.${quoteName(name)}`;
     return `${value} AS ${quoteName(column.name)}`;
   });
-  const { key } = now;
-  const extra = rowid === undefined ? [] : [`${rowidOf(key)} AS ${quoteName(rowid)}`];
-  const select = `SELECT ${[...extra, ...columns].join(', ')} FROM`;
+  return rowid === undefined ? columns : [`${rowidOf(now.key)} AS ${quoteName(rowid)}`, ...columns];
+}
+
+/** SELECT of the rows whose keys are not in `__dosql_changed`, with `more` result columns behind the table's. */
+export function unchanged(
+  then: Relation,
+  now: Relation,
+  access: BaseAccess,
+  rowid: string | undefined,
+  more: readonly string[] = [],
   // With its schema, so that a common table expression of that name is not meant.
-  const table = `main.${quoteName(now.name)}`;
+  table = `main.${quoteName(now.table)}`,
+): string {
+  const { key } = now;
+  const select = `SELECT ${[...baseColumns(then, now, rowid), ...more].join(', ')} FROM`;
   if (key.kind === 'primary' || access === 'probe') {
     const keys = keyNames(now);
     const same = keyExpressions(now, 'b').map((expression, i) => `c.${keys[i]} = ${expression}`);
@@ -104,10 +124,11 @@ function unchanged(then: Relation, now: Relation, access: BaseAccess, rowid: str
   return `${select} ${gaps} CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`;
 }
 
-function images(then: Relation, version: Relation, rowid: string | undefined): string {
+function images({ at: then, defaults }: Past, version: Relation, rowid: string | undefined): string {
   const { from, value, key } = imageSource(
     version,
     '__dosql_changed AS c JOIN __dosql_log AS l ON l.lsn = c.lsn',
+    defaults,
   );
   const columns = then.columns.map(
     (column) => `${collated(value(column), column)} AS ${quoteName(column.name)}`,
@@ -117,9 +138,10 @@ function images(then: Relation, version: Relation, rowid: string | undefined): s
 }
 
 /** Reads images of `version` from log rows called `l`: the joins for their continuations, and each value. */
-function imageSource(
+export function imageSource(
   version: Relation,
   from: string,
+  defaults?: ReadonlyMap<number, string>,
 ): { from: string; value: (column: Column) => string; key: string } {
   const more = Array.from(
     { length: version.layout.parts - 1 },
@@ -128,7 +150,7 @@ function imageSource(
   const value = (column: Column): string => {
     if (version.key.kind === 'rowid' && column.id === version.key.columnId) return 'l.k';
     const slot = version.layout.slots.find(({ columnId }) => columnId === column.id);
-    if (slot === undefined) return nullOf(column);
+    if (slot === undefined) return defaults?.get(column.id) ?? nullOf(column);
     return `${slot.part === 0 ? 'l' : `l${slot.part}`}.${slot.name}`;
   };
   return { from: from + more.join(''), value, key: 'l.k' };
@@ -143,6 +165,7 @@ function nullOf(column: Column): string {
   return `CAST(NULL AS ${column.affinity.toUpperCase()})`;
 }
 
-function collated(value: string, column: Column): string {
+/** `value` with the collation that the column has. */
+export function collated(value: string, column: Column): string {
   return column.collation === undefined ? value : `${value} COLLATE ${column.collation}`;
 }

@@ -14,6 +14,17 @@ export type Point =
   | { readonly ago: string | number }
   | { readonly before: number | bigint };
 
+/**
+ * A stretch of a table's past: the versions that begin no later than the LSN `to` and end after the LSN `from`.
+ * `at` is the LSN of the state that gives it its schema.
+ */
+export interface Interval {
+  readonly from: number;
+  readonly to: number;
+  readonly at: number;
+  readonly isEmpty: boolean;
+}
+
 /** A caller's clock may be ahead of the object's by this much before its present counts as the future. */
 const CLOCK_TOLERANCE_MS = 1_000;
 const UNITS: Readonly<Record<string, number>> = {
@@ -99,10 +110,7 @@ export class Points {
   resolve(point: Point): number {
     if (typeof point === 'object' && point !== null && !(point instanceof Date)) {
       if ('lsn' in point) return this.lsn(point.lsn);
-      if ('before' in point) {
-        const before = integer(point.before);
-        return before === undefined ? this.lsn(point.before) : this.lsn(before - 1);
-      }
+      if ('before' in point) return this.lsn(lsnOf(point.before) - 1);
       if ('ago' in point) return this.time(this.#nowMs() - durationMs(point.ago, 'ago'));
     }
     return this.timestamp(point);
@@ -110,25 +118,52 @@ export class Points {
 
   /** The LSN of a value given as TIMESTAMP: a Date, text, or a number of ms since the epoch. */
   timestamp(value: unknown): number {
-    if (value instanceof Date) return this.time(value.getTime());
-    if (typeof value === 'string') return this.time(parseTime(value));
-    if (typeof value === 'bigint') return this.time(Number(value));
-    if (typeof value === 'number') return this.time(value);
-    throw new DoSQLError(
-      'BAD_PARAMETER',
-      `${describe(value)} is no point in time: give a Date, ISO-8601 text or ms, or AS OF LSN ? and { lsn } for an LSN`,
-    );
+    return this.time(msOf(value));
+  }
+
+  /**
+   * The stretch that `BETWEEN low AND high` (the last moment included) or `FROM low TO high` (not included) is.
+   * It may end in the future, which is now. It is empty where its end lies before its beginning.
+   */
+  interval(kind: 'between' | 'from', unit: 'timestamp' | 'lsn', low: unknown, high: unknown): Interval {
+    const [first, last] = unit === 'lsn' ? [lsnOf(low), lsnOf(high)] : [msOf(low), msOf(high)];
+    const resolve = (point: number): number => (unit === 'lsn' ? this.lsn(point) : this.time(point));
+    const isEmpty = kind === 'from' ? first >= last : first > last;
+    if (isEmpty) return { from: 0, to: -1, at: this.#near(last, unit), isEmpty };
+    const from = resolve(first);
+    // The last moment before `high` is a ms or an LSN earlier: times of the log are whole ms.
+    const end = kind === 'from' ? Math.ceil(last) - 1 : Math.floor(last);
+    const to = end <= first ? from : this.#near(end, unit);
+    return { from, to, at: to, isEmpty };
+  }
+
+  /** The whole window. */
+  all(): Interval {
+    const to = this.#log.end();
+    return { from: this.#log.earliest().lsn, to, at: to, isEmpty: false };
+  }
+
+  /** The LSN of a point, or that of the window's end that it lies beyond. */
+  #near(point: number, unit: 'timestamp' | 'lsn'): number {
+    const earliest = this.#log.earliest();
+    const end = this.#log.end();
+    if (unit === 'lsn') return point >= end ? end : point <= earliest.lsn ? earliest.lsn : this.lsn(point);
+    if (point <= earliest.ms) return this.time(earliest.ms);
+    return point > this.#presentMs(end) ? end : this.time(point);
+  }
+
+  /** The present time; that of the last change where the clock has stepped back since. */
+  #presentMs(end: number): number {
+    this.#lastMs = Math.max(this.#lastMs, end === 0 ? 0 : this.#log.timeOf(end));
+    return Math.max(this.#nowMs(), this.#lastMs);
   }
 
   /** The LSN whose state was the present one at `ms`. */
   time(ms: number): number {
     const known = this.#times.get(ms);
     if (known !== undefined) return known;
-    if (!Number.isFinite(ms)) throw new DoSQLError('BAD_PARAMETER', 'the point in time is an invalid Date');
     const now = this.#nowMs();
-    const end = this.#log.end();
-    this.#lastMs = Math.max(this.#lastMs, end === 0 ? 0 : this.#log.timeOf(end));
-    if (ms > Math.max(now, this.#lastMs) + CLOCK_TOLERANCE_MS)
+    if (ms > this.#presentMs(this.#log.end()) + CLOCK_TOLERANCE_MS)
       throw new DoSQLError('BAD_PARAMETER', `${isoTime(ms)} is in the future; it is ${isoTime(now)} now`);
     const earliest = this.#log.earliest();
     if (ms < earliest.ms) throw expired(isoTime(ms), earliest);
@@ -140,9 +175,7 @@ export class Points {
 
   /** The LSN of the last whole transaction up to `value`. */
   lsn(value: unknown): number {
-    const lsn = integer(value);
-    if (lsn === undefined)
-      throw new DoSQLError('BAD_PARAMETER', `${describe(value)} is no LSN: an LSN is a whole number`);
+    const lsn = lsnOf(value);
     const known = this.#lsns.get(lsn);
     if (known !== undefined) return known;
     const end = this.#log.end();
@@ -154,6 +187,34 @@ export class Points {
     if (lsn < end) remember(this.#lsns, lsn, whole);
     return whole;
   }
+}
+
+/** ms since the epoch of what is given as a time. */
+function msOf(value: unknown): number {
+  const ms =
+    value instanceof Date
+      ? value.getTime()
+      : typeof value === 'string'
+        ? parseTime(value)
+        : typeof value === 'bigint'
+          ? Number(value)
+          : value;
+  if (typeof ms !== 'number')
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `${describe(value)} is no point in time: give a Date, ISO-8601 text or ms, or AS OF LSN ? and { lsn } for an LSN`,
+    );
+  if (Number.isFinite(ms)) return ms;
+  throw new DoSQLError(
+    'BAD_PARAMETER',
+    `the point in time is ${value instanceof Date ? 'an invalid Date' : ms}`,
+  );
+}
+
+function lsnOf(value: unknown): number {
+  const lsn = integer(value);
+  if (lsn !== undefined) return lsn;
+  throw new DoSQLError('BAD_PARAMETER', `${describe(value)} is no LSN: an LSN is a whole number`);
 }
 
 function integer(value: unknown): number | undefined {

@@ -1,17 +1,28 @@
 import { DoSQLError } from '../error.ts';
 import type { Log } from '../log/log.ts';
-import { sameName, type Catalog } from '../schema/catalog.ts';
-import type { Column, Relation, View } from '../schema/relation.ts';
+import type { Catalog } from '../schema/catalog.ts';
+import type { Relation, SchemaObject } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import { parse, splice, type Statement } from '../sql/statement.ts';
-import { lowerName, nameOf, quoteName, type Token } from '../sql/token.ts';
+import { quoteName, type Token } from '../sql/token.ts';
 import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
 import { all, first } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
-import { asOf, imageAt, type BaseAccess } from './as-of.ts';
+import { asOf, imageAt, type BaseAccess, type Past } from './as-of.ts';
+import { defaultsOf } from './default.ts';
 import { KeyIndex, keyText } from './key-index.ts';
 import { findPointLookup, type PointLookup } from './lookup.ts';
-import type { Points } from './point.ts';
+import {
+  hintEnd,
+  mentions,
+  namedColumns,
+  rowidMention,
+  spellStars,
+  unqualify,
+  type Edit,
+} from './mention.ts';
+import { periodBinding, versionColumns, versionsOf, type VersionColumn } from './period.ts';
+import type { Interval, Points } from './point.ts';
 
 /** A statement's replaced text, and how many of the values and points it refers to. */
 interface Text {
@@ -20,7 +31,10 @@ interface Text {
 }
 
 /** How one reference is read; it decides the text that replaces it. */
-type Access = 'present' | 'image' | BaseAccess;
+type Access = 'present' | 'image' | 'nothing' | BaseAccess;
+
+/** Whose columns the past is read with: those of then, or those of the present. */
+export type SchemaChoice = 'then' | 'present';
 
 /** From so many changes on it matters how the unchanged rows are read … */
 const MANY_CHANGES = 500;
@@ -31,15 +45,19 @@ const ROWS_PER_CHANGE = 8;
 interface Target {
   readonly reference: TableReference;
   readonly relation: Relation;
+  /** The version whose columns are read. */
+  readonly shape: Relation;
   readonly access: Access;
   /** What the replacement reads at: the point's LSN, or for `image` the log row's. */
   readonly lsn: number;
+  /** Where the versions of a stretch of time are read, not the rows of a point. */
+  readonly interval: Interval | undefined;
 }
 
 /** A view to be replaced by its query as of then. */
 interface PastView {
   readonly reference: TableReference;
-  readonly view: View;
+  readonly view: SchemaObject;
   readonly lsn: number;
 }
 
@@ -75,15 +93,20 @@ export class Rewriter {
    *
    * @throws DoSQLError `NO_SUCH_TABLE` when a table did not exist then, `SYNTAX`, and what {@link Points} throws.
    */
-  rewrite(statement: Statement, values: readonly SqlParameter[], at?: number): Bound {
-    const { targets, views } = this.#resolve(statement, values, at);
+  rewrite(
+    statement: Statement,
+    values: readonly SqlParameter[],
+    at?: number,
+    schema: SchemaChoice = 'then',
+  ): Bound {
+    const { targets, views } = this.#resolve(statement, values, at, schema);
     const encoded = encode(statement.sql, values, targets.length);
-    const bindings = [...encoded.bindings, ...targets.map(({ lsn }) => lsn)];
+    const bindings = [...encoded.bindings, ...targets.map((target) => this.#binding(statement, target))];
     const write = (): Text => {
       const placeholder = (i: number): string => `?${encoded.bindings.length + 1 + i}`;
-      return this.#write(statement, targets, views, encoded.write, placeholder);
+      return this.#write(statement, targets, views, encoded.write, placeholder, schema);
     };
-    const key = `${this.#catalog.generation} ${encoded.variant} ${targets.map(({ relation, access }) => `${relation.id}${access}`).join()}`;
+    const key = `${this.#catalog.generation} ${encoded.variant} ${targets.map(textKey).join()}`;
     let texts = this.#texts.get(statement);
     if (texts === undefined) this.#texts.set(statement, (texts = new Map<string, Text>()));
     let text = views.length > 0 ? write() : texts.get(key);
@@ -91,46 +114,81 @@ export class Rewriter {
     return { sql: text.sql, bindings: bindings.slice(0, text.bindingCount) };
   }
 
+  /** What stands in for a reference to main's table `relation` as of `lsn`. */
+  source(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlParameter[],
+    relation: Relation,
+    lsn: number,
+  ): string {
+    const target = this.#target(statement, reference, relation, values, lsn, this.#log.end(), undefined);
+    return this.#source(statement, target, String(target.lsn));
+  }
+
+  /** All rows of main's table `relation` as of `lsn`, as a subquery; with the rowid where that is the key. */
+  rowsAt(relation: Relation, lsn: number): string {
+    const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
+    const now = versions.find(({ until }) => until === undefined);
+    const { key } = relation;
+    const rowid = key.kind === 'rowid' && key.columnId === undefined ? key.name : undefined;
+    return asOf({ at: relation, now, versions }, String(lsn), 'probe', rowid);
+  }
+
   #resolve(
     statement: Statement,
     values: readonly SqlParameter[],
     at: number | undefined,
+    schema: SchemaChoice,
   ): { targets: Target[]; views: PastView[] } {
     const end = this.#log.end();
     const views: PastView[] = [];
     const targets: Target[] = [];
     for (const reference of statement.references) {
-      const lsn = this.#lsnOf(statement, reference, values) ?? at;
+      const interval = this.#intervalOf(statement, reference, values);
+      const lsn = interval === undefined ? (this.lsnOf(statement, reference, values) ?? at) : interval.at;
       if (lsn === undefined || (reference.kind !== 'from' && reference.kind !== 'in') || reference.isCte)
         continue;
-      const relation = this.#catalog.relationAt(reference.name, lsn);
-      const view = this.#catalog.viewAt(reference.name, lsn);
-      if (relation !== undefined)
-        targets.push(this.#target(statement, reference, relation, values, lsn, end));
-      else if (view !== undefined) views.push({ reference, view, lsn });
+      const shape = this.#catalog.relationAt(reference.name, schema === 'present' ? end : lsn);
+      const view = this.#catalog.viewAt(reference.name, schema === 'present' ? end : lsn);
+      if (shape !== undefined)
+        targets.push(this.#target(statement, reference, shape, values, lsn, end, interval));
+      else if (view !== undefined && interval === undefined) views.push({ reference, view, lsn });
+      else if (view !== undefined) throw versionsOfView(statement, reference);
       else if (reference.systemTime !== undefined || !this.#isUnversioned(reference.name))
         throw this.#missing(reference, lsn);
     }
     return { targets, views };
   }
 
-  #lsnOf(
+  #intervalOf(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlParameter[],
+  ): Interval | undefined {
+    const { systemTime } = reference;
+    if (systemTime === undefined || systemTime.kind === 'as of') return undefined;
+    refuseWrite(statement, reference);
+    if (systemTime.kind === 'all') return this.#points.all();
+    const [low, high] = systemTime.operands.map((operand) => this.#evaluate(statement, operand, values));
+    return this.#points.interval(systemTime.kind, systemTime.unit, low, high);
+  }
+
+  /** The LSN at which a reference names its table; undefined when it names no point. */
+  lsnOf(
     statement: Statement,
     reference: TableReference,
     values: readonly SqlParameter[],
   ): number | undefined {
     const { systemTime } = reference;
     if (systemTime === undefined) return undefined;
-    if (reference.kind !== 'from')
-      throw new DoSQLError(
-        'READ_ONLY',
-        `"${reference.name}" as of a point cannot be written: the past does not change`,
-        {
-          sql: statement.sql,
-          offset: systemTime.start,
-        },
-      );
-    const value = this.#evaluate(statement, systemTime.operand, values);
+    refuseWrite(statement, reference);
+    if (systemTime.kind !== 'as of')
+      throw new DoSQLError('SYNTAX', `versions of "${reference.name}" can be read on main only`, {
+        sql: statement.sql,
+        offset: systemTime.start,
+      });
+    const value = this.#evaluate(statement, systemTime.operands[0] as Span, values);
     return systemTime.unit === 'lsn' ? this.#points.lsn(value) : this.#points.timestamp(value);
   }
 
@@ -168,23 +226,31 @@ export class Rewriter {
   #target(
     statement: Statement,
     reference: TableReference,
-    relation: Relation,
+    shape: Relation,
     values: readonly SqlParameter[],
     lsn: number,
     end: number,
+    interval: Interval | undefined,
   ): Target {
-    if (relation.until === undefined) {
-      if (lsn >= end) return { reference, relation, access: 'present', lsn };
+    const relation = this.#catalog
+      .versions(shape.tableId)
+      .find(({ since, until }) => since <= lsn && (until === undefined || lsn < until));
+    const target = { reference, relation: relation ?? shape, shape, lsn, interval };
+    // With the columns of the present a table that was not there yet is one without rows.
+    if (relation === undefined) return { ...target, access: 'nothing' };
+    if (interval === undefined && relation.until === undefined) {
+      if (lsn >= end) return { ...target, access: 'present' };
       const lookup = this.#lookup(statement, reference, relation);
       const key = lookup?.key(values);
       if (key !== undefined) {
         const changed = this.#index(relation).firstAfter(keyText(key), key, lsn, end);
         return changed === undefined
-          ? { reference, relation, access: 'present', lsn }
-          : { reference, relation, access: 'image', lsn: changed };
+          ? { ...target, access: 'present' }
+          : { ...target, access: 'image', lsn: changed };
       }
     }
-    return { reference, relation, access: this.#access(statement, reference, relation, end - lsn), lsn };
+    const changes = end - (interval === undefined ? lsn : this.#log.earliest().lsn);
+    return { ...target, access: this.#access(statement, reference, shape, changes) };
   }
 
   #index(relation: Relation): KeyIndex {
@@ -263,6 +329,7 @@ export class Rewriter {
     views: readonly PastView[],
     parameter: (index: number) => string,
     point: (i: number) => string,
+    schema: SchemaChoice,
   ): Text {
     let bindingCount = 0;
     const use = (text: string): string => {
@@ -272,30 +339,74 @@ export class Rewriter {
     const edits = [
       ...targets.map((target, i) => {
         const at = target.access === 'present' ? '' : use(point(i));
-        return edit(target.reference, this.#source(statement, target, at));
+        return edit(statement, target.reference, this.#source(statement, target, at));
       }),
-      ...views.map(({ reference, view, lsn }) => edit(reference, this.#view(view, lsn))),
+      ...views.map(({ reference, view, lsn }) => edit(statement, reference, this.#view(view, lsn, schema))),
     ];
+    const names = [...targets, ...views].map(({ reference: { name, alias } }) => alias ?? name);
     const parameters = statement.parameters
       .filter(({ start }) => !edits.some((edit) => start >= edit.start && start < edit.end))
       .map(({ start, end, index }) => ({ start, end, text: use(parameter(index)) }));
-    const all = [...edits, ...parameters];
-    return { sql: splice(statement.sql, [...all, ...keepNames(statement, all)]), bindingCount };
+    const named = [...edits, ...parameters];
+    const unnamed = [...unqualify(statement, names), ...this.#stars(statement, targets)];
+    return {
+      sql: splice(statement.sql, [...named, ...keepNames(statement, named), ...unnamed]),
+      bindingCount,
+    };
   }
 
-  #source(statement: Statement, { reference, relation, access }: Target, point: string): string {
-    const rowid = rowidMention(statement, relation);
-    if (access === 'present') return frozen(statement, `main.${quoteName(relation.name)}`, rowid);
-    const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
-    if (access === 'image') return imageAt(relation, relation, point, rowid);
-    const now = versions.find(({ until }) => until === undefined);
-    const columns = reference.kind === 'in' ? relation.columns : namedColumns(statement, relation.columns);
-    const at = { ...relation, columns };
-    return frozen(statement, asOf({ at, now, versions }, point, access, rowid), undefined);
+  #stars(statement: Statement, targets: readonly Target[]): Edit[] {
+    return targets.flatMap((target) => {
+      const { reference, shape, interval, access } = target;
+      if (access === 'present' || access === 'nothing' || rowidMention(statement, shape) === undefined)
+        return [];
+      const names = shape.columns.map(({ name }) => name);
+      return spellStars(
+        statement,
+        reference,
+        interval === undefined ? names : [...names, ...wanted(statement, shape)],
+      );
+    });
+  }
+
+  #source(statement: Statement, target: Target, point: string): string {
+    const { reference, relation, shape, access, interval } = target;
+    const rowid = rowidMention(statement, shape);
+    if (access === 'present') return frozen(statement, `main.${quoteName(shape.name)}`, rowid);
+    if (access === 'nothing') return `(SELECT * FROM main.${quoteName(shape.name)} WHERE 0)`;
+    const past = this.#past(target);
+    if (access === 'image') return imageAt(past, relation, point, rowid);
+    const columns = reference.kind === 'in' ? shape.columns : namedColumns(statement, shape.columns);
+    const at = { ...past.at, columns };
+    const source =
+      interval === undefined
+        ? asOf({ ...past, at }, point, access, rowid)
+        : versionsOf({ past: { ...past, at }, wanted: wanted(statement, shape), access, rowid }, point);
+    const whole = interval?.isEmpty === true ? `(SELECT * FROM ${source} WHERE 0)` : source;
+    return frozen(statement, whole, undefined);
+  }
+
+  #past({ relation, shape, interval }: Target): Past {
+    const versions = this.#catalog.versions(relation.tableId);
+    return {
+      at: { ...relation, columns: shape.columns },
+      now: versions.find(({ until }) => until === undefined),
+      versions: interval === undefined ? versions.filter(({ id }) => id >= relation.id) : versions,
+      defaults: relation === shape && interval === undefined ? undefined : defaultsOf(shape),
+    };
+  }
+
+  #binding(statement: Statement, target: Target): number | string {
+    const { interval, shape, lsn } = target;
+    if (interval === undefined) return lsn;
+    return periodBinding(this.#log, interval, {
+      past: this.#past(target),
+      wanted: wanted(statement, shape),
+    });
   }
 
   /** The query of a view as of then, every table in it read at the same LSN. */
-  #view(view: View, lsn: number): string {
+  #view(view: SchemaObject, lsn: number, schema: SchemaChoice): string {
     const { tokens } = parse(view.sql)[0] as Statement;
     const as = tokens.findIndex(({ text, kind }, i) => i > 2 && kind === 'word' && text === 'AS');
     const columns = tokens.findIndex(({ text }) => text === '(');
@@ -305,18 +416,42 @@ export class Rewriter {
         : '';
     const [body] = parse(view.sql.slice((tokens[as] as Token).end));
     if (body === undefined) throw new Error(`view ${view.name} has no query`);
-    const { targets, views } = this.#resolve(body, [], lsn);
-    const { sql: text } = this.#write(body, targets, views, String, (i) =>
-      String((targets[i] as Target).lsn),
-    );
+    const { targets, views } = this.#resolve(body, [], lsn, schema);
+    const lsnOf = (i: number): string => String((targets[i] as Target).lsn);
+    const { sql: text } = this.#write(body, targets, views, String, lsnOf, schema);
     return list === '' ? `(${text})` : `(WITH __dosql_view${list} AS (${text}) SELECT * FROM __dosql_view)`;
   }
 }
 
-function edit(reference: TableReference, source: string): { start: number; end: number; text: string } {
+function textKey({ relation, shape, access, interval }: Target): string {
+  const kind = interval === undefined ? '' : interval.isEmpty ? 'empty' : 'period';
+  return `${relation.id}:${shape.id}${access}${kind}`;
+}
+
+function wanted(statement: Statement, { columns }: Relation): VersionColumn[] {
+  return versionColumns(columns, mentions(statement));
+}
+
+function refuseWrite({ sql }: Statement, { name, kind, systemTime }: TableReference): void {
+  if (kind === 'from') return;
+  const message = `"${name}" as of a point cannot be written: the past does not change`;
+  throw new DoSQLError('READ_ONLY', message, { sql, offset: systemTime?.start });
+}
+
+function versionsOfView({ sql }: Statement, { name, systemTime }: TableReference): DoSQLError {
+  return new DoSQLError(
+    'SYNTAX',
+    `"${name}" is a view, which has no rows of its own and so no versions: read it AS OF a point, or the versions of its tables`,
+    { sql, offset: systemTime?.start },
+  );
+}
+
+function edit(statement: Statement, reference: TableReference, source: string): Edit {
   const { whole, alias, name, kind } = reference;
   if (kind === 'in') return { ...whole, text: source.startsWith('(') ? source : `(SELECT * FROM ${source})` };
-  return { ...whole, text: `${source} AS ${quoteName(alias ?? name)}` };
+  // Which index to use can be asked of a table only: without, the answer is the same.
+  const end = source.startsWith('(') ? hintEnd(statement, reference) : whole.end;
+  return { start: whole.start, end, text: `${source} AS ${quoteName(alias ?? name)}` };
 }
 
 /**
@@ -327,25 +462,4 @@ function frozen({ references }: Statement, source: string, rowid: string | undef
   if (!references.some(({ kind }) => kind === 'update' || kind === 'delete')) return source;
   const columns = rowid === undefined ? '*' : `${rowid}, *`;
   return `(WITH __dosql_past AS MATERIALIZED (SELECT ${columns} FROM ${source}) SELECT * FROM __dosql_past)`;
-}
-
-/** The columns whose names the statement has somewhere: SQLite fetches all that a subquery of ours has. */
-function namedColumns({ tokens, sql }: Statement, columns: readonly Column[]): readonly Column[] {
-  // A star names all columns, but for that of count(*).
-  if (tokens.some(({ text }, i) => text === 'NATURAL' || (text === '*' && tokens[i - 1]?.text !== '(')))
-    return columns;
-  const names = new Set(tokens.map((token) => lowerName(nameOf(sql, token))));
-  const named = columns.filter(({ name }) => names.has(lowerName(name)));
-  return named.length > 0 ? named : columns.slice(0, 1);
-}
-
-/** The word by which the statement asks for a rowid that is no column of the table. */
-function rowidMention(statement: Statement, relation: Relation): string | undefined {
-  const { tokens } = statement;
-  const mention = tokens
-    .filter((token) => token.kind === 'word' || token.kind === 'quoted')
-    .map((token) => nameOf(statement.sql, token).toLowerCase())
-    .find((name) => name === 'rowid' || name === '_rowid_' || name === 'oid');
-  if (mention === undefined || relation.key.kind !== 'rowid') return undefined;
-  return relation.columns.some(({ name }) => sameName(name, mention)) ? undefined : mention;
 }

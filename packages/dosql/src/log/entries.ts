@@ -1,6 +1,7 @@
 import type { ChangeRow, LogEntry } from '@dotdo/cdc';
 import type { Catalog } from '../schema/catalog.ts';
 import { OP } from '../schema/capture.ts';
+import { MAIN } from '../schema/line.ts';
 import { columnOf, type Relation, type Slot } from '../schema/relation.ts';
 import { all, first } from '../sql/read.ts';
 import type { Binding } from '../value/parameter.ts';
@@ -31,14 +32,14 @@ export class Entries {
     this.#catalog = catalog;
   }
 
-  /** Entries after `after`, oldest first, from at most `limit` rows of the log. */
-  after(after: number, limit: number): LogEntry[] {
+  /** Entries of one branch after `after`, oldest first, from at most `limit` rows of the log. */
+  after(after: number, limit: number, branch: number = MAIN): LogEntry[] {
     const most = Math.max(limit, 50);
     for (let from = after; ;) {
       const rows = this.#rows('lsn > ?', [from], most);
       // The last change may go on past the limit: it is read with the next rows.
       if (rows.length === most) while (rows.length > 1 && !beginsChange(rows.pop() as LogRow));
-      const entries = this.#entries(rows);
+      const entries = this.#entries(rows, branch);
       const last = rows.at(-1)?.[0];
       // Rows that are no changes of their own give no entries; the log does not end with them.
       if (entries.length > 0 || last === undefined) return entries;
@@ -46,9 +47,9 @@ export class Entries {
     }
   }
 
-  /** Entries whose log rows satisfy `condition`. */
-  where(condition: string, bindings: Binding[]): LogEntry[] {
-    return this.#entries(this.#rows(condition, bindings, -1));
+  /** Entries of one branch whose log rows satisfy `condition`. */
+  where(condition: string, bindings: Binding[], branch: number = MAIN): LogEntry[] {
+    return this.#entries(this.#rows(condition, bindings, -1), branch);
   }
 
   #rows(condition: string, bindings: Binding[], limit: number): LogRow[] {
@@ -61,7 +62,7 @@ export class Entries {
     );
   }
 
-  #entries(rows: readonly LogRow[]): LogEntry[] {
+  #entries(rows: readonly LogRow[], branch: number): LogEntry[] {
     const transactions = new Transactions(this.#sql, rows);
     const entries: LogEntry[] = [];
     for (let i = 0; i < rows.length;) {
@@ -72,6 +73,7 @@ export class Entries {
       const parts = rows.slice(i, i + size);
       i += size;
       const lsn = (parts.at(-1) as LogRow)[0];
+      if (relation.branch !== branch) continue;
       const { tx, txBegin } = transactions.of(lsn);
       const common = {
         lsn: BigInt(lsn),

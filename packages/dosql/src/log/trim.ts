@@ -36,7 +36,7 @@ export function trimStep(engine: Engine, window: Window): boolean {
       log.setMeta('trimmed_lsn', begin);
       if (at !== undefined) log.setMeta('trimmed_at', at);
       sql.exec('DELETE FROM __dosql_relation WHERE until <= ?', begin);
-      sql.exec('DELETE FROM __dosql_view WHERE until <= ?', begin);
+      sql.exec('DELETE FROM __dosql_object WHERE until <= ?', begin);
     }
     sql.exec('DELETE FROM __dosql_log WHERE lsn <= ?', to);
     sql.exec('DELETE FROM __dosql_tx WHERE last <= ?', to);

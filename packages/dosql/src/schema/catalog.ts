@@ -5,9 +5,10 @@ import { all, first } from '../sql/read.ts';
 import { RESERVED, type Ddl } from '../sql/statement.ts';
 import { lowerName, nameOf, tokenize } from '../sql/token.ts';
 import { captureTriggers, imagesOfAll, OP, triggerNames } from './capture.ts';
-import { lineOf, MAIN, physicalName } from './line.ts';
+import { isInternal, lineOf, MAIN, physicalName } from './line.ts';
+import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
-import { affinityOf, type Column, type Relation, type RowKey, type View } from './relation.ts';
+import { affinityOf, type Column, type Relation, type RowKey, type SchemaObject } from './relation.ts';
 
 interface ActualTable {
   readonly name: string;
@@ -25,7 +26,8 @@ export class Catalog {
   readonly #sql: SqlStorage;
   readonly #log: Log;
   #relations: Relation[] = [];
-  #views: View[] = [];
+  /** Versions of views, indexes and triggers. */
+  readonly objects: SchemaObjects;
   #fingerprint = '';
   #generation = 0;
   #now = 'julianday()';
@@ -37,13 +39,13 @@ export class Catalog {
   constructor(sql: SqlStorage, log: Log) {
     this.#sql = sql;
     this.#log = log;
+    this.objects = new SchemaObjects(sql);
   }
 
   /** Creates what is missing, reads what is recorded, and captures tables that are not captured yet. */
   open(hasOwnClock: boolean): void {
     this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_relation(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL, branch INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, shape TEXT NOT NULL); ' +
-        'CREATE TABLE IF NOT EXISTS __dosql_view(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL);',
+      'CREATE TABLE IF NOT EXISTS __dosql_relation(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL, branch INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, shape TEXT NOT NULL);',
     );
     this.#now = hasOwnClock ? '(SELECT at FROM __dosql_clock)' : 'julianday()';
     this.load();
@@ -71,10 +73,7 @@ export class Catalog {
       sql,
       ...(JSON.parse(shape) as Pick<Relation, 'columns' | 'primaryKey' | 'key' | 'layout'>),
     }));
-    this.#views = all<[number, string, number, number | null, string]>(
-      this.#sql,
-      'SELECT branch, name, since, until, sql FROM __dosql_view ORDER BY id',
-    ).map(([branch, name, since, until, sql]) => ({ branch, name, since, until: until ?? undefined, sql }));
+    this.objects.load();
     this.#fingerprint = this.#currentFingerprint();
     this.#afterChange();
   }
@@ -82,7 +81,7 @@ export class Catalog {
   /** Forgets the versions that ended by `lsn`, which the log no longer names. */
   forget(lsn: number): void {
     this.#relations = this.#relations.filter(({ until }) => until === undefined || until > lsn);
-    this.#views = this.#views.filter(({ until }) => until === undefined || until > lsn);
+    this.objects.forget(lsn);
   }
 
   /** Grows with every change of the schema; a plan made at another generation is stale. */
@@ -119,9 +118,14 @@ export class Catalog {
     return this.#relations.filter((relation) => relation.branch === branch && isAt(relation, lsn));
   }
 
-  /** The views that a branch itself had at `lsn`. */
-  viewsAt(lsn: number, branch: number = MAIN): View[] {
-    return this.#views.filter((view) => view.branch === branch && isAt(view, lsn));
+  /** All versions of all tables that a branch has had of its own. */
+  relationsOf(branch: number): Relation[] {
+    return this.#relations.filter((relation) => relation.branch === branch);
+  }
+
+  /** The branches that the log's rows name. */
+  branchIds(): number[] {
+    return this.#relations.map(({ branch }) => branch);
   }
 
   /** The version of a branch's own table called `name` at `lsn`; undefined when there was none. */
@@ -132,8 +136,10 @@ export class Catalog {
   }
 
   /** The definition of a branch's own view called `name` at `lsn`. */
-  viewAt(name: string, lsn: number, branch: number = MAIN): View | undefined {
-    return this.#views.find((view) => view.branch === branch && isAt(view, lsn) && sameName(view.name, name));
+  viewAt(name: string, lsn: number, branch: number = MAIN): SchemaObject | undefined {
+    return this.objects
+      .at(lsn, branch)
+      .find((object) => object.type === 'view' && sameName(object.name, name));
   }
 
   /**
@@ -204,10 +210,24 @@ export class Catalog {
     }
     for (const old of before) if (!kept.has(old)) this.#end(old, this.#note(old.id));
     for (const relation of this.#firedTooLate()) this.#capture(relation);
-    this.#refreshViews();
+    this.objects.refresh(this.#log.end());
     this.#fingerprint = this.#currentFingerprint();
     this.#afterChange();
     return true;
+  }
+
+  /** Takes a dropped branch's tables for ended, though nobody's log says so. */
+  release(branch: number, lsn: number): void {
+    for (const relation of this.relationsOf(branch))
+      if (relation.until === undefined) this.#end(relation, lsn);
+    for (const object of this.objects.of(branch))
+      if (object.until === undefined) this.objects.end(object, lsn);
+    this.touch();
+  }
+
+  /** Makes plans stale that were made before. */
+  touch(): void {
+    this.#generation++;
   }
 
   #afterChange(): void {
@@ -387,44 +407,6 @@ export class Catalog {
       `table "${table.name}" has columns named rowid, _rowid_ and oid, which leaves no name for its rowid: rename one`,
     );
   }
-
-  #refreshViews(): void {
-    const actual = all<[string, string]>(
-      this.#sql,
-      "SELECT name, sql FROM sqlite_schema WHERE type = 'view'",
-    );
-    const lsn = this.#log.end();
-    const current = this.#views.filter((view) => view.branch === MAIN && view.until === undefined);
-    for (const view of current) {
-      if (actual.some(([name, sql]) => name === view.name && sql === view.sql)) continue;
-      this.endView(view, lsn);
-    }
-    for (const [name, sql] of actual) {
-      if (current.some((view) => view.name === name && view.sql === sql)) continue;
-      this.beginView({ branch: MAIN, name, since: lsn, until: undefined, sql });
-    }
-  }
-
-  /** Records a view. A branch's views are kept here only, since SQLite never runs them. */
-  beginView(view: View): void {
-    const insert = 'INSERT INTO __dosql_view(branch, name, since, sql) VALUES(?, ?, ?, ?)';
-    this.#sql.exec(insert, view.branch, view.name, view.since, view.sql);
-    this.#views.push(view);
-    this.#generation++;
-  }
-
-  /** Records that a view is no more. */
-  endView(view: View, lsn: number): void {
-    const end = 'UPDATE __dosql_view SET until = ? WHERE branch = ? AND name = ? AND until IS NULL';
-    this.#sql.exec(end, lsn, view.branch, view.name);
-    this.#views = this.#views.map((other) => (other === view ? { ...view, until: lsn } : other));
-    this.#generation++;
-  }
-}
-
-/** Whether a name belongs to SQLite, to the platform, local or not, or to DoSQL. */
-export function isInternal(name: string): boolean {
-  return /^(?:sqlite_|_cf_|__dosql_|__miniflare_)/i.test(name);
 }
 
 /** SQLite compares names without regard to the case of ASCII letters, and of no other letters. */

@@ -22,3 +22,8 @@ export function lineOf(physical: string): { branch: number; name: string } {
 export function plainNames(text: string): string {
   return text.includes(`${RESERVED}b`) ? text.replaceAll(new RegExp(`${RESERVED}b\\d+_`, 'g'), '') : text;
 }
+
+/** Whether a name belongs to SQLite, to the platform, local or not, or to DoSQL. */
+export function isInternal(name: string): boolean {
+  return /^(?:sqlite_|_cf_|__dosql_|__miniflare_)/i.test(name);
+}

@@ -65,9 +65,12 @@ export interface Relation {
   readonly layout: Layout;
 }
 
-/** One version of a view. */
-export interface View {
+/** One version of a view, an index or a trigger. */
+export interface SchemaObject {
   readonly branch: number;
+  readonly type: 'view' | 'index' | 'trigger';
+  /** The table that it belongs to; a view's is itself. */
+  readonly table: string;
   readonly name: string;
   readonly since: number;
   readonly until: number | undefined;

@@ -6,11 +6,13 @@ export interface Span {
   readonly end: number;
 }
 
-/** `FOR SYSTEM_TIME AS OF …` behind a table reference. */
+/** `FOR SYSTEM_TIME …` behind a table reference. */
 export interface SystemTime extends Span {
+  /** `as of` is one state of the table; the others are its rows' versions over a stretch of time. */
+  readonly kind: 'as of' | 'between' | 'from' | 'all';
   readonly unit: 'timestamp' | 'lsn';
-  /** The expression that gives the point. */
-  readonly operand: Span;
+  /** The expressions that give the points: one for `as of`, two for `between` and `from`, none for `all`. */
+  readonly operands: readonly Span[];
 }
 
 /**
@@ -42,6 +44,15 @@ const NEVER_ALIAS = words(
 const ENDS_FROM = words('WHERE GROUP HAVING ORDER LIMIT UNION INTERSECT EXCEPT RETURNING SET VALUES SELECT');
 const WITHOUT_TABLES = words('PRAGMA ATTACH DETACH SAVEPOINT RELEASE COMMIT END ROLLBACK VACUUM BEGIN');
 const OPERAND_OPERATOR = words('+ - * / || -> ->>');
+
+/** What may follow `FOR SYSTEM_TIME`, by its first word: the word before each operand. */
+const FORMS: Readonly<Record<string, { kind: SystemTime['kind']; before: readonly string[] }>> = {
+  AS: { kind: 'as of', before: ['OF'] },
+  BETWEEN: { kind: 'between', before: ['', 'AND'] },
+  FROM: { kind: 'from', before: ['', 'TO'] },
+  ALL: { kind: 'all', before: [] },
+};
+const UNITS: Readonly<Record<string, SystemTime['unit']>> = { TIMESTAMP: 'timestamp', LSN: 'lsn' };
 
 /** One level of parentheses. */
 interface Frame {
@@ -319,21 +330,29 @@ class Scanner {
     return !NEVER_ALIAS.has(token.text);
   }
 
-  /** Takes `FOR SYSTEM_TIME AS OF [TIMESTAMP | LSN] operand`, with `FOR` at `index`. */
+  /** Takes `FOR SYSTEM_TIME AS OF a`, `BETWEEN a AND b`, `FROM a TO b` or `ALL`, with `FOR` at `index`. */
   #systemTime(index: number): [SystemTime | undefined, number] {
-    if (this.#text(index + 2) !== 'AS' || this.#text(index + 3) !== 'OF') return [undefined, index];
-    let i = index + 4;
-    let unit: 'timestamp' | 'lsn' = 'timestamp';
-    if (this.#text(i) === 'TIMESTAMP' || this.#text(i) === 'LSN') {
-      if (this.#text(i) === 'LSN') unit = 'lsn';
-      i++;
+    const { start } = this.#tokens[index] as Token;
+    const form = FORMS[this.#text(index + 2)];
+    if (form === undefined) return [undefined, index];
+    let i = index + 3;
+    let unit: SystemTime['unit'] | undefined;
+    const operands: Span[] = [];
+    for (const word of form.before) {
+      if (word !== '' && this.#text(i++) !== word) return [undefined, index];
+      const named = UNITS[this.#text(i)];
+      // One word for the unit is enough for both bounds; two must agree.
+      if (named !== undefined && unit !== undefined && named !== unit) return [undefined, index];
+      if (named !== undefined) i++;
+      unit ??= named;
+      const next = this.#operandEnd(i);
+      const [first, last] = [this.#tokens[i], this.#tokens[next - 1]];
+      if (first === undefined || last === undefined || next <= i) return [undefined, index];
+      operands.push({ start: first.start, end: last.end });
+      i = next;
     }
-    const first = this.#tokens[i];
-    const next = this.#operandEnd(i);
-    const last = this.#tokens[next - 1];
-    if (first === undefined || last === undefined || next <= i) return [undefined, index];
-    const operand = { start: first.start, end: last.end };
-    return [{ unit, operand, start: (this.#tokens[index] as Token).start, end: last.end }, next];
+    const { end } = this.#tokens[i - 1] as Token;
+    return [{ kind: form.kind, unit: unit ?? 'timestamp', operands, start, end }, i];
   }
 
   /** One expression: signs, then primaries joined by arithmetic operators. Returns the index after it. */

@@ -42,7 +42,7 @@ export interface Statement {
   readonly target: string | undefined;
   /** A statement that writes, and returns rows. */
   readonly isReturning: boolean;
-  /** The text names the past, SQLite's schema table or changes(), so it may have to be changed before it runs. */
+  /** The text names the past, perhaps a branch, SQLite's schema table or changes(), so it may have to be changed before it runs. */
   readonly isSpecial: boolean;
   /** The table references; scanned when first asked for. */
   readonly references: readonly TableReference[];
@@ -112,7 +112,7 @@ function statement(whole: string, inWhole: readonly Token[], isOwn: boolean): St
     replaces: kind === 'write' && tokens.some((token, i) => isReplace(tokens, token, i)),
     insertsOne: kind === 'write' && insertsOne(tokens),
     isReturning: kind === 'write' && tokens.some(({ text }) => text === 'RETURNING'),
-    isSpecial: /system_time|sqlite_(?:master|schema)|changes\s*\(/i.test(sql),
+    isSpecial: /system_time|sqlite_(?:master|schema)|changes\s*\(|["`[][^"`\]]*\//i.test(sql),
     get target() {
       if (kind !== 'write') return undefined;
       return (target ??= lowerName(result.references.find(({ kind }) => WRITES.has(kind))?.name ?? ''));
@@ -244,7 +244,9 @@ function refuseUnknownPast({ sql, tokens, references, isSpecial }: Statement): v
       )
     )
       return;
-    const message = `FOR SYSTEM_TIME takes AS OF [TIMESTAMP | LSN] and a value, behind a table's name`;
+    const message =
+      "FOR SYSTEM_TIME takes AS OF x, BETWEEN a AND b, FROM a TO b or ALL, behind a table's name; " +
+      'a point is a TIMESTAMP or an LSN, both points of a pair the same';
     throw new DoSQLError('SYNTAX', message, { sql, offset: start });
   });
 }

@@ -1,0 +1,479 @@
+import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import { OP } from '../schema/capture.ts';
+import { sameName } from '../schema/catalog.ts';
+import { MAIN, physicalName } from '../schema/line.ts';
+import { type Relation, type SchemaObject } from '../schema/relation.ts';
+import { RESERVED } from '../sql/statement.ts';
+import { all, first } from '../sql/read.ts';
+import { lowerName, quoteName } from '../sql/token.ts';
+import { describe } from '../value/parameter.ts';
+import { catchUp } from './catch-up.ts';
+import {
+  BEGIN_COPY,
+  copyTriggers,
+  copyUp,
+  END_COPY,
+  overlayIndex,
+  overlayTable,
+  shadowName,
+  shadowTable,
+  storedColumns,
+} from './overlay.ts';
+import { closure } from './shape.ts';
+import { BranchTable, tablesOf } from './table.ts';
+import { branchTrigger } from './trigger.ts';
+
+/** A line of history that forked from another. */
+export interface Branch {
+  readonly id: number;
+  readonly name: string;
+  /** The branch that it forked from, and the LSN of that one's state. */
+  readonly parent: number;
+  readonly base: number;
+  /** The LSN at which main's tables are read that the branch has not got of its own. */
+  readonly origin: number;
+  /** Main's changes up to this LSN have been dealt with in the branch's overlays. */
+  readonly caught: number;
+  readonly createdMs: number;
+}
+
+/** What is known of main's changes since a branch forked; losing it loses nothing. */
+interface Watch {
+  /** Main's changes up to this LSN have been looked at. */
+  seen: number;
+  /** Whether main has changed a table since the branch's origin. */
+  readonly changed: Map<number, boolean>;
+}
+
+/** The name of the line that is no branch. */
+export const MAIN_NAME = 'main';
+
+/**
+ * The branches of a database: which there are, the tables that they have of their own, and keeping these as
+ * they are while main moves on.
+ */
+export class Branches {
+  readonly #engine: Engine;
+  readonly #sql: SqlStorage;
+  #branches: Branch[] = [];
+  readonly #watches = new Map<number, Watch>();
+  readonly #tables = new Map<
+    number,
+    { readonly generation: number; readonly tables: ReadonlyMap<string, BranchTable> }
+  >();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#sql = engine.storage.sql;
+    this.#sql.exec(
+      'CREATE TABLE IF NOT EXISTS __dosql_branch(name TEXT PRIMARY KEY, id INTEGER NOT NULL, parent INTEGER NOT NULL, base INTEGER NOT NULL, origin INTEGER NOT NULL, caught INTEGER NOT NULL, created_at REAL NOT NULL) WITHOUT ROWID; ' +
+        'CREATE TABLE IF NOT EXISTS __dosql_copying(depth INTEGER NOT NULL); ' +
+        'INSERT INTO __dosql_copying(depth) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM __dosql_copying);',
+    );
+    this.load();
+  }
+
+  /** Reads what is recorded: on opening, and after a rollback. */
+  load(): void {
+    this.#branches = all<[number, string, number, number, number, number, number]>(
+      this.#sql,
+      'SELECT id, name, parent, base, origin, caught, created_at FROM __dosql_branch ORDER BY id',
+    ).map(([id, name, parent, base, origin, caught, createdMs]) => ({
+      id,
+      name,
+      parent,
+      base,
+      origin,
+      caught,
+      createdMs,
+    }));
+    this.#watches.clear();
+    this.#tables.clear();
+  }
+
+  /** All branches, oldest first. */
+  list(): readonly Branch[] {
+    return this.#branches;
+  }
+
+  /** The branch with this number. */
+  branch(id: number): Branch {
+    const branch = this.#branches.find((branch) => branch.id === id);
+    if (branch === undefined) throw new DoSQLError('NO_SUCH_BRANCH', 'the branch has been dropped');
+    return branch;
+  }
+
+  /** The branch called `name`; undefined when there is none. Main is none. */
+  named(name: string): Branch | undefined {
+    return this.#branches.find((branch) => branch.name === name);
+  }
+
+  /**
+   * The line called `name`.
+   *
+   * @throws DoSQLError `NO_SUCH_BRANCH`
+   */
+  idOf(name: string): number {
+    const found = this.find(name);
+    if (found !== undefined) return found;
+    const names = [MAIN_NAME, ...this.#branches.map(({ name }) => name)];
+    throw new DoSQLError(
+      'NO_SUCH_BRANCH',
+      `there is no branch ${typeof name === 'string' ? `"${name}"` : describe(name)}, only ${names.join(', ').slice(0, 200)}`,
+    );
+  }
+
+  /** The line called `name`; undefined when there is none. */
+  find(name: string): number | undefined {
+    return name === MAIN_NAME ? MAIN : this.named(name)?.id;
+  }
+
+  nameOf(id: number): string {
+    return id === MAIN ? MAIN_NAME : this.branch(id).name;
+  }
+
+  /**
+   * Makes a branch of `parent` as it is, or as of `lsn`. A branch of main is one row, whatever main holds. A branch
+   * of another takes a copy of what that one has of its own.
+   *
+   * @throws DoSQLError `BRANCH_EXISTS`, `BAD_PARAMETER` for a name that is none.
+   */
+  create(name: string, parent: number, lsn: number): Branch {
+    if (typeof name !== 'string' || !/^[^\0]{1,100}$/.test(name) || /^\/|\/$|^main$/i.test(name))
+      throw new DoSQLError(
+        'BAD_PARAMETER',
+        `a branch's name is text of 1 to 100 characters that neither begins nor ends with "/" and is not "main": ${describe(name)}`,
+      );
+    if (this.named(name) !== undefined)
+      throw new DoSQLError('BRANCH_EXISTS', `there is a branch "${name}" already: checkout() opens it`);
+    const known = [0, ...this.#branches.map(({ id }) => id), ...this.#engine.catalog.branchIds()];
+    const id = Math.max(...known) + 1;
+    const from = parent === MAIN ? undefined : this.branch(parent);
+    const origin = from?.origin ?? lsn;
+    const branch: Branch = {
+      id,
+      name,
+      parent,
+      base: lsn,
+      origin,
+      caught: origin,
+      createdMs: this.#engine.nowMs(),
+    };
+    this.#sql.exec(
+      'INSERT INTO __dosql_branch(name, id, parent, base, origin, caught, created_at) VALUES(?, ?, ?, ?, ?, ?, ?)',
+      name,
+      id,
+      parent,
+      lsn,
+      origin,
+      origin,
+      branch.createdMs,
+    );
+    this.#branches.push(branch);
+    return branch;
+  }
+
+  /** Removes a branch and all that it has of its own, its changes in the log too. */
+  drop(id: number): void {
+    const { name, base } = this.branch(id);
+    const { catalog, log } = this.#engine;
+    const child = this.#branches.find(({ parent }) => parent === id);
+    if (child !== undefined)
+      throw new DoSQLError(
+        'BAD_PARAMETER',
+        `branch "${name}" has a branch of its own, "${child.name}": drop that one first`,
+      );
+    const end = log.end();
+    const tables = childrenFirst([...this.tables(id).values()]);
+    catalog.release(id, end);
+    this.#dropTriggers(id);
+    for (const { own } of tables) {
+      this.#sql.exec(`DROP TABLE IF EXISTS ${quoteName(shadowName(id, own.name))}`);
+      this.#sql.exec(`DROP TABLE ${quoteName(own.table)}`);
+    }
+    this.#sql.exec('DELETE FROM __dosql_branch WHERE name = ?', name);
+    catalog.refresh();
+    // The last row stays, since SQLite gives the LSN after it.
+    const relations = JSON.stringify(catalog.relationsOf(id).map((relation) => relation.id));
+    const isOwn = 'lsn > ?1 AND lsn < ?2 AND rel IN (SELECT value FROM json_each(?3))';
+    this.#sql.exec(`DELETE FROM __dosql_log WHERE ${isOwn}`, base, end, relations);
+    this.load();
+  }
+
+  /** The tables that a branch has of its own, by name in lower case. */
+  tables(id: number): ReadonlyMap<string, BranchTable> {
+    const { catalog } = this.#engine;
+    const known = this.#tables.get(id);
+    if (known?.generation === catalog.generation) return known.tables;
+    const tables = tablesOf(this.#sql, catalog, id);
+    this.#tables.set(id, { generation: catalog.generation, tables });
+    return tables;
+  }
+
+  /** Main's table called `name` that the branch sees without having one of its own. */
+  seenThrough(branch: Branch, name: string): Relation | undefined {
+    const { catalog } = this.#engine;
+    const relation = catalog.relationAt(name, branch.origin);
+    // Its own may have another name by now, or be dropped.
+    if (relation === undefined || catalog.versions(relation.tableId, branch.id).length > 0) return undefined;
+    return relation;
+  }
+
+  /** Whether main has changed a table since the branch's origin. */
+  isBehind(branch: Branch, relation: Relation): boolean {
+    const watch = this.watch(branch);
+    let changed = watch.changed.get(relation.tableId);
+    if (changed === undefined) {
+      const versions = this.#engine.catalog.versions(relation.tableId).map(({ id }) => id);
+      changed =
+        relation.until !== undefined ||
+        first(
+          this.#sql,
+          `SELECT 1 FROM __dosql_log WHERE lsn > ? AND rel IN (${versions.join(', ')}) AND op BETWEEN ${OP.insert} AND ${OP.rewrite} LIMIT 1`,
+          branch.origin,
+        ) !== undefined;
+      watch.changed.set(relation.tableId, changed);
+    }
+    return changed;
+  }
+
+  /** Looks at what main has changed since the last time, and keeps the branch's overlays as they are. */
+  watch(branch: Branch): Watch {
+    const { log, catalog } = this.#engine;
+    let watch = this.#watches.get(branch.id);
+    if (watch === undefined)
+      this.#watches.set(branch.id, (watch = { seen: branch.caught, changed: new Map() }));
+    const end = log.end();
+    if (end <= watch.seen) return watch;
+    const own = [...this.tables(branch.id).values()];
+    const changed = all<[number]>(
+      this.#sql,
+      `SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`,
+      watch.seen,
+      end,
+    )
+      .map(([id]) => catalog.relation(id))
+      .filter((relation) => relation.branch === MAIN);
+    const overlaid = own.filter(
+      ({ main, own: { tableId } }) =>
+        main !== undefined && changed.some((relation) => relation.tableId === tableId),
+    );
+    const from = watch.seen;
+    if (overlaid.length > 0)
+      this.#engine.storage.transactionSync(() => {
+        catchUp(this.#sql, catalog, branch.id, own, from, end);
+        this.#setCaught(branch, end);
+      });
+    for (const { tableId } of changed) watch.changed.set(tableId, true);
+    watch.seen = end;
+    return watch;
+  }
+
+  /** Gives the branch tables of its own for `names` and all that belong to them, holding no rows yet. */
+  ensure(branch: Branch, names: readonly string[]): void {
+    const own = this.tables(branch.id);
+    const wanted = names.filter(
+      (name) => !own.has(lowerName(name)) && this.seenThrough(branch, name) !== undefined,
+    );
+    if (wanted.length === 0) return;
+    this.watch(branch);
+    this.#engine.atomically(() => this.#overlay(branch, wanted));
+  }
+
+  /** Copies up all rows of the branch's tables called `names`, so that they depend on main no more. */
+  fold(branch: Branch, names: readonly string[]): void {
+    this.watch(branch);
+    const tables = names
+      .map((name) => this.tables(branch.id).get(lowerName(name)))
+      .filter((table) => table?.main !== undefined) as BranchTable[];
+    if (tables.length === 0) return;
+    this.#engine.atomically(() => {
+      this.#sql.exec(BEGIN_COPY);
+      for (const { main, shape } of tables) {
+        const relation = main as Relation;
+        const key =
+          relation.key.kind === 'rowid'
+            ? [relation.key.name]
+            : relation.key.columnIds.map(
+                (id) => relation.columns.find((column) => column.id === id)?.name ?? '',
+              );
+        this.#sql.exec(
+          copyUp(
+            branch.id,
+            shape,
+            `SELECT ${key.map((name) => `m.${quoteName(name)}`).join(', ')} FROM ${quoteName(relation.table)} AS m WHERE TRUE`,
+          ),
+        );
+      }
+      this.#sql.exec(END_COPY);
+      this.#dropTriggers(branch.id);
+      for (const { own } of tables)
+        this.#sql.exec(`DROP TABLE ${quoteName(shadowName(branch.id, own.name))}`);
+      this.retrigger(branch.id);
+      this.#engine.catalog.refresh();
+    });
+  }
+
+  /** Folds every branch's overlay of main's table `name`, which is about to change its shape or to go. */
+  foldAll(name: string): void {
+    const { catalog, log } = this.#engine;
+    const relation = catalog.relationAt(name, log.end());
+    if (relation === undefined) return;
+    for (const branch of this.#branches) {
+      const table = [...this.tables(branch.id).values()].find(
+        ({ own, main }) => main !== undefined && own.tableId === relation.tableId,
+      );
+      if (table !== undefined) this.fold(branch, [table.own.name]);
+    }
+  }
+
+  /** The triggers that copy rows up name columns, so they are out of the way while a definition changes. */
+  withoutTriggers<T>(id: number, change: () => T): T {
+    this.#dropTriggers(id);
+    const result = change();
+    this.retrigger(id);
+    this.#engine.catalog.refresh();
+    return result;
+  }
+
+  /** After a rollback, what was known may not be so. */
+  rolledBack(): void {
+    this.load();
+  }
+
+  /** Says how rows are copied up, anew, since what is folded or defined has changed. */
+  retrigger(id: number): void {
+    this.#dropTriggers(id);
+    this.#tables.delete(id);
+    const tables = [...this.tables(id).values()];
+    const shapes = tables.filter(({ main }) => main !== undefined).map(({ shape }) => shape);
+    for (const { shape, main } of tables)
+      for (const trigger of copyTriggers(id, shape, main === undefined, shapes)) this.#sql.exec(trigger);
+    this.#createUserTriggers(id);
+  }
+
+  #overlay(branch: Branch, names: readonly string[]): void {
+    const { catalog, log } = this.#engine;
+    const { id, origin } = branch;
+    const end = log.end();
+    const originals = closure(catalog, names, origin).filter(
+      ({ tableId }) => catalog.versions(tableId, id).length === 0,
+    );
+    const copied = new Map<string, Relation>();
+    for (const relation of originals) {
+      const table = physicalName(id, relation.name);
+      const now = this.#sameNow(relation);
+      this.#sql.exec(overlayTable(id, relation));
+      copied.set(lowerName(table), relation);
+      if (now !== undefined) {
+        const { shape } = new BranchTable(this.#sql, { ...relation, branch: id, table }, now.table);
+        this.#sql.exec(shadowTable(id, shape));
+        if (shape.isAutoincrement) this.#copySequence(table, now.table);
+      } else {
+        this.#fill(relation, table, origin);
+      }
+    }
+    for (const { type, sql, table } of catalog.objects.at(origin))
+      if (type === 'index' && originals.some(({ name }) => sameName(name, table)))
+        this.#sql.exec(overlayIndex(id, sql));
+    catalog.refresh(undefined, copied);
+    this.retrigger(id);
+    catalog.refresh();
+    const isNew = ({ own }: BranchTable): boolean => copied.has(lowerName(own.table));
+    catchUp(this.#sql, catalog, id, [...this.tables(id).values()].filter(isNew), origin, end);
+    if (end > this.branch(id).caught) this.#setCaught(this.branch(id), end);
+  }
+
+  /** Main's table of now, when it still has all columns of `relation`, so that its rows can be seen through. */
+  #sameNow(relation: Relation): Relation | undefined {
+    const now = this.#engine.catalog.versions(relation.tableId).find(({ until }) => until === undefined);
+    const isSame =
+      now !== undefined &&
+      sameName(now.name, relation.name) &&
+      JSON.stringify(now.key) === JSON.stringify(relation.key) &&
+      relation.columns.every(({ id, name }) =>
+        now.columns.some((column) => column.id === id && column.name === name),
+      );
+    return isSame ? now : undefined;
+  }
+
+  /** A table that main has changed too much to see through is copied whole, as it was. */
+  #fill(relation: Relation, table: string, origin: number): void {
+    const columns = storedColumns(relation).join(', ');
+    this.#sql.exec(BEGIN_COPY);
+    this.#sql.exec('PRAGMA defer_foreign_keys = ON');
+    this.#sql.exec(
+      `INSERT INTO ${quoteName(table)}(${columns}) SELECT ${columns} FROM ${this.#engine.rewriter.rowsAt(relation, origin)}`,
+    );
+    this.#sql.exec('PRAGMA defer_foreign_keys = OFF');
+    this.#sql.exec(END_COPY);
+  }
+
+  #copySequence(table: string, main: string): void {
+    this.#sql.exec(
+      'INSERT INTO sqlite_sequence(name, seq) SELECT ?, seq FROM sqlite_sequence WHERE name = ?',
+      table,
+      main,
+    );
+  }
+
+  /** The user's triggers of the branch's tables: main's of when it forked, and what the branch has made of them. */
+  #createUserTriggers(id: number): void {
+    const tables = this.tables(id);
+    for (const { sql, table } of this.objects(id, 'trigger')) {
+      if (!tables.has(lowerName(table))) continue;
+      this.#sql.exec(branchTrigger(id, sql, (name) => tables.get(lowerName(name))));
+    }
+  }
+
+  /** The views, indexes or triggers that a branch sees: its own, and main's that it has not replaced or dropped. */
+  objects(id: number, type: SchemaObject['type'], lsn: number = this.#engine.log.end()): SchemaObject[] {
+    const { objects } = this.#engine.catalog;
+    if (id === MAIN) return objects.at(lsn).filter((object) => object.type === type);
+    const touched = objects.of(id).filter((object) => object.type === type && object.since <= lsn);
+    const inherited = objects
+      .at(this.branch(id).origin)
+      .filter((object) => object.type === type && !touched.some(({ name }) => sameName(name, object.name)));
+    return [
+      ...inherited,
+      ...touched.filter(({ since, until }) => since <= lsn && (until === undefined || lsn < until)),
+    ];
+  }
+
+  #dropTriggers(id: number): void {
+    const names = all<[string]>(
+      this.#sql,
+      "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND (name BETWEEN ?1 AND ?1 || char(1114111) OR name BETWEEN ?2 AND ?2 || char(1114111))",
+      `${RESERVED}f${id}_`,
+      physicalName(id, ''),
+    );
+    for (const [name] of names) this.#sql.exec(`DROP TRIGGER ${quoteName(name)}`);
+  }
+
+  #setCaught(branch: Branch, lsn: number): void {
+    this.#sql.exec('UPDATE __dosql_branch SET caught = ? WHERE name = ?', lsn, branch.name);
+    this.#branches = this.#branches.map((other) =>
+      other.id === branch.id ? { ...other, caught: lsn } : other,
+    );
+  }
+}
+
+/** No table is dropped while another still refers to it, which would look for violated keys. */
+function childrenFirst(tables: readonly BranchTable[]): BranchTable[] {
+  const left = [...tables];
+  const sorted: BranchTable[] = [];
+  while (left.length > 0) {
+    const isParent = (table: BranchTable): boolean =>
+      left.some(
+        (other) =>
+          other !== table && other.shape.foreignKeys.some(({ parent }) => sameName(parent, table.own.name)),
+      );
+    const at = Math.max(
+      0,
+      left.findIndex((table) => !isParent(table)),
+    );
+    sorted.push(...left.splice(at, 1));
+  }
+  return sorted;
+}

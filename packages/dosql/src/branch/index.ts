@@ -1,0 +1,1 @@
+export { BranchRunner, type BranchInfo, type BranchOptions } from './run.ts';

@@ -1,0 +1,234 @@
+import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import { asOf } from '../history/as-of.ts';
+import { sameName } from '../schema/catalog.ts';
+import { MAIN, physicalName } from '../schema/line.ts';
+import type { Relation, SchemaObject } from '../schema/relation.ts';
+import { first } from '../sql/read.ts';
+import type { TableReference } from '../sql/scan.ts';
+import { parse, RESERVED, splice, type Statement } from '../sql/statement.ts';
+import { lowerName, nameOf, quoteName, type Token } from '../sql/token.ts';
+import type { SqlParameter } from '../value/parameter.ts';
+import { indexedBy } from './clauses.ts';
+import { MAIN_NAME, type Branch, type Branches } from './branches.ts';
+import type { BranchTable } from './table.ts';
+import type { Edit } from './write.ts';
+
+/** Where names are looked up: on which line, and as of which LSN. */
+export interface Scope {
+  readonly line: number;
+  /** Undefined for the present. */
+  readonly lsn: number | undefined;
+}
+
+/** Behind this many changes a table is read faster from an overlay than by undoing them. */
+const MAX_UNDONE = 500;
+
+/**
+ * What a statement's table names mean on a branch, as text to put in their place.
+ */
+export class BranchReader {
+  readonly #engine: Engine;
+  readonly #branches: Branches;
+  /** Tables of branches that are known to hold rows or hide some. */
+  readonly #touched = new WeakSet<BranchTable>();
+
+  constructor(engine: Engine, branches: Branches) {
+    this.#engine = engine;
+    this.#branches = branches;
+  }
+
+  /** Which line a name is looked up on, and the name there: `"feature/tasks"` is the table tasks of the branch feature. */
+  address(name: string, line: number): { line: number; name: string } {
+    for (let at = name.lastIndexOf('/'); at > 0; at = name.lastIndexOf('/', at - 1)) {
+      const prefix = name.slice(0, at);
+      const branch = this.#branches.named(prefix);
+      if (branch !== undefined || prefix === MAIN_NAME)
+        return { line: branch?.id ?? MAIN, name: name.slice(at + 1) };
+    }
+    return { line, name };
+  }
+
+  /** Whether a statement names a table of another line than main. */
+  namesBranch({ references }: Statement): boolean {
+    return references.some(
+      ({ name, isCte }) => !isCte && name.includes('/') && this.address(name, MAIN).name !== name,
+    );
+  }
+
+  /** The changes to a statement's text that make it read what `scope` sees. */
+  edits(statement: Statement, values: readonly SqlParameter[], scope: Scope): Edit[] {
+    return statement.references.flatMap((reference) => {
+      if (reference.isCte || (reference.kind !== 'from' && reference.kind !== 'in')) return [];
+      const source = this.#source(statement, reference, values, scope);
+      if (source === undefined) return [];
+      const { whole, alias, kind, name } = reference;
+      if (kind === 'in')
+        return [{ ...whole, text: source.startsWith('(') ? source : `(SELECT * FROM ${source})` }];
+      const shown = alias ?? this.address(name, scope.line).name;
+      const indexed = source.startsWith('(') ? indexedBy(statement.tokens, whole.end) : undefined;
+      return [
+        { ...whole, text: `${source} AS ${quoteName(shown)}` },
+        ...(indexed === undefined ? [] : [{ ...indexed, text: '' }]),
+      ];
+    });
+  }
+
+  #source(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlParameter[],
+    scope: Scope,
+  ): string | undefined {
+    const { line, name } = this.address(reference.name, scope.line);
+    const at = this.#engine.rewriter.lsnOf(statement, reference, values) ?? scope.lsn;
+    if (line !== MAIN && /^sqlite_(?:master|schema)$/i.test(name)) return this.#schema(line);
+    if (/^(?:sqlite_|pragma_)/i.test(name)) return undefined;
+    const found = this.#find(statement, reference, values, { line, lsn: at }, name);
+    if (found !== undefined) return found;
+    if (line === MAIN && at === undefined)
+      return name === reference.name ? undefined : `main.${quoteName(name)}`;
+    if (this.#engine.catalog.isVirtual(name))
+      throw new DoSQLError(
+        'NO_SUCH_TABLE',
+        `"${name}" is a virtual table: it has neither branches nor history`,
+        { sql: statement.sql },
+      );
+    const when = at === undefined ? '' : ` as of LSN ${at}`;
+    throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${name} on ${this.#branches.nameOf(line)}${when}`, {
+      sql: statement.sql,
+    });
+  }
+
+  /** The text for a table or view called `name`; undefined when the line has none. */
+  #find(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlParameter[],
+    { line, lsn }: Scope,
+    name: string,
+  ): string | undefined {
+    const { catalog, log, rewriter } = this.#engine;
+    if (line === MAIN) {
+      if (lsn === undefined) return undefined;
+      const relation = catalog.relationAt(name, lsn);
+      if (relation !== undefined) return rewriter.source(statement, reference, values, relation, lsn);
+      const view = catalog.viewAt(name, lsn);
+      return view === undefined ? undefined : this.#view(view, { line, lsn });
+    }
+    const branch = this.#branches.branch(line);
+    if (lsn !== undefined && lsn < branch.base)
+      return this.#find(statement, reference, values, { line: branch.parent, lsn }, name);
+    this.#branches.watch(branch);
+    const own = this.#own(branch, name, lsn ?? log.end(), statement);
+    if (own !== undefined) return own;
+    const view = this.#branches
+      .objects(line, 'view', lsn ?? log.end())
+      .find((object) => sameName(object.name, name));
+    if (view !== undefined) return this.#view(view, { line, lsn });
+    const through = this.#branches.seenThrough(branch, name);
+    if (through === undefined) return undefined;
+    if (!this.#branches.isBehind(branch, through)) return `main.${quoteName(through.table)}`;
+    if (lsn === undefined && log.end() - branch.origin > MAX_UNDONE) {
+      this.#branches.ensure(branch, [name]);
+      return this.#own(branch, name, log.end(), statement);
+    }
+    return rewriter.source(statement, reference, values, through, branch.origin);
+  }
+
+  /** A table that the branch has of its own, as of `lsn`. */
+  #own(branch: Branch, name: string, lsn: number, statement: Statement): string | undefined {
+    const { catalog, log } = this.#engine;
+    const table = this.#branches.tables(branch.id).get(lowerName(name));
+    if (lsn >= log.end()) {
+      if (table?.main === undefined) return table?.rows();
+      return this.#isTouched(table)
+        ? table.rows(rowidMention(statement, table.own))
+        : `main.${quoteName(table.main.table)}`;
+    }
+    // A table that the branch got of its own later was until then the parent's.
+    const versions = catalog.relationsOf(branch.id);
+    const then =
+      catalog.relationAt(name, lsn, branch.id) ??
+      versions.find(
+        (relation) =>
+          relation.since > lsn &&
+          sameName(relation.name, name) &&
+          catalog.relationAt(name, branch.origin)?.tableId === relation.tableId &&
+          !versions.some(({ tableId, since }) => tableId === relation.tableId && since < relation.since),
+      );
+    if (then === undefined) return undefined;
+    const later = versions.filter(({ tableId, id }) => tableId === then.tableId && id >= then.id);
+    const now = later.find(({ until }) => until === undefined);
+    const present = now && this.#branches.tables(branch.id).get(lowerName(now.name));
+    const key = now?.key.kind === 'rowid' && now.key.columnId === undefined ? now.key.name : undefined;
+    return asOf(
+      { at: then, now, versions: later, rows: present?.rows(key) },
+      String(lsn),
+      'probe',
+      rowidMention(statement, then),
+    );
+  }
+
+  /** Nothing has been copied up to, or changed in, most tables of a branch: main's is then read as it is. */
+  #isTouched(table: BranchTable): boolean {
+    if (this.#touched.has(table)) return true;
+    const { own } = table;
+    const shadow = quoteName(`${RESERVED}s${own.branch}_${own.name}`);
+    const row = first<[number]>(
+      this.#engine.storage.sql,
+      `SELECT EXISTS (SELECT 1 FROM ${quoteName(own.table)}) OR EXISTS (SELECT 1 FROM ${shadow})`,
+    );
+    if (row?.[0] === 1) this.#touched.add(table);
+    return row?.[0] === 1;
+  }
+
+  /** The query of a view, every table in it read in the same scope. */
+  #view(view: SchemaObject, scope: Scope): string {
+    const { tokens } = parse(view.sql)[0] as Statement;
+    const as = tokens.findIndex(({ text, kind }, i) => i > 2 && kind === 'word' && text === 'AS');
+    const open = tokens.findIndex(({ text }) => text === '(');
+    const list =
+      open >= 0 && open < as
+        ? view.sql.slice((tokens[open] as Token).start, (tokens[as - 1] as Token).end)
+        : '';
+    const [body] = parse(view.sql.slice((tokens[as] as Token).end)) as [Statement];
+    const text = splice(body.sql, this.edits(body, [], scope));
+    return list === '' ? `(${text})` : `(WITH __dosql_view${list} AS (${text}) SELECT * FROM __dosql_view)`;
+  }
+
+  /** SQLite's schema table as the branch would have it. */
+  #schema(line: number): string {
+    const { catalog } = this.#engine;
+    const branch = this.#branches.branch(line);
+    const touched = JSON.stringify(catalog.relationsOf(line).map(({ name }) => lowerName(name)));
+    const prefix = quoteText(physicalName(line, ''));
+    const views = JSON.stringify(
+      this.#branches.objects(line, 'view').map(({ name, sql }) => ({ name, sql })),
+    );
+    const gone = JSON.stringify(catalog.objects.of(line).map(({ name }) => lowerName(name)));
+    const seen = JSON.stringify(catalog.tablesAt(branch.origin).map(({ name }) => lowerName(name)));
+    const plain = (column: string): string => `replace(${column}, ${prefix}, '')`;
+    return (
+      `(SELECT type, ${plain('name')} AS name, ${plain('tbl_name')} AS tbl_name, rootpage, ${plain('sql')} AS sql FROM sqlite_schema ` +
+      `WHERE substr(tbl_name, 1, length(${prefix})) = ${prefix} AND (type <> 'trigger' OR substr(name, 1, length(${prefix})) = ${prefix}) ` +
+      `UNION ALL SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema WHERE type <> 'view' AND substr(name, 1, 8) <> '${RESERVED}' AND substr(tbl_name, 1, 8) <> '${RESERVED}' ` +
+      `AND lower(tbl_name) IN (SELECT value FROM json_each(${quoteText(seen)})) AND lower(tbl_name) NOT IN (SELECT value FROM json_each(${quoteText(touched)})) AND lower(name) NOT IN (SELECT value FROM json_each(${quoteText(gone)})) ` +
+      `UNION ALL SELECT 'view', value ->> 'name', value ->> 'name', 0, value ->> 'sql' FROM json_each(${quoteText(views)}))`
+    );
+  }
+}
+
+function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** The word by which a statement asks for the rowid of `relation`, where that is no column. */
+export function rowidMention({ tokens, sql }: Statement, relation: Relation): string | undefined {
+  if (relation.key.kind !== 'rowid') return undefined;
+  return tokens
+    .filter(({ kind }) => kind === 'word' || kind === 'quoted')
+    .map((token) => nameOf(sql, token).toLowerCase())
+    .filter((name) => name === 'rowid' || name === '_rowid_' || name === 'oid')
+    .find((name) => !relation.columns.some((column) => sameName(column.name, name)));
+}

@@ -1,0 +1,89 @@
+import type { BranchRunner } from './branch/index.ts';
+import type { Engine } from './engine.ts';
+import { DoSQLError } from './error.ts';
+import { Gate } from './gate.ts';
+import { trimDue, trimStep, type Window } from './log/trim.ts';
+import { Timers } from './timer/timers.ts';
+
+const TRIM_TIMER = 'dosql:trim';
+const TRIM_EVERY_MS = 600_000;
+/** Changes between two looks at the log's size. */
+const CHANGES_PER_LOOK = 500;
+
+/** What all handles of one open database share. */
+export class Core {
+  readonly name: string;
+  readonly engine: Engine;
+  readonly gate: Gate = new Gate();
+  readonly timers: Timers;
+  readonly #window: Window;
+  #branching: BranchRunner | undefined;
+  /** The timer that trims the log is set. */
+  #isArmed = false;
+  /** The LSN at which it was last looked whether the log has become too large. */
+  #looked = 0;
+
+  constructor(name: string, engine: Engine, window: Window) {
+    this.name = name;
+    this.engine = engine;
+    this.timers = new Timers(engine, this.gate);
+    this.#window = window;
+    this.timers.on(TRIM_TIMER, () => this.#trim());
+    engine.onCommit(() => this.#committed());
+  }
+
+  /** What runs statements on branches; loaded when it is first asked for. */
+  async branching(): Promise<BranchRunner> {
+    const { BranchRunner } = await import('./branch/index.ts');
+    return (this.#branching ??= await this.gate.pass(() => {
+      const branching = new BranchRunner(this.engine);
+      this.engine.branching = branching;
+      return branching;
+    }));
+  }
+
+  /** The branches, once loaded. */
+  get branches(): BranchRunner['branches'] | undefined {
+    return this.#branching?.branches;
+  }
+
+  /** Sets the timer `name` for `at`, as part of the transaction of whoever asks. */
+  schedule(name: string, at: Date | number, payload?: unknown): Promise<void> {
+    const schedule = (): Promise<void> => this.timers.schedule(name, at, payload);
+    return this.gate.isMine ? schedule() : this.gate.hold(schedule);
+  }
+
+  /**
+   * Arms the timer that trims the log, for when its oldest change will be too old. A new database is armed at
+   * once, so that opening one later, on a full disk perhaps, writes nothing. A class without alarm() has no timer.
+   */
+  async startTrimming(): Promise<void> {
+    try {
+      await this.gate.hold(() => this.timers.rearm());
+      if (!this.timers.has(TRIM_TIMER)) await this.#armTrimming();
+      this.#isArmed = true;
+    } catch (error) {
+      if (error instanceof DoSQLError) throw error;
+    }
+  }
+
+  /** A log that no timer trims, or that has become too large before it does, is trimmed as it is written. */
+  #committed(): void {
+    const { marked } = this.engine.log;
+    if (marked - this.#looked < CHANGES_PER_LOOK) return;
+    this.#looked = marked;
+    const size = this.engine.storage.sql.databaseSize;
+    if (!this.#isArmed || size > this.#window.maxBytes) trimStep(this.engine, this.#window);
+  }
+
+  async #trim(): Promise<void> {
+    const more = await this.gate.pass(() => trimStep(this.engine, this.#window));
+    if (more) await this.schedule(TRIM_TIMER, this.engine.nowMs());
+    else await this.#armTrimming();
+  }
+
+  async #armTrimming(): Promise<void> {
+    const due = await this.gate.pass(() => trimDue(this.engine, this.#window));
+    await this.schedule(TRIM_TIMER, Math.max(due, this.engine.nowMs() + TRIM_EVERY_MS));
+  }
+}

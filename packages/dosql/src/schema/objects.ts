@@ -1,0 +1,98 @@
+import { all } from '../sql/read.ts';
+import { isInternal, MAIN } from './line.ts';
+import type { SchemaObject } from './relation.ts';
+
+/**
+ * Every version of every view, index and trigger, as its CREATE statement: what the past and merges need to know
+ * of them. Main's are kept in step with SQLite's own schema; a branch notes what it has that main has not.
+ */
+export class SchemaObjects {
+  readonly #sql: SqlStorage;
+  #objects: SchemaObject[] = [];
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** Creates what is missing and reads what is recorded. */
+  load(): void {
+    this.#sql.exec(
+      'CREATE TABLE IF NOT EXISTS __dosql_object(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, type TEXT NOT NULL, name TEXT NOT NULL, tbl_name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL)',
+    );
+    this.#objects = all<[number, SchemaObject['type'], string, string, number, number | null, string]>(
+      this.#sql,
+      'SELECT branch, type, name, tbl_name, since, until, sql FROM __dosql_object ORDER BY id',
+    ).map(([branch, type, name, table, since, until, sql]) => ({
+      branch,
+      type,
+      name,
+      table,
+      since,
+      until: until ?? undefined,
+      sql,
+    }));
+  }
+
+  /** Forgets the versions that ended by `lsn`. */
+  forget(lsn: number): void {
+    this.#objects = this.#objects.filter(({ until }) => until === undefined || until > lsn);
+  }
+
+  /** Those that a branch itself had at `lsn`. */
+  at(lsn: number, branch: number = MAIN): SchemaObject[] {
+    return this.of(branch).filter(({ since, until }) => since <= lsn && (until === undefined || lsn < until));
+  }
+
+  /** Those that a branch has, or has had, of its own. */
+  of(branch: number): SchemaObject[] {
+    return this.#objects.filter((object) => object.branch === branch);
+  }
+
+  /** Records what has become different in SQLite's schema. */
+  refresh(lsn: number): void {
+    const actual = all<[SchemaObject['type'], string, string, string]>(
+      this.#sql,
+      "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL",
+    ).filter(([, name, table]) => !isInternal(name) && !isInternal(table));
+    const current = this.of(MAIN).filter(({ until }) => until === undefined);
+    for (const object of current)
+      if (
+        !actual.some(
+          ([type, name, , sql]) => type === object.type && name === object.name && sql === object.sql,
+        )
+      )
+        this.end(object, lsn);
+    for (const [type, name, table, sql] of actual)
+      if (!current.some((object) => object.type === type && object.name === name && object.sql === sql))
+        this.begin({ branch: MAIN, type, name, table, since: lsn, until: undefined, sql });
+  }
+
+  /** Records one. */
+  begin(object: SchemaObject): void {
+    const { branch, type, name, table, since, until, sql } = object;
+    this.#sql.exec(
+      'INSERT INTO __dosql_object(branch, type, name, tbl_name, since, until, sql) VALUES(?, ?, ?, ?, ?, ?, ?)',
+      branch,
+      type,
+      name,
+      table,
+      since,
+      until ?? null,
+      sql,
+    );
+    this.#objects.push(object);
+  }
+
+  /** Records that one is no more. */
+  end(object: SchemaObject, lsn: number): void {
+    const { branch, type, name } = object;
+    this.#sql.exec(
+      'UPDATE __dosql_object SET until = ? WHERE branch = ? AND type = ? AND name = ? AND until IS NULL',
+      lsn,
+      branch,
+      type,
+      name,
+    );
+    this.#objects = this.#objects.map((other) => (other === object ? { ...object, until: lsn } : other));
+  }
+}
