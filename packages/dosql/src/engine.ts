@@ -197,7 +197,7 @@ export class Engine {
       );
     const { branch } = options;
     if (statement.kind === 'ddl')
-      return this.#keepingLastRowId(() =>
+      return this.keepingLastRowId(() =>
         branch === undefined || this.branching === undefined
           ? this.atomically(() => this.#runDdl(statement, values))
           : this.branching.ddl(statement, branch),
@@ -345,7 +345,13 @@ export class Engine {
       const raw = statement.isReturning ? [...cursor.raw<RawValue[]>()] : NO_ROWS;
       const names = statement.isReturning ? cursor.columnNames : NO_NAMES;
       const { rowsRead, rowsWritten } = cursor;
-      if (this.#inserts !== undefined && statement.insertsOne && this.catalog.logsOneRow(statement.target)) {
+      const isMain = options.branch === undefined;
+      if (
+        this.#inserts !== undefined &&
+        isMain &&
+        statement.insertsOne &&
+        this.catalog.logsOneRow(statement.target)
+      ) {
         this.#changes = 1;
         return this.#inserts.next(rowsRead, rowsWritten);
       }
@@ -423,7 +429,7 @@ export class Engine {
   }
 
   /** What the log notes of DDL are inserts of ours, which last_insert_rowid() must not show: only an insert can mend it. */
-  #keepingLastRowId<T>(callback: () => T): T {
+  keepingLastRowId<T>(callback: () => T): T {
     const read = (): string =>
       first<[string]>(this.#sql, 'SELECT CAST(last_insert_rowid() AS TEXT)')?.[0] as string;
     const before = read();

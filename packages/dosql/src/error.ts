@@ -16,6 +16,7 @@
  * - `HISTORY_EXPIRED` the point lies before the earliest that can still be read.
  * - `LSN_EXPIRED` the stream position lies before the first change that the log still holds.
  * - `NO_SUCH_BRANCH`, `BRANCH_EXISTS` no branch has the name, or one has it already.
+ * - `MERGE_CONFLICT` rows that a change is about have changed otherwise since; `conflicts` holds them.
  * - `MIGRATION_FAILED` a statement of a migration failed; the database is as before that migration.
  * - `MIGRATION_CHANGED` a migration that was applied has another text now.
  * - `MIGRATION_MISSING` a migration that was applied, or the whole folder, is not there.
@@ -47,6 +48,7 @@ export type ErrorCode =
   | 'LSN_EXPIRED'
   | 'NO_SUCH_BRANCH'
   | 'BRANCH_EXISTS'
+  | 'MERGE_CONFLICT'
   | 'MIGRATION_FAILED'
   | 'MIGRATION_CHANGED'
   | 'MIGRATION_MISSING'
@@ -115,7 +117,7 @@ const CODES: ReadonlySet<string> = new Set(
     'SYNTAX NO_SUCH_TABLE NO_SUCH_COLUMN CONSTRAINT_UNIQUE CONSTRAINT_FOREIGNKEY CONSTRAINT_CHECK ' +
     'CONSTRAINT_NOTNULL CONSTRAINT_DATATYPE CONSTRAINT_TRIGGER BAD_PARAMETER TOO_BIG FULL FORBIDDEN READ_ONLY ' +
     'NESTED_TRANSACTION TRANSACTION_OVER TRANSACTION_OPEN TRANSACTION_TIMEOUT HISTORY_EXPIRED LSN_EXPIRED ' +
-    'NO_SUCH_BRANCH BRANCH_EXISTS MIGRATION_FAILED MIGRATION_CHANGED MIGRATION_MISSING NAME_MISMATCH STORAGE_UNAVAILABLE DECRYPT_FAILED SQLITE'
+    'NO_SUCH_BRANCH BRANCH_EXISTS MERGE_CONFLICT MIGRATION_FAILED MIGRATION_CHANGED MIGRATION_MISSING NAME_MISMATCH STORAGE_UNAVAILABLE DECRYPT_FAILED SQLITE'
   ).split(' ') satisfies string[],
 );
 

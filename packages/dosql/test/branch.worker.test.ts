@@ -14,12 +14,12 @@ describe('a branch', () => {
     withDatabase(async (db) => {
       await db.exec(SHOP);
       const draft = await db.branch('draft');
-      await db.run("UPDATE item SET stock = 50 WHERE id = 1");
+      await db.run('UPDATE item SET stock = 50 WHERE id = 1');
       expect(await draft.get('SELECT stock FROM item WHERE id = 1')).toEqual({ stock: 5 });
       const { changes } = await draft.run('UPDATE item SET stock = stock + 1 WHERE shop_id = 1');
       expect(changes).toBe(2);
       await db.run("INSERT INTO item VALUES (4, 2, 'shelf', 1)");
-      await db.run("DELETE FROM item WHERE id = 2");
+      await db.run('DELETE FROM item WHERE id = 2');
       expect(await draft.query('SELECT id, stock FROM item ORDER BY id')).toEqual([
         { id: 1, stock: 6 },
         { id: 2, stock: 3 },
@@ -30,7 +30,11 @@ describe('a branch', () => {
         { id: 3, stock: 9 },
         { id: 4, stock: 1 },
       ]);
-      expect(await db.query('SELECT m.id, m.stock AS main, d.stock AS draft FROM item m JOIN "draft/item" d USING (id) ORDER BY 1')).toEqual([
+      expect(
+        await db.query(
+          'SELECT m.id, m.stock AS main, d.stock AS draft FROM item m JOIN "draft/item" d USING (id) ORDER BY 1',
+        ),
+      ).toEqual([
         { id: 1, main: 50, draft: 6 },
         { id: 3, main: 9, draft: 9 },
       ]);

@@ -36,6 +36,8 @@ export interface Branch {
   /** Main's changes up to this LSN have been dealt with in the branch's overlays. */
   readonly caught: number;
   readonly createdMs: number;
+  /** JSON of where main's AUTOINCREMENTs stood when the branch was made, by table. */
+  readonly sequences: string;
 }
 
 /** What is known of main's changes since a branch forked; losing it loses nothing. */
@@ -67,7 +69,7 @@ export class Branches {
     this.#engine = engine;
     this.#sql = engine.storage.sql;
     this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_branch(name TEXT PRIMARY KEY, id INTEGER NOT NULL, parent INTEGER NOT NULL, base INTEGER NOT NULL, origin INTEGER NOT NULL, caught INTEGER NOT NULL, created_at REAL NOT NULL) WITHOUT ROWID; ' +
+      'CREATE TABLE IF NOT EXISTS __dosql_branch(name TEXT PRIMARY KEY, id INTEGER NOT NULL, parent INTEGER NOT NULL, base INTEGER NOT NULL, origin INTEGER NOT NULL, caught INTEGER NOT NULL, created_at REAL NOT NULL, sequences TEXT NOT NULL) WITHOUT ROWID; ' +
         'CREATE TABLE IF NOT EXISTS __dosql_copying(depth INTEGER NOT NULL); ' +
         'INSERT INTO __dosql_copying(depth) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM __dosql_copying);',
     );
@@ -76,10 +78,10 @@ export class Branches {
 
   /** Reads what is recorded: on opening, and after a rollback. */
   load(): void {
-    this.#branches = all<[number, string, number, number, number, number, number]>(
+    this.#branches = all<[number, string, number, number, number, number, number, string]>(
       this.#sql,
-      'SELECT id, name, parent, base, origin, caught, created_at FROM __dosql_branch ORDER BY id',
-    ).map(([id, name, parent, base, origin, caught, createdMs]) => ({
+      'SELECT id, name, parent, base, origin, caught, created_at, sequences FROM __dosql_branch ORDER BY id',
+    ).map(([id, name, parent, base, origin, caught, createdMs, sequences]) => ({
       id,
       name,
       parent,
@@ -87,6 +89,7 @@ export class Branches {
       origin,
       caught,
       createdMs,
+      sequences,
     }));
     this.#watches.clear();
     this.#tables.clear();
@@ -159,9 +162,10 @@ export class Branches {
       origin,
       caught: origin,
       createdMs: this.#engine.nowMs(),
+      sequences: from?.sequences ?? this.#sequences(),
     };
     this.#sql.exec(
-      'INSERT INTO __dosql_branch(name, id, parent, base, origin, caught, created_at) VALUES(?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO __dosql_branch(name, id, parent, base, origin, caught, created_at, sequences) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
       name,
       id,
       parent,
@@ -169,6 +173,7 @@ export class Branches {
       origin,
       origin,
       branch.createdMs,
+      branch.sequences,
     );
     this.#branches.push(branch);
     return branch;
@@ -261,10 +266,12 @@ export class Branches {
     );
     const from = watch.seen;
     if (overlaid.length > 0)
-      this.#engine.storage.transactionSync(() => {
-        catchUp(this.#sql, catalog, branch.id, own, from, end);
-        this.#setCaught(branch, end);
-      });
+      this.#engine.keepingLastRowId(() =>
+        this.#engine.storage.transactionSync(() => {
+          catchUp(this.#sql, catalog, branch.id, own, from, end);
+          this.#setCaught(branch, end);
+        }),
+      );
     for (const { tableId } of changed) watch.changed.set(tableId, true);
     watch.seen = end;
     return watch;
@@ -278,13 +285,13 @@ export class Branches {
     );
     if (wanted.length === 0) return;
     this.watch(branch);
-    this.#engine.atomically(() => this.#overlay(branch, wanted));
+    this.#engine.keepingLastRowId(() => this.#engine.atomically(() => this.#overlay(branch, wanted)));
   }
 
   /** Copies up all rows of the branch's tables called `names`, so that they depend on main no more. */
   fold(branch: Branch, names: readonly string[]): void {
     this.watch(branch);
-    const tables = names
+    const tables = [...new Set(names.map(lowerName))]
       .map((name) => this.tables(branch.id).get(lowerName(name)))
       .filter((table) => table?.main !== undefined) as BranchTable[];
     if (tables.length === 0) return;
@@ -369,7 +376,7 @@ export class Branches {
       if (now !== undefined) {
         const { shape } = new BranchTable(this.#sql, { ...relation, branch: id, table }, now.table);
         this.#sql.exec(shadowTable(id, shape));
-        if (shape.isAutoincrement) this.#copySequence(table, now.table);
+        if (shape.isAutoincrement) this.#setSequence(branch, relation.name, table);
       } else {
         this.#fill(relation, table, origin);
       }
@@ -410,11 +417,19 @@ export class Branches {
     this.#sql.exec(END_COPY);
   }
 
-  #copySequence(table: string, main: string): void {
+  #sequences(): string {
+    if (first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'") === undefined)
+      return '{}';
+    const rows = all<[string, number]>(this.#sql, 'SELECT name, seq FROM sqlite_sequence');
+    return JSON.stringify(Object.fromEntries(rows));
+  }
+
+  #setSequence({ sequences }: Branch, name: string, table: string): void {
     this.#sql.exec(
-      'INSERT INTO sqlite_sequence(name, seq) SELECT ?, seq FROM sqlite_sequence WHERE name = ?',
+      'INSERT INTO sqlite_sequence(name, seq) SELECT ?1, value FROM json_each(?2) WHERE key = ?3',
       table,
-      main,
+      sequences,
+      name,
     );
   }
 
@@ -435,10 +450,8 @@ export class Branches {
     const inherited = objects
       .at(this.branch(id).origin)
       .filter((object) => object.type === type && !touched.some(({ name }) => sameName(name, object.name)));
-    return [
-      ...inherited,
-      ...touched.filter(({ since, until }) => since <= lsn && (until === undefined || lsn < until)),
-    ];
+    const own = touched.filter(({ since, until }) => since <= lsn && (until === undefined || lsn < until));
+    return [...inherited, ...own].toSorted((a, b) => a.place - b.place);
   }
 
   #dropTriggers(id: number): void {

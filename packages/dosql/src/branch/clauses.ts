@@ -75,3 +75,18 @@ export function indexedBy(tokens: readonly Token[], end: number): Span | undefin
   const last = first?.text === 'INDEXED' ? tokens[at + 2] : isNot ? tokens[at + 1] : undefined;
   return first === undefined || last === undefined ? undefined : { start: first.start, end: last.end };
 }
+
+// Words that SQLite takes for no name unless they are quoted (https://sqlite.org/lang_keywords.html, less its fallbacks).
+const RESERVED_WORDS = new Set(
+  (
+    'ADD ALL ALTER AND AS AUTOINCREMENT BETWEEN CASE CHECK COLLATE COMMIT CONSTRAINT CREATE DEFAULT DEFERRABLE DELETE ' +
+    'DISTINCT DROP ELSE ESCAPE EXISTS FOREIGN FROM GROUP HAVING IN INDEX INSERT INTO IS ISNULL JOIN LIMIT NOT NOTNULL ' +
+    'NULL ON OR ORDER PRIMARY REFERENCES RETURNING SELECT SET TABLE THEN TO TRANSACTION UNION UNIQUE UPDATE USING ' +
+    'VALUES WHEN WHERE'
+  ).split(' '),
+);
+
+/** Whether a name is a word that would have to be quoted: SQLite is to see it as it is, and refuse it. */
+export function isReservedWord(sql: string, { start, end }: Span): boolean {
+  return RESERVED_WORDS.has(sql.slice(start, end).toUpperCase());
+}

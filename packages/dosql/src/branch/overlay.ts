@@ -331,13 +331,13 @@ function largestCopy(branch: number, shape: TableShape): Copy[] {
   const { key } = relation;
   if (key.kind !== 'rowid') return [];
   const rowid = quoteName(key.name);
-  const overlay = `coalesce((SELECT max(${rowid}) FROM ${quoteName(physicalName(branch, relation.name))}), 0)`;
+  const overlay = `(SELECT max(${rowid}) FROM ${quoteName(physicalName(branch, relation.name))})`;
   const largest = `SELECT m.${rowid} FROM ${quoteName(relation.table)} AS m WHERE ${isBare(branch, relation, 'm')} ORDER BY m.${rowid} DESC LIMIT 1`;
   // Before the insert, a rowid that SQLite is to give reads as -1.
   const isWanted = key.columnId === undefined ? '' : `NEW.${rowid} = -1 AND `;
   return [
     {
-      condition: `${isWanted}(SELECT max(${rowid}) FROM ${quoteName(relation.table)}) > ${overlay} AND (${largest}) > ${overlay}`,
+      condition: `${isWanted}ifnull((SELECT max(${rowid}) FROM ${quoteName(relation.table)}) > ${overlay}, TRUE) AND ifnull((${largest}) > ${overlay}, (${largest}) IS NOT NULL)`,
       statement: copyUp(branch, shape, `SELECT * FROM (${largest}) WHERE ${isWanted}TRUE`),
     },
   ];

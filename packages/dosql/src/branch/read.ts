@@ -9,7 +9,7 @@ import type { TableReference } from '../sql/scan.ts';
 import { parse, RESERVED, splice, type Statement } from '../sql/statement.ts';
 import { lowerName, nameOf, quoteName, type Token } from '../sql/token.ts';
 import type { SqlParameter } from '../value/parameter.ts';
-import { indexedBy } from './clauses.ts';
+import { indexedBy, isReservedWord } from './clauses.ts';
 import { MAIN_NAME, type Branch, type Branches } from './branches.ts';
 import type { BranchTable } from './table.ts';
 import type { Edit } from './write.ts';
@@ -60,6 +60,7 @@ export class BranchReader {
   edits(statement: Statement, values: readonly SqlParameter[], scope: Scope): Edit[] {
     return statement.references.flatMap((reference) => {
       if (reference.isCte || (reference.kind !== 'from' && reference.kind !== 'in')) return [];
+      if (isReservedWord(statement.sql, reference)) return [];
       const source = this.#source(statement, reference, values, scope);
       if (source === undefined) return [];
       const { whole, alias, kind, name } = reference;
@@ -92,10 +93,14 @@ export class BranchReader {
       throw new DoSQLError(
         'NO_SUCH_TABLE',
         `"${name}" is a virtual table: it has neither branches nor history`,
-        { sql: statement.sql },
+        {
+          sql: statement.sql,
+        },
       );
-    const when = at === undefined ? '' : ` as of LSN ${at}`;
-    throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${name} on ${this.#branches.nameOf(line)}${when}`, {
+    // SQLite itself is to say that there is none, in its own order of errors; not main's table of that name, if any.
+    if (at === undefined) return quoteName(physicalName(line, name));
+    const lineName = this.#branches.nameOf(line);
+    throw new DoSQLError('NO_SUCH_TABLE', `there was no table "${name}" on ${lineName} as of LSN ${at}`, {
       sql: statement.sql,
     });
   }

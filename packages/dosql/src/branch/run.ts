@@ -10,12 +10,12 @@ import { first } from '../sql/read.ts';
 import { parse, splice, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
 import { encode, type Binding, type Bound, type SqlParameter } from '../value/parameter.ts';
-import { Branches, type Branch } from './branches.ts';
-import { clausesOf, type Clauses } from './clauses.ts';
+import { Branches } from './branches.ts';
+import { clausesOf, isReservedWord, type Clauses } from './clauses.ts';
 import { BEGIN_COPY, copyUp, END_COPY } from './overlay.ts';
+import { BranchDdl } from './ddl.ts';
 import { BranchReader, rowidMention, type Scope } from './read.ts';
 import type { BranchTable } from './table.ts';
-import { branchTrigger } from './trigger.ts';
 import { keysWritten, type Edit } from './write.ts';
 
 /** What a branch is made of; by default of what the handle sees now. */
@@ -53,12 +53,14 @@ export class BranchRunner implements Branching {
   readonly branches: Branches;
   readonly #engine: Engine;
   readonly #reader: BranchReader;
+  readonly #ddl: BranchDdl;
   readonly #texts = new WeakMap<Statement, Map<string, Texts>>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
     this.branches = new Branches(engine);
     this.#reader = new BranchReader(engine, this.branches);
+    this.#ddl = new BranchDdl(engine, this.branches, this.#reader);
   }
 
   /** Makes a branch, seen from the line `line`. */
@@ -134,37 +136,34 @@ export class BranchRunner implements Branching {
     let text = texts.get(key);
     if (text === undefined) {
       if (texts.size > 20) texts.clear();
-      texts.set(key, (text = this.#write(statement, clauses, target, all)));
+      texts.set(key, (text = this.#write(statement, clauses, target, all, scope)));
     }
-    if (text.copy !== undefined) this.#copyUp(text.copy, encoded.bindings);
-    return { sql: text.sql, bindings: encoded.bindings.slice(0, text.bindingCount) };
+    const bound = { sql: text.sql, bindings: encoded.bindings.slice(0, text.bindingCount) };
+    if (text.copy !== undefined) this.#copyUp(text.copy, encoded.bindings, bound);
+    return bound;
   }
 
-  /** Runs DDL on a branch: on tables of its own that depend on main no more. */
   ddl(statement: Statement, line: number): Outcome {
-    const branch = this.branches.branch(line);
-    const ddl = statement.ddl;
-    if (ddl === undefined) return this.#engine.runOwn(statement);
-    if (ddl.what === 'virtual table')
-      throw new DoSQLError(
-        'FORBIDDEN',
-        `a branch cannot have a virtual table of its own: create "${ddl.name}" on main`,
-        { sql: statement.sql },
-      );
-    return this.#engine.atomically(() => {
-      if (ddl.what === 'view') return this.#viewDdl(statement, branch);
-      return this.#tableDdl(statement, branch);
-    });
+    return this.#ddl.run(statement, line);
   }
 
   /** PRAGMA of a table: that of the branch. */
   pragma(statement: Statement, line: number): Statement {
+    const branch = this.branches.branch(line);
+    for (const token of statement.tokens.slice(2)) {
+      // What main has altered or dropped since is not to be learned from main.
+      const name = isName(token) ? nameOf(statement.sql, token) : undefined;
+      const through = name === undefined ? undefined : this.branches.seenThrough(branch, name);
+      if (through?.until !== undefined) this.branches.ensure(branch, [through.name]);
+    }
     const tables = this.branches.tables(line);
     const edits = statement.tokens.flatMap((token, i) => {
-      const own = i > 1 && isName(token) ? tables.get(lowerName(nameOf(statement.sql, token))) : undefined;
-      return own === undefined
-        ? []
-        : [{ start: token.start, end: token.end, text: quoteName(own.own.table) }];
+      if (i < 2 || !isName(token) || isReservedWord(statement.sql, token)) return [];
+      const name = nameOf(statement.sql, token);
+      const isMains = this.#engine.catalog.current().some((other) => sameName(other.table, name));
+      const isSeen = this.branches.seenThrough(branch, name) !== undefined;
+      if (!tables.has(lowerName(name)) && (isSeen || !isMains)) return [];
+      return [{ start: token.start, end: token.end, text: quoteName(physicalName(line, name)) }];
     });
     return edits.length === 0 ? statement : (parse(splice(statement.sql, edits), true)[0] as Statement);
   }
@@ -186,7 +185,7 @@ export class BranchRunner implements Branching {
       throw new DoSQLError('FORBIDDEN', `"${name}" is a virtual table: it can be written on main only`, {
         sql,
       });
-    throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${name} on branch "${branch.name}"`, { sql });
+    return undefined;
   }
 
   #write(
@@ -194,8 +193,9 @@ export class BranchRunner implements Branching {
     clauses: Clauses | undefined,
     table: BranchTable | undefined,
     edits: readonly Edit[],
+    scope: Scope,
   ): Texts {
-    const targets = clauses === undefined ? [] : this.#targetEdits(clauses, table);
+    const targets = clauses === undefined ? [] : this.#targetEdits(clauses, table, scope, statement.sql);
     const all = [...edits, ...targets];
     const sql = splice(statement.sql, [...all, ...keepNames(statement, all)]);
     const text = { sql, bindingCount: bindingCount(sql), copy: undefined };
@@ -217,179 +217,39 @@ export class BranchRunner implements Branching {
   }
 
   /** The name of what is written; its alias is the name that the rest of the statement knows it by. */
-  #targetEdits({ target, indexed }: Clauses, table: BranchTable | undefined): Edit[] {
-    const { start, end, name, alias } = target;
-    const plain = this.#reader.address(name, MAIN).name;
-    if (table === undefined) return plain === name ? [] : [{ start, end, text: quoteName(plain) }];
-    const as = alias === undefined ? ` AS ${quoteName(table.own.name)}` : '';
-    const edit = { start, end, text: `${quoteName(table.own.table)}${as}` };
-    return indexed === undefined ? [edit] : [edit, { ...indexed, text: '' }];
+  #targetEdits(
+    { target, indexed }: Clauses,
+    table: BranchTable | undefined,
+    scope: Scope,
+    sql: string,
+  ): Edit[] {
+    const { start, end, alias } = target;
+    const { line, name } = this.#reader.address(target.name, scope.line);
+    if ((line === MAIN && name === target.name) || isReservedWord(sql, target)) return [];
+    const as = alias === undefined ? ` AS ${quoteName(table?.own.name ?? name)}` : '';
+    const edit = { start, end, text: `${quoteName(table?.own.table ?? physicalName(line, name))}${as}` };
+    return indexed === undefined || line === MAIN ? [edit] : [edit, { ...indexed, text: '' }];
   }
 
-  #copyUp({ sql, probe, bindingCount }: NonNullable<Texts['copy']>, bindings: readonly Binding[]): void {
+  #copyUp(
+    { sql, probe, bindingCount }: NonNullable<Texts['copy']>,
+    bindings: readonly Binding[],
+    statement: Bound,
+  ): void {
     const { storage } = this.#engine;
     const values = bindings.slice(0, bindingCount);
-    if (first(storage.sql, probe, ...values) === undefined) return;
+    try {
+      if (first(storage.sql, probe, ...values) === undefined) return;
+    } catch (error) {
+      // What is wrong is to be told of the user's statement, which has the same conditions.
+      first(storage.sql, `EXPLAIN ${statement.sql}`, ...statement.bindings);
+      throw error;
+    }
     storage.transactionSync(() => {
       storage.sql.exec(BEGIN_COPY);
       storage.sql.exec(sql, ...values);
       storage.sql.exec(END_COPY);
     });
-  }
-
-  #viewDdl(statement: Statement, { id }: Branch): Outcome {
-    const { catalog, log } = this.#engine;
-    const { verb, name } = statement.ddl as NonNullable<Statement['ddl']>;
-    const lsn = log.end();
-    const old = this.branches.objects(id, 'view').find((view) => sameName(view.name, name));
-    const mayBe = isConditional(statement);
-    const nothing = { names: [], raw: [], rowsRead: 0, rowsWritten: 0, changes: 0, lastRowId: 0, lsn };
-    if (verb === 'create') {
-      const isTaken =
-        old !== undefined ||
-        this.branches.tables(id).has(lowerName(name)) ||
-        this.branches.seenThrough(this.branches.branch(id), name) !== undefined;
-      if (isTaken && mayBe) return nothing;
-      if (isTaken)
-        throw new DoSQLError('SYNTAX', `there is already a table or view named ${name}`, {
-          sql: statement.sql,
-        });
-      catalog.objects.begin({
-        branch: id,
-        type: 'view',
-        name,
-        table: name,
-        since: lsn,
-        until: undefined,
-        sql: statement.sql,
-      });
-    } else if (old === undefined) {
-      if (!mayBe) throw new DoSQLError('NO_SUCH_TABLE', `no such view: ${name}`, { sql: statement.sql });
-    } else if (old.branch === id) {
-      catalog.objects.end(old, lsn);
-    } else {
-      catalog.objects.begin({ ...old, branch: id, since: lsn, until: lsn });
-    }
-    catalog.touch();
-    return nothing;
-  }
-
-  #tableDdl(statement: Statement, branch: Branch): Outcome {
-    const { catalog, log } = this.#engine;
-    const { verb, what, name } = statement.ddl as NonNullable<Statement['ddl']>;
-    const { id } = branch;
-    const object =
-      what === 'table'
-        ? undefined
-        : this.branches.objects(id, what as 'index' | 'trigger').find((other) => sameName(other.name, name));
-    const tables = [
-      ...statement.references
-        .filter(({ kind }) => kind === 'define' || kind === 'reference')
-        .map((reference) => reference.name),
-      ...(object === undefined ? [] : [object.table]),
-    ];
-    this.branches.ensure(branch, tables);
-    const parents = new Set(tables.map(lowerName));
-    const children = [...this.branches.tables(id).values()].filter(
-      ({ shape }) =>
-        verb === 'drop' &&
-        what === 'table' &&
-        shape.foreignKeys.some(({ parent }) => parents.has(lowerName(parent))),
-    );
-    const isNew = verb === 'create' && what === 'table';
-    if (!isNew && what !== 'trigger')
-      this.branches.fold(branch, [...tables, ...children.map(({ own }) => own.name)]);
-    if (what === 'trigger') return this.#triggerDdl(statement, branch, object);
-    const outcome = this.branches.withoutTriggers(id, () =>
-      this.#engine.runOwn(this.#physical(statement, id)),
-    );
-    if (what === 'index' && (verb === 'drop' || object === undefined)) {
-      const table =
-        object?.table ?? (statement.references.find(({ kind }) => kind === 'define')?.name as string);
-      this.#note({ type: 'index', name, table, sql: statement.sql }, id, verb === 'create', log.end());
-    }
-    catalog.touch();
-    return outcome;
-  }
-
-  #triggerDdl(
-    statement: Statement,
-    { id }: Branch,
-    old: { table: string; name: string } | undefined,
-  ): Outcome {
-    const { log, catalog } = this.#engine;
-    const { verb, name } = statement.ddl as NonNullable<Statement['ddl']>;
-    const tables = this.branches.tables(id);
-    const [target] = statement.references;
-    const lsn = log.end();
-    const outcome = { names: [], raw: [], rowsRead: 0, rowsWritten: 0, changes: 0, lastRowId: 0, lsn };
-    const mayBe = isConditional(statement);
-    if (verb === 'create') {
-      if (old !== undefined && mayBe) return outcome;
-      if (old !== undefined)
-        throw new DoSQLError('SYNTAX', `trigger ${name} already exists`, { sql: statement.sql });
-      const table = tables.get(lowerName(target?.name ?? ''));
-      if (table === undefined)
-        throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${target?.name} on this branch`, {
-          sql: statement.sql,
-        });
-      this.branches.ensure(
-        this.branches.branch(id),
-        statement.references.map((reference) => reference.name),
-      );
-      const all = this.branches.tables(id);
-      this.#engine.storage.sql.exec(branchTrigger(id, statement.sql, (other) => all.get(lowerName(other))));
-      this.#note({ type: 'trigger', name, table: table.own.name, sql: statement.sql }, id, true, lsn);
-    } else if (old !== undefined) {
-      this.#engine.storage.sql.exec(`DROP TRIGGER ${quoteName(physicalName(id, name))}`);
-      this.#note({ type: 'trigger', name: old.name, table: old.table, sql: '' }, id, false, lsn);
-    } else if (!mayBe) {
-      throw new DoSQLError('SYNTAX', `no such trigger: ${name}`, { sql: statement.sql });
-    }
-    catalog.refresh();
-    catalog.touch();
-    return outcome;
-  }
-
-  /** Notes what a branch has made or dropped; a drop of what it had from its parent is a version that ends as it begins. */
-  #note(
-    object: { type: 'index' | 'trigger'; name: string; table: string; sql: string },
-    id: number,
-    isNew: boolean,
-    lsn: number,
-  ): void {
-    const { objects } = this.#engine.catalog;
-    const old = objects
-      .of(id)
-      .find(
-        ({ type, name, until }) => type === object.type && sameName(name, object.name) && until === undefined,
-      );
-    if (isNew) objects.begin({ ...object, branch: id, since: lsn, until: undefined });
-    else if (old !== undefined) objects.end(old, lsn);
-    else objects.begin({ ...object, branch: id, since: lsn, until: lsn });
-  }
-
-  /** DDL with the names that SQLite's schema has for the branch's tables and indexes. */
-  #physical(statement: Statement, id: number): Statement {
-    const { sql, tokens, references } = statement;
-    const { verb, what, name } = statement.ddl as NonNullable<Statement['ddl']>;
-    const edits: Edit[] = references
-      .filter(({ kind }) => kind === 'define' || kind === 'reference')
-      .map((reference) => ({
-        start: reference.start,
-        end: reference.end,
-        text: quoteName(physicalName(id, reference.name)),
-      }));
-    if (what === 'index') {
-      const limit = verb === 'create' ? tokens.findIndex(({ text }) => text === 'ON') : tokens.length;
-      const token = tokens
-        .slice(0, limit)
-        .findLast((other) => isName(other) && sameName(nameOf(sql, other), name));
-      if (token !== undefined)
-        edits.push({ start: token.start, end: token.end, text: quoteName(physicalName(id, name)) });
-    }
-    const reads = this.#reader.edits(statement, [], { line: id, lsn: undefined });
-    return parse(splice(sql, [...edits, ...reads]), true)[0] as Statement;
   }
 }
 
@@ -400,9 +260,4 @@ function bindingCount(sql: string): number {
       kind === 'variable' ? Math.max(count, Number(sql.slice(start + 1, end)) || 0) : count,
     0,
   );
-}
-
-/** IF EXISTS, or IF NOT EXISTS. */
-function isConditional({ tokens }: Statement): boolean {
-  return tokens.slice(0, 7).some(({ text }) => text === 'EXISTS');
 }

@@ -3,7 +3,7 @@ import { sameName } from '../schema/catalog.ts';
 import { parse, splice, type Statement } from '../sql/statement.ts';
 import { isName, nameOf, quoteName, tokenize, type Token } from '../sql/token.ts';
 import { IS_NO_COPY } from '../schema/capture.ts';
-import { clausesOf } from './clauses.ts';
+import { clausesOf, isReservedWord } from './clauses.ts';
 import { BEGIN_COPY, copyUp, END_COPY } from './overlay.ts';
 import type { BranchTable } from './table.ts';
 import { keysWritten, type Edit } from './write.ts';
@@ -35,7 +35,9 @@ export function branchTrigger(
   const guard = condition === '' ? IS_NO_COPY : `${IS_NO_COPY} AND (${conditionOn(condition, tableNamed)})`;
   const body = parse(sql.slice(beginToken.end, (tokens.at(-1) as Token).start), true);
   const statements = body.flatMap((statement) => statementsOn(branch, statement, tableNamed));
-  const target = quoteName(physicalName(branch, nameOf(sql, table)));
+  const target = isReservedWord(sql, table)
+    ? sql.slice(table.start, table.end)
+    : quoteName(physicalName(branch, nameOf(sql, table)));
   return (
     `CREATE TRIGGER ${quoteName(physicalName(branch, nameOf(sql, nameAt)))}${events}ON ${target} FOR EACH ROW ` +
     `WHEN ${guard} BEGIN ${statements.map((text) => `${text}; `).join('')}END`

@@ -5,7 +5,7 @@ import { all, first } from '../sql/read.ts';
 import { RESERVED, type Ddl } from '../sql/statement.ts';
 import { lowerName, nameOf, tokenize } from '../sql/token.ts';
 import { captureTriggers, imagesOfAll, OP, triggerNames } from './capture.ts';
-import { isInternal, lineOf, MAIN, physicalName } from './line.ts';
+import { isInternal, lineOf, MAIN, physicalName, plainNames } from './line.ts';
 import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
 import { affinityOf, type Column, type Relation, type RowKey, type SchemaObject } from './relation.ts';
@@ -227,7 +227,7 @@ export class Catalog {
 
   /** Makes plans stale that were made before. */
   touch(): void {
-    this.#generation++;
+    this.#afterChange();
   }
 
   #afterChange(): void {
@@ -251,7 +251,13 @@ export class Catalog {
       `SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
     );
     for (const [name] of triggered) this.#oneRowTables.delete(lowerName(name));
-    this.#isRecursive = !hasTriggerCycle(texts('trigger'), texts('table'));
+    // A branch's triggers and tables are told apart by names that they do not know each other by.
+    const own = this.objects.all().filter(({ branch, type }) => branch !== MAIN && type === 'trigger');
+    const branched = this.current().filter(({ branch }) => branch !== MAIN);
+    this.#isRecursive = !hasTriggerCycle(
+      [...texts('trigger'), ...own.map(({ sql }) => sql)],
+      [...texts('table'), ...branched.map(({ sql }) => plainNames(sql))],
+    );
     this.#hasDeferredKeys = texts('table').some((sql) => /\bDEFERRED\b/i.test(sql));
     this.#sql.exec(`PRAGMA recursive_triggers = ${this.#isRecursive ? 'ON' : 'OFF'}`);
   }

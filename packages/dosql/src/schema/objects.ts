@@ -17,12 +17,14 @@ export class SchemaObjects {
   /** Creates what is missing and reads what is recorded. */
   load(): void {
     this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_object(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, type TEXT NOT NULL, name TEXT NOT NULL, tbl_name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL)',
+      'CREATE TABLE IF NOT EXISTS __dosql_object(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, type TEXT NOT NULL, name TEXT NOT NULL, tbl_name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, place INTEGER NOT NULL)',
     );
-    this.#objects = all<[number, SchemaObject['type'], string, string, number, number | null, string]>(
+    this.#objects = all<
+      [number, SchemaObject['type'], string, string, number, number | null, string, number]
+    >(
       this.#sql,
-      'SELECT branch, type, name, tbl_name, since, until, sql FROM __dosql_object ORDER BY id',
-    ).map(([branch, type, name, table, since, until, sql]) => ({
+      'SELECT branch, type, name, tbl_name, since, until, sql, place FROM __dosql_object ORDER BY id',
+    ).map(([branch, type, name, table, since, until, sql, place]) => ({
       branch,
       type,
       name,
@@ -30,6 +32,7 @@ export class SchemaObjects {
       since,
       until: until ?? undefined,
       sql,
+      place,
     }));
   }
 
@@ -48,6 +51,11 @@ export class SchemaObjects {
     return this.#objects.filter((object) => object.branch === branch);
   }
 
+  /** The present ones of all branches. */
+  all(): SchemaObject[] {
+    return this.#objects.filter(({ until }) => until === undefined);
+  }
+
   /** Records what has become different in SQLite's schema. */
   refresh(lsn: number): void {
     const actual = all<[SchemaObject['type'], string, string, string]>(
@@ -62,16 +70,21 @@ export class SchemaObjects {
         )
       )
         this.end(object, lsn);
-    for (const [type, name, table, sql] of actual)
-      if (!current.some((object) => object.type === type && object.name === name && object.sql === sql))
-        this.begin({ branch: MAIN, type, name, table, since: lsn, until: undefined, sql });
+    for (const [type, name, table, sql] of actual) {
+      const old = current.find((object) => object.type === type && object.name === name);
+      // One whose text ALTER has changed stays in its place.
+      if (old?.sql !== sql)
+        this.begin({ branch: MAIN, type, name, table, since: lsn, until: undefined, sql, place: old?.place });
+    }
   }
 
-  /** Records one. */
-  begin(object: SchemaObject): void {
+  /** Records one, behind all others unless it has a place already. */
+  begin(made: Omit<SchemaObject, 'place'> & { readonly place?: number | undefined }): void {
+    const place = made.place ?? Math.max(0, ...this.#objects.map((object) => object.place)) + 1;
+    const object = { ...made, place };
     const { branch, type, name, table, since, until, sql } = object;
     this.#sql.exec(
-      'INSERT INTO __dosql_object(branch, type, name, tbl_name, since, until, sql) VALUES(?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO __dosql_object(branch, type, name, tbl_name, since, until, sql, place) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
       branch,
       type,
       name,
@@ -79,6 +92,7 @@ export class SchemaObjects {
       since,
       until ?? null,
       sql,
+      place,
     );
     this.#objects.push(object);
   }

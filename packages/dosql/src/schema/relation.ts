@@ -75,6 +75,8 @@ export interface SchemaObject {
   readonly since: number;
   readonly until: number | undefined;
   readonly sql: string;
+  /** Triggers fire in the order of their places, the newest first. */
+  readonly place: number;
 }
 
 /** The column of `relation` with this id. */

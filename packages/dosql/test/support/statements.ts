@@ -46,11 +46,14 @@ const STRICT_TYPES = ['INTEGER', 'TEXT', 'REAL', 'BLOB', 'ANY'];
 export class Statements {
   readonly #random: Random;
   readonly #replaces: boolean;
+  /** A branch's triggers make a STRICT table look at types before NULLs. */
+  readonly #hasBranches: boolean;
   tables: readonly KnownTable[] = [];
 
-  constructor(random: Random, replaces: boolean) {
+  constructor(random: Random, replaces: boolean, hasBranches = false) {
     this.#random = random;
     this.#replaces = replaces;
+    this.#hasBranches = hasBranches;
   }
 
   value(): SqlParameter {
@@ -170,7 +173,7 @@ export class Statements {
     const r = this.#random;
     const strict = r.chance(0.2);
     const names = r.some(COLUMNS).slice(0, 5);
-    const withoutRowid = r.chance(0.2);
+    const withoutRowid = r.chance(0.2) && !(strict && this.#hasBranches);
     const primary = withoutRowid
       ? r.pick(['first', 'pair'])
       : r.pick(['none', 'integer', 'integer', 'auto', 'first', 'pair', 'desc']);
@@ -178,7 +181,7 @@ export class Statements {
     const columns = names.map((name, i) => {
       const type = r.pick(strict ? STRICT_TYPES : TYPES);
       const constraints = [
-        r.chance(0.1) ? ' NOT NULL' : '',
+        r.chance(0.1) && !(strict && this.#hasBranches) ? ' NOT NULL' : '',
         r.chance(0.15) ? ' COLLATE NOCASE' : '',
         r.chance(0.1) ? " DEFAULT 'x'" : '',
         r.chance(0.1) ? ` UNIQUE${this.#replaces && r.chance(0.3) ? ' ON CONFLICT REPLACE' : ''}` : '',
@@ -260,7 +263,7 @@ export class Statements {
       ],
       () => [this.#replaces ? 'REPLACE' : 'INSERT', ` INTO ${name}(${list}) VALUES `, ...row()],
       () => [
-        `INSERT ${or().replace('OR FAIL ', '')}INTO ${name}(${list}) SELECT ${columns.map(() => this.#column(source)).join(', ')} FROM ${this.#name(source.name)} LIMIT 3`,
+        `INSERT ${or().replace('OR FAIL ', '')}INTO ${name}(${list}) SELECT ${columns.map(() => this.#column(source)).join(', ')} FROM ${this.#name(source.name)} ORDER BY ${columns.map((_, i) => i + 1).join(', ')} LIMIT 3`,
         returning(),
       ],
       () => [`INSERT INTO ${name} DEFAULT VALUES`],
