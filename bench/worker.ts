@@ -3,9 +3,12 @@ import { DB, type Database } from '@dotdo/dosql';
 import type { Adapter } from './adapters/adapter.ts';
 import { bare } from './adapters/bare.ts';
 import { dosql } from './adapters/dosql.ts';
+import { callObject, type ObjectBindings } from './objects.ts';
 import { CHANGES_BACK, past, ROWS, scenarios, setUp } from './scenarios/engine.ts';
 
-interface Env {
+export { Branching, Past } from './objects.ts';
+
+interface Env extends ObjectBindings {
   BARE: DurableObjectNamespace<Bare>;
   DOSQL: DurableObjectNamespace<Dosql>;
 }
@@ -129,6 +132,7 @@ const median = (numbers: readonly number[]): number =>
 
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
+    if (request.method === 'POST') return callObject(request, env);
     if (new URL(request.url).pathname !== '/engine') return new Response('ready');
     const rounds = Number(new URL(request.url).searchParams.get('rounds') ?? 7);
     const plain = env.BARE.get(env.BARE.idFromName('bench'));

@@ -1,8 +1,27 @@
 import type { ChangeLog } from '@dotdo/cdc';
 import type { BranchInfo, BranchOptions } from './branch/index.ts';
+import type {
+  ErasureReport,
+  PickResult,
+  PurgeTarget,
+  RestoreOptions,
+  RestoreResult,
+} from './change/index.ts';
+import type * as ChangeModule from './change/index.ts';
+import type { LineState } from './branch/states.ts';
 import type { Core } from './core.ts';
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
+import type { Point } from './history/point.ts';
+import type {
+  ConflictKey,
+  DiffOptions,
+  KeptConflict,
+  MergeOptions,
+  MergeResult,
+  Resolution,
+  RowDiff,
+} from './merge/index.ts';
 import { versions, type KeyValue, type Version } from './history/versions.ts';
 import { appliedMigrations, type AppliedMigration } from './migration.ts';
 import { PreparedStatement } from './prepared.ts';
@@ -127,6 +146,60 @@ export class Database extends Session {
     return this.gate.pass(() => branching.drop(name));
   }
 
+  /**
+   * What turns the branch `a` into the branch `b`, row by row. Costs as much as what has changed since they parted.
+   *
+   * ```ts
+   * const changes = await db.diff('main', 'prices/spring', { table: 'products' });
+   * ```
+   *
+   * @throws DoSQLError `NO_SUCH_BRANCH`, `NO_SUCH_TABLE`
+   */
+  async diff(a: string, b: string, options?: DiffOptions): Promise<RowDiff[]> {
+    const branching = await this.#core.branching();
+    const { diff } = await import('./merge/index.ts');
+    return this.gate.pass(() => {
+      const [from, to] = [a, b].map((name) => ({ line: branching.branches.idOf(name), lsn: undefined }));
+      return diff(this.engine, branching.branches, from as LineState, to as LineState, options);
+    });
+  }
+
+  /**
+   * Merges a branch into this handle's, or into another: three-way from the state that they have in common, rows
+   * matched by primary key, cell by cell, JSON objects key by key; definitions too. One transaction, logged and
+   * streamed like any other, in which no trigger fires.
+   *
+   * Where both changed one cell, nothing is merged: `conflicts` tells, and tables `dosql_conflicts_<table>` keep them
+   * until they are settled, by {@link Database.resolve} or in SQL, and the branch is merged again. Nothing is merged
+   * either where a constraint would not hold: `violations` tells.
+   *
+   * @throws DoSQLError `NO_SUCH_BRANCH`, `BAD_PARAMETER`
+   */
+  async merge(source: string, options: MergeOptions = {}): Promise<MergeResult> {
+    const branching = await this.#core.branching();
+    const { merge } = await import('./merge/index.ts');
+    return this.gate.hold(() => {
+      const { branches } = branching;
+      const into = options.into === undefined ? (this.scope().branch ?? 0) : branches.idOf(options.into);
+      return merge(this.engine, branches, branches.idOf(source), into, options);
+    });
+  }
+
+  /** The conflicts that merges into a branch have left and that are not settled; by default into this handle's. */
+  async conflicts(branch?: string): Promise<KeptConflict[]> {
+    const { keptConflicts } = await import('./merge/index.ts');
+    return this.gate.pass(() => keptConflicts(this.engine, branch ?? this.activeBranch));
+  }
+
+  /**
+   * Settles conflicts of a table, that of one row or `'all'`: by our row, theirs, or a row that is given, null for
+   * none. Returns how many. Merging the branch again then completes the merge.
+   */
+  async resolve(table: string, key: ConflictKey, take: Resolution): Promise<number> {
+    const { resolveConflicts } = await import('./merge/index.ts');
+    return this.gate.pass(() => resolveConflicts(this.engine, this.activeBranch, table, key, take));
+  }
+
   /** The earliest point that can be read. */
   earliest(): Promise<{ lsn: bigint; timestamp: Date }> {
     return this.gate.pass(() => {
@@ -144,6 +217,60 @@ export class Database extends Session {
    */
   history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
     return this.gate.pass(() => versions(this.engine, table, key) as Version<T>[]);
+  }
+
+  /**
+   * Sets the database, or some of its tables, back to how it was at `point`: as new changes, which are logged and
+   * streamed and can be undone the same way. Rows go back, definitions stay: a column added since keeps its values,
+   * a table dropped since is created again, one created since is emptied. No trigger fires, no foreign key acts.
+   *
+   * ```ts
+   * const { changes } = await db.restore({ ago: '10m' }, { tables: ['products'] });
+   * ```
+   *
+   * @throws DoSQLError `CONSTRAINT_*` with the rows that do not fit together; then nothing has changed.
+   */
+  restore(point: Point, options?: RestoreOptions): Promise<RestoreResult> {
+    return this.#change(({ restore }) => restore(this.engine, point, options, this.scope().branch));
+  }
+
+  /**
+   * Undoes one transaction, given by any LSN of it, as new changes. What others have changed since stays, cell by
+   * cell.
+   *
+   * ```ts
+   * const { lsn } = await db.run('UPDATE products SET price = 0');
+   * await db.revert(lsn);
+   * ```
+   *
+   * @throws DoSQLError `MERGE_CONFLICT` when a cell that it changed has changed again, with `conflicts`,
+   * `CONSTRAINT_*` when rows would not fit others, `FORBIDDEN` for one that changed the schema.
+   */
+  revert(tx: bigint | number): Promise<PickResult> {
+    return this.#change(({ revert }) => revert(this.engine, tx, this.scope().branch));
+  }
+
+  /** Makes the changes of one transaction again, given by any LSN of it: {@link Database.revert} the other way round. */
+  cherryPick(tx: bigint | number): Promise<PickResult> {
+    return this.#change(({ cherryPick }) => cherryPick(this.engine, tx, this.scope().branch));
+  }
+
+  /**
+   * Erases rows and their past for good: no query, history or stream finds them any more. Rows that foreign keys
+   * delete along with them are erased too. No trigger fires.
+   *
+   * ```ts
+   * const report = await db.purge('users', { where: 'id = ?', params: [userId] });
+   * await db.purge('visits', { before: '2026-01-01', column: 'at' });   // rows older than that
+   * await db.purge('visits', { before: { ago: '30d' } });               // the table's past, not its rows
+   * ```
+   *
+   * Those who follow the log get a deletion with the row's key and nothing else; with `keepKeys: false`, nothing.
+   *
+   * @throws DoSQLError `CONSTRAINT_FOREIGNKEY` when rows refer to these; then nothing has been erased.
+   */
+  purge(table: string, target: PurgeTarget): Promise<ErasureReport> {
+    return this.#change(({ purge }) => purge(this.engine, table, target, this.scope().branch));
   }
 
   /** The migrations that have been applied, in order. */
@@ -186,6 +313,11 @@ export class Database extends Session {
    */
   alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
     return this.#core.timers.alarm(info);
+  }
+
+  /** Takes its turn before it loads what changes many rows: turns are in the order of the calls. */
+  #change<T>(work: (change: typeof ChangeModule) => Promise<T>): Promise<T> {
+    return this.gate.hold(async () => work(await import('./change/index.ts')));
   }
 
   #readLog(after: bigint, limit: number): ReturnType<Engine['entries']['after']> {

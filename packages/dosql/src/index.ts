@@ -9,6 +9,15 @@ export {
   type SchemaChange,
   type SubscribeOptions,
 } from '@dotdo/cdc';
+export type {
+  Conflict,
+  ConflictError,
+  ErasureReport,
+  PickResult,
+  PurgeTarget,
+  RestoreOptions,
+  RestoreResult,
+} from './change/index.ts';
 export type { Database, Plan } from './database.ts';
 export { DoSQLError, type ErrorCode } from './error.ts';
 export type { Point } from './history/point.ts';

@@ -113,7 +113,7 @@ export class Reader {
   /** A point relative to now is fixed when it is first used: all queries of a handle see one state. */
   protected scope(): RunOptions {
     const { at } = this.#scope;
-    if (typeof at === 'object' && 'ago' in at)
+    if (typeof at === 'object' && at !== null && 'ago' in at)
       this.#scope = { ...this.#scope, at: this.engine.nowMs() - durationMs(at.ago, 'ago') };
     return this.#scope;
   }
@@ -207,7 +207,9 @@ export class Session extends Reader {
    * are those of the present, under their present names: a column added since has its constant default, or NULL.
    */
   asOf(point: Point, { schema }: Pick<QueryOptions, 'schema'> = {}): Reader {
-    return new Reader(this.engine, this.gate, { ...this.scope(), at: point, schema });
+    // No point at all is a mistake, and must not read the present.
+    const at = point ?? null;
+    return new Reader(this.engine, this.gate, { ...this.scope(), at, schema });
   }
 }
 

@@ -1,28 +1,17 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
+import type { Ancestry, Merge } from '../merge/ancestry.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN, physicalName } from '../schema/line.ts';
-import { type Relation, type SchemaObject } from '../schema/relation.ts';
-import { RESERVED } from '../sql/statement.ts';
+import { MAIN } from '../schema/line.ts';
+import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { all, first } from '../sql/read.ts';
 import { lowerName, quoteName } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
+import { TableBuilder } from './build.ts';
 import { catchUp } from './catch-up.ts';
-import {
-  BEGIN_COPY,
-  copyTriggers,
-  copyUp,
-  END_COPY,
-  overlayIndex,
-  overlayTable,
-  shadowName,
-  shadowTable,
-  storedColumns,
-} from './overlay.ts';
-import { closure } from './shape.ts';
-import { BranchTable, tablesOf } from './table.ts';
-import { branchTrigger } from './trigger.ts';
+import { BEGIN_COPY, copyUp, END_COPY, shadowName } from './overlay.ts';
+import { tablesOf, type BranchTable } from './table.ts';
 
 /** A line of history that forked from another. */
 export interface Branch {
@@ -58,6 +47,7 @@ export const MAIN_NAME = 'main';
 export class Branches {
   readonly #engine: Engine;
   readonly #sql: SqlStorage;
+  readonly #builder: TableBuilder;
   #branches: Branch[] = [];
   readonly #watches = new Map<number, Watch>();
   readonly #tables = new Map<
@@ -68,8 +58,10 @@ export class Branches {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#sql = engine.storage.sql;
+    this.#builder = new TableBuilder(engine, this);
     this.#sql.exec(
       'CREATE TABLE IF NOT EXISTS __dosql_branch(name TEXT PRIMARY KEY, id INTEGER NOT NULL, parent INTEGER NOT NULL, base INTEGER NOT NULL, origin INTEGER NOT NULL, caught INTEGER NOT NULL, created_at REAL NOT NULL, sequences TEXT NOT NULL) WITHOUT ROWID; ' +
+        'CREATE TABLE IF NOT EXISTS __dosql_merge(id INTEGER PRIMARY KEY, source INTEGER NOT NULL, source_lsn INTEGER NOT NULL, into_line INTEGER NOT NULL, lsn INTEGER NOT NULL); ' +
         'CREATE TABLE IF NOT EXISTS __dosql_copying(depth INTEGER NOT NULL); ' +
         'INSERT INTO __dosql_copying(depth) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM __dosql_copying);',
     );
@@ -153,6 +145,9 @@ export class Branches {
     const known = [0, ...this.#branches.map(({ id }) => id), ...this.#engine.catalog.branchIds()];
     const id = Math.max(...known) + 1;
     const from = parent === MAIN ? undefined : this.branch(parent);
+    // What the parent was before it forked itself, is its own parent's.
+    if (from !== undefined && lsn < from.base) return this.create(name, from.parent, lsn);
+    if (from !== undefined) this.watch(from);
     const origin = from?.origin ?? lsn;
     const branch: Branch = {
       id,
@@ -160,9 +155,9 @@ export class Branches {
       parent,
       base: lsn,
       origin,
-      caught: origin,
+      caught: from === undefined ? origin : this.branch(parent).caught,
       createdMs: this.#engine.nowMs(),
-      sequences: from?.sequences ?? this.#sequences(),
+      sequences: from?.sequences ?? this.#builder.sequences(),
     };
     this.#sql.exec(
       'INSERT INTO __dosql_branch(name, id, parent, base, origin, caught, created_at, sequences) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
@@ -171,11 +166,12 @@ export class Branches {
       parent,
       lsn,
       origin,
-      origin,
+      branch.caught,
       branch.createdMs,
       branch.sequences,
     );
     this.#branches.push(branch);
+    if (from !== undefined) this.#builder.clone(from, branch, lsn);
     return branch;
   }
 
@@ -192,7 +188,7 @@ export class Branches {
     const end = log.end();
     const tables = childrenFirst([...this.tables(id).values()]);
     catalog.release(id, end);
-    this.#dropTriggers(id);
+    this.#builder.dropTriggers(id);
     for (const { own } of tables) {
       this.#sql.exec(`DROP TABLE IF EXISTS ${quoteName(shadowName(id, own.name))}`);
       this.#sql.exec(`DROP TABLE ${quoteName(own.table)}`);
@@ -204,6 +200,11 @@ export class Branches {
     const isOwn = 'lsn > ?1 AND lsn < ?2 AND rel IN (SELECT value FROM json_each(?3))';
     this.#sql.exec(`DELETE FROM __dosql_log WHERE ${isOwn}`, base, end, relations);
     this.load();
+  }
+
+  /** Forgets what was known of a branch's tables, which have changed. */
+  forget(id: number): void {
+    this.#tables.delete(id);
   }
 
   /** The tables that a branch has of its own, by name in lower case. */
@@ -269,7 +270,7 @@ export class Branches {
       this.#engine.keepingLastRowId(() =>
         this.#engine.storage.transactionSync(() => {
           catchUp(this.#sql, catalog, branch.id, own, from, end);
-          this.#setCaught(branch, end);
+          this.setCaught(branch, end);
         }),
       );
     for (const { tableId } of changed) watch.changed.set(tableId, true);
@@ -285,7 +286,7 @@ export class Branches {
     );
     if (wanted.length === 0) return;
     this.watch(branch);
-    this.#engine.keepingLastRowId(() => this.#engine.atomically(() => this.#overlay(branch, wanted)));
+    this.#engine.keepingLastRowId(() => this.#engine.atomically(() => this.#builder.overlay(branch, wanted)));
   }
 
   /** Copies up all rows of the branch's tables called `names`, so that they depend on main no more. */
@@ -314,10 +315,10 @@ export class Branches {
         );
       }
       this.#sql.exec(END_COPY);
-      this.#dropTriggers(branch.id);
+      this.#builder.dropTriggers(branch.id);
       for (const { own } of tables)
         this.#sql.exec(`DROP TABLE ${quoteName(shadowName(branch.id, own.name))}`);
-      this.retrigger(branch.id);
+      this.#builder.retrigger(branch.id);
       this.#engine.catalog.refresh();
     });
   }
@@ -337,109 +338,44 @@ export class Branches {
 
   /** The triggers that copy rows up name columns, so they are out of the way while a definition changes. */
   withoutTriggers<T>(id: number, change: () => T): T {
-    this.#dropTriggers(id);
+    this.#builder.dropTriggers(id);
     const result = change();
-    this.retrigger(id);
+    this.#builder.retrigger(id);
     this.#engine.catalog.refresh();
     return result;
+  }
+
+  /** How the lines came from one another, and what was merged. */
+  ancestry(): Ancestry {
+    const lines = this.#branches.map(({ id, parent, base }) => ({ id, parent, base }));
+    const merges = all<[number, number, number, number]>(
+      this.#sql,
+      'SELECT source, source_lsn, into_line, lsn FROM __dosql_merge ORDER BY lsn',
+    ).map(([source, sourceLsn, into, lsn]) => ({ source, sourceLsn, into, lsn }));
+    return { lines: [{ id: MAIN, parent: undefined, base: 0 }, ...lines], merges };
+  }
+
+  /** Takes note that one line has been merged into another. */
+  noteMerge({ source, sourceLsn, into, lsn }: Merge): void {
+    this.#sql.exec(
+      'INSERT INTO __dosql_merge(source, source_lsn, into_line, lsn) VALUES(?, ?, ?, ?)',
+      source,
+      sourceLsn,
+      into,
+      lsn,
+    );
+  }
+
+  /** Runs what copies rows up, without triggers of the user's and the log taking note. */
+  copying(callback: () => void): void {
+    this.#sql.exec(BEGIN_COPY);
+    callback();
+    this.#sql.exec(END_COPY);
   }
 
   /** After a rollback, what was known may not be so. */
   rolledBack(): void {
     this.load();
-  }
-
-  /** Says how rows are copied up, anew, since what is folded or defined has changed. */
-  retrigger(id: number): void {
-    this.#dropTriggers(id);
-    this.#tables.delete(id);
-    const tables = [...this.tables(id).values()];
-    const shapes = tables.filter(({ main }) => main !== undefined).map(({ shape }) => shape);
-    for (const { shape, main } of tables)
-      for (const trigger of copyTriggers(id, shape, main === undefined, shapes)) this.#sql.exec(trigger);
-    this.#createUserTriggers(id);
-  }
-
-  #overlay(branch: Branch, names: readonly string[]): void {
-    const { catalog, log } = this.#engine;
-    const { id, origin } = branch;
-    const end = log.end();
-    const originals = closure(catalog, names, origin).filter(
-      ({ tableId }) => catalog.versions(tableId, id).length === 0,
-    );
-    const copied = new Map<string, Relation>();
-    for (const relation of originals) {
-      const table = physicalName(id, relation.name);
-      const now = this.#sameNow(relation);
-      this.#sql.exec(overlayTable(id, relation));
-      copied.set(lowerName(table), relation);
-      if (now !== undefined) {
-        const { shape } = new BranchTable(this.#sql, { ...relation, branch: id, table }, now.table);
-        this.#sql.exec(shadowTable(id, shape));
-        if (shape.isAutoincrement) this.#setSequence(branch, relation.name, table);
-      } else {
-        this.#fill(relation, table, origin);
-      }
-    }
-    for (const { type, sql, table } of catalog.objects.at(origin))
-      if (type === 'index' && originals.some(({ name }) => sameName(name, table)))
-        this.#sql.exec(overlayIndex(id, sql));
-    catalog.refresh(undefined, copied);
-    this.retrigger(id);
-    catalog.refresh();
-    const isNew = ({ own }: BranchTable): boolean => copied.has(lowerName(own.table));
-    catchUp(this.#sql, catalog, id, [...this.tables(id).values()].filter(isNew), origin, end);
-    if (end > this.branch(id).caught) this.#setCaught(this.branch(id), end);
-  }
-
-  /** Main's table of now, when it still has all columns of `relation`, so that its rows can be seen through. */
-  #sameNow(relation: Relation): Relation | undefined {
-    const now = this.#engine.catalog.versions(relation.tableId).find(({ until }) => until === undefined);
-    const isSame =
-      now !== undefined &&
-      sameName(now.name, relation.name) &&
-      JSON.stringify(now.key) === JSON.stringify(relation.key) &&
-      relation.columns.every(({ id, name }) =>
-        now.columns.some((column) => column.id === id && column.name === name),
-      );
-    return isSame ? now : undefined;
-  }
-
-  /** A table that main has changed too much to see through is copied whole, as it was. */
-  #fill(relation: Relation, table: string, origin: number): void {
-    const columns = storedColumns(relation).join(', ');
-    this.#sql.exec(BEGIN_COPY);
-    this.#sql.exec('PRAGMA defer_foreign_keys = ON');
-    this.#sql.exec(
-      `INSERT INTO ${quoteName(table)}(${columns}) SELECT ${columns} FROM ${this.#engine.rewriter.rowsAt(relation, origin)}`,
-    );
-    this.#sql.exec('PRAGMA defer_foreign_keys = OFF');
-    this.#sql.exec(END_COPY);
-  }
-
-  #sequences(): string {
-    if (first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'") === undefined)
-      return '{}';
-    const rows = all<[string, number]>(this.#sql, 'SELECT name, seq FROM sqlite_sequence');
-    return JSON.stringify(Object.fromEntries(rows));
-  }
-
-  #setSequence({ sequences }: Branch, name: string, table: string): void {
-    this.#sql.exec(
-      'INSERT INTO sqlite_sequence(name, seq) SELECT ?1, value FROM json_each(?2) WHERE key = ?3',
-      table,
-      sequences,
-      name,
-    );
-  }
-
-  /** The user's triggers of the branch's tables: main's of when it forked, and what the branch has made of them. */
-  #createUserTriggers(id: number): void {
-    const tables = this.tables(id);
-    for (const { sql, table } of this.objects(id, 'trigger')) {
-      if (!tables.has(lowerName(table))) continue;
-      this.#sql.exec(branchTrigger(id, sql, (name) => tables.get(lowerName(name))));
-    }
   }
 
   /** The views, indexes or triggers that a branch sees: its own, and main's that it has not replaced or dropped. */
@@ -454,17 +390,8 @@ export class Branches {
     return [...inherited, ...own].toSorted((a, b) => a.place - b.place);
   }
 
-  #dropTriggers(id: number): void {
-    const names = all<[string]>(
-      this.#sql,
-      "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND (name BETWEEN ?1 AND ?1 || char(1114111) OR name BETWEEN ?2 AND ?2 || char(1114111))",
-      `${RESERVED}f${id}_`,
-      physicalName(id, ''),
-    );
-    for (const [name] of names) this.#sql.exec(`DROP TRIGGER ${quoteName(name)}`);
-  }
-
-  #setCaught(branch: Branch, lsn: number): void {
+  /** Takes note that main's changes up to `lsn` have been dealt with in a branch's overlays. */
+  setCaught(branch: Branch, lsn: number): void {
     this.#sql.exec('UPDATE __dosql_branch SET caught = ? WHERE name = ?', lsn, branch.name);
     this.#branches = this.#branches.map((other) =>
       other.id === branch.id ? { ...other, caught: lsn } : other,

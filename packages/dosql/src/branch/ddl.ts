@@ -165,6 +165,8 @@ export class BranchDdl {
       if (old !== undefined && mayBe) return outcome;
       if (old !== undefined)
         throw new DoSQLError('SYNTAX', `trigger ${name} already exists`, { sql: statement.sql });
+      if (target !== undefined && isReservedWord(statement.sql, target))
+        throw new DoSQLError('SYNTAX', `near "${target.name}": syntax error`, { sql: statement.sql });
       const table = tables.get(lowerName(target?.name ?? ''));
       if (table === undefined)
         throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${target?.name}`, {

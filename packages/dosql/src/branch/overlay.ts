@@ -87,6 +87,7 @@ export function copyUp(branch: number, { relation, foreignKeys }: TableShape, ke
 
 /** Statements of DoSQL's own that say how deep in copying it is: triggers of the user's do not fire then. */
 export const BEGIN_COPY = 'UPDATE __dosql_copying SET depth = depth + 1';
+/** Ends what {@link BEGIN_COPY} began. */
 export const END_COPY = 'UPDATE __dosql_copying SET depth = depth - 1';
 /** At this depth keys are hidden without copying main's rows, which have changed since. */
 export const HIDING_DEPTH = 1_000;
@@ -123,8 +124,7 @@ export function overlayIndex(branch: number, sql: string): string {
 }
 
 /** The set of keys that a branch's table hides. */
-export function shadowTable(branch: number, shape: TableShape): string {
-  const { relation } = shape;
+export function shadowTable(branch: number, relation: Relation): string {
   const { key } = relation;
   const names = shadowColumns(relation);
   const columns =
@@ -152,9 +152,10 @@ export function copyTriggers(
   const overlay = quoteName(physicalName(branch, relation.name));
   const triggers = isFolded ? [] : [copyTrigger(branch, shape, shapes, name('copy'))];
   const own = isFolded ? [] : uniqueCopies(branch, shape);
-  const events: [string, Copy[]][] = [
+  const events: [name: string, event: string, Copy[]][] = [
     [
       'insert',
+      'BEFORE INSERT',
       [
         ...own,
         ...parentCopies(branch, shape, shapes, false),
@@ -163,18 +164,21 @@ export function copyTriggers(
     ],
     [
       'update',
+      'BEFORE UPDATE',
       [...own, ...parentCopies(branch, shape, shapes, true), ...childCopies(branch, shape, shapes, true)],
     ],
-    ['delete', childCopies(branch, shape, shapes, false)],
+    // A rowid that SQLite gives is known after the insert only, and foreign keys are checked after that.
+    ['given', 'AFTER INSERT', parentCopies(branch, givenKeys(shape), shapes, false)],
+    ['delete', 'BEFORE DELETE', childCopies(branch, shape, shapes, false)],
   ];
-  for (const [event, copies] of events) {
+  for (const [trigger, event, copies] of events) {
     if (copies.length === 0) continue;
     const when = balanced(
       copies.map(({ condition }) => `(${condition})`),
       'OR',
     );
     triggers.push(
-      `CREATE TRIGGER ${name(event)} BEFORE ${event.toUpperCase()} ON ${overlay} WHEN ${IS_NO_COPY} AND (${when}) ` +
+      `CREATE TRIGGER ${name(trigger)} ${event} ON ${overlay} WHEN ${IS_NO_COPY} AND (${when}) ` +
         `BEGIN ${BEGIN_COPY}; ${copies.map(({ statement }) => `${statement}; `).join('')}${END_COPY}; END`,
     );
   }
@@ -302,6 +306,13 @@ function parentCopies(
     );
     return [copyOf(branch, parent, equal.join(' AND '), isUpdate ? isChanged(key.from) : '')];
   });
+}
+
+/** The table with those foreign keys only that its own rowid is part of. */
+function givenKeys(shape: TableShape): TableShape {
+  const { key } = shape.relation;
+  const isGiven = (name: string): boolean => key.kind === 'rowid' && sameName(key.name, name);
+  return { ...shape, foreignKeys: shape.foreignKeys.filter(({ from }) => from.some(isGiven)) };
 }
 
 /** Rows that refer to the old one, which SQLite may have to find, change or delete. */

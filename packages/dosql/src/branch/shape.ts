@@ -76,8 +76,13 @@ export function shapeOf(sql: SqlStorage, relation: Relation): TableShape {
         table,
       ),
     ),
-    isAutoincrement: tokenize(relation.sql).some(({ text }) => text === 'AUTOINCREMENT'),
+    isAutoincrement: isAutoincrement(relation),
   };
+}
+
+/** Whether SQLite keeps the largest rowid that a table has ever had. */
+export function isAutoincrement({ sql }: Relation): boolean {
+  return tokenize(sql).some(({ text }) => text === 'AUTOINCREMENT');
 }
 
 /** A foreign key that names no columns of its parent means the primary key. */

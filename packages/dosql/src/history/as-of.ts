@@ -48,7 +48,7 @@ export function asOf(past: Past, point: string, access: BaseAccess, rowid: strin
   return `(${changed} ${compound([...base, ...arms], 'UNION ALL')})`;
 }
 
-/** One row of a table as of a point: the before-image in the log row `lsn`, as a subquery. */
+/** One row of a table as of a point: the before-image in the log row `lsn`, if that has one, as a subquery. */
 export function imageAt(
   { at: then, defaults }: Omit<Past, 'now' | 'versions'>,
   version: Relation,
@@ -60,7 +60,7 @@ export function imageAt(
     (column) => `${collated(value(column), column)} AS ${quoteName(column.name)}`,
   );
   const extra = rowid === undefined ? [] : [`${key} AS ${quoteName(rowid)}`];
-  return `(SELECT ${[...extra, ...columns].join(', ')} FROM ${from} WHERE l.lsn = ${lsn} AND l.op <> ${OP.insert})`;
+  return `(SELECT ${[...extra, ...columns].join(', ')} FROM ${from} WHERE l.lsn = ${lsn} AND l.op NOT IN (${OP.insert}, ${OP.updateAfter}))`;
 }
 
 /** The log's names for a row's key, one for each expression of it. */

@@ -4,9 +4,11 @@ import type { TableReference } from '../sql/scan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { isName, nameOf, type Token } from '../sql/token.ts';
 import type { SqlParameter } from '../value/parameter.ts';
+import type { KeyChoice } from './key-index.ts';
 
 /** A statement that reads one row by its key. */
 export interface PointLookup {
+  readonly by: KeyChoice;
   /** The key's values, given the statement's parameters; undefined when one is of a kind that needs SQLite's conversions. */
   key(values: readonly SqlParameter[]): (string | number)[] | undefined;
 }
@@ -26,13 +28,21 @@ export function findPointLookup(
   const conditions = conjuncts(statement, reference);
   if (conditions === undefined) return undefined;
   const { key } = relation;
-  if (key.kind === 'rowid' && key.columnId === undefined) return undefined;
-  const ids = key.kind === 'rowid' ? [key.columnId as number] : key.columnIds;
+  // A rowid table whose primary key is not its rowid is looked up by what it declares.
+  const by = key.kind === 'rowid' && key.columnId === undefined ? 'primary key' : 'key';
+  const ids =
+    by === 'primary key'
+      ? relation.primaryKey
+      : key.kind === 'rowid'
+        ? [key.columnId as number]
+        : key.columnIds;
+  if (ids.length === 0) return undefined;
   const columns = ids.map((id) => columnOf(relation, id));
   if (columns.some(({ collation }) => collation !== undefined)) return undefined;
   const operands = columns.map(({ name }) => operandOf(statement, conditions, name, reference));
   if (operands.some((operand) => operand === undefined)) return undefined;
   return {
+    by,
     key(values) {
       const found = operands.map((token, i) =>
         keyValue(statement, token as Token, values, columns[i]?.affinity ?? 'blob'),
@@ -106,7 +116,8 @@ function keyValue(
   else if (token.kind === 'string') value = nameOf(sql, token);
   else if (token.kind === 'number') value = Number(sql.slice(token.start, token.end));
   if (affinity === 'integer') {
-    if (typeof value === 'string' && /^-?\d{1,15}$/.test(value)) value = Number(value);
+    if (typeof value === 'bigint' || (typeof value === 'string' && /^-?\d{1,15}$/.test(value)))
+      value = Number(value);
     return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
   }
   return affinity === 'text' && typeof value === 'string' ? value : undefined;

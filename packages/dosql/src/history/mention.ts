@@ -2,7 +2,7 @@ import { sameName } from '../schema/catalog.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import type { Statement } from '../sql/statement.ts';
-import { isName, lowerName, nameOf, quoteName, type Token } from '../sql/token.ts';
+import { isName, lowerName, nameOf, quoteName } from '../sql/token.ts';
 
 /** A stretch of a statement's text, and what is to stand there. */
 export interface Edit extends Span {
@@ -40,17 +40,25 @@ export function rowidMention(statement: Statement, relation: Relation): string |
 }
 
 /**
- * A subquery that stands for a table is known by its name alone: `main.` goes from `main.t.a`. These edits
- * change no name of a result column; those in a longer expression are not among them.
+ * A subquery that stands for a table is known by its name alone: `main.` goes from `main.t.a`. `inside` are the
+ * edits within a longer expression, which is the name of its result column.
  */
-export function unqualify({ tokens, sql }: Statement, names: readonly string[]): Edit[] {
-  return tokens.flatMap((token, i): Edit[] => {
+export function unqualify(
+  { tokens, sql }: Statement,
+  names: readonly string[],
+): { whole: Edit[]; inside: Edit[] } {
+  const edits: { whole: Edit[]; inside: Edit[] } = { whole: [], inside: [] };
+  tokens.forEach((token, i) => {
     const [dot, table, second] = tokens.slice(i + 1, i + 4);
-    if (!isName(token) || dot?.text !== '.' || !isName(table) || second?.text !== '.') return [];
-    if (tokens[i - 1]?.text === '.' || !sameName(nameOf(sql, token), 'main')) return [];
-    if (!names.some((name) => sameName(name, nameOf(sql, table)))) return [];
-    return [{ start: token.start, end: table.start, text: '' }];
+    if (!isName(token) || dot?.text !== '.' || !isName(table) || second?.text !== '.') return;
+    if (tokens[i - 1]?.text === '.' || !sameName(nameOf(sql, token), 'main')) return;
+    if (!names.some((name) => sameName(name, nameOf(sql, table)))) return;
+    const isWhole =
+      /^(?:SELECT|DISTINCT|ALL|,)$/.test(tokens[i - 1]?.text ?? '') &&
+      /^(?:,|FROM|AS|)$/.test(tokens[i + 5]?.text ?? '');
+    edits[isWhole ? 'whole' : 'inside'].push({ start: token.start, end: table.start, text: '' });
   });
+  return edits;
 }
 
 /**
@@ -81,6 +89,6 @@ export function hintEnd({ tokens }: Statement, { whole }: TableReference): numbe
   const at = tokens.findIndex(({ start }) => start >= whole.end);
   const [first, second, third] = at < 0 ? [] : tokens.slice(at, at + 3);
   if (first?.text === 'INDEXED' && second?.text === 'BY' && third !== undefined) return third.end;
-  if (first?.text === 'NOT' && second?.text === 'INDEXED') return (second as Token).end;
+  if (first?.text === 'NOT' && second?.text === 'INDEXED') return second.end;
   return whole.end;
 }

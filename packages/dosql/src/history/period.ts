@@ -31,6 +31,8 @@ export interface Period {
   readonly access: BaseAccess;
   /** The word by which the statement asks for a rowid that is no column of the table. */
   readonly rowid: string | undefined;
+  /** Only the changes are looked at whose LSNs {@link periodBinding} was given. */
+  readonly isKeyed: boolean;
 }
 
 /** The version columns that a statement naming `names` can mean; a table's own columns of these names win. */
@@ -51,20 +53,22 @@ export function periodBinding(
   log: Log,
   { from, to }: Interval,
   { past, wanted }: Pick<Period, 'past' | 'wanted'>,
+  lsns: readonly number[] | undefined,
 ): string {
   const earliest = log.earliest();
+  log.settleClock();
   // A table that was not there when the window began has been known from its first version on.
   const known = Math.max(earliest.lsn, past.versions[0]?.since ?? 0);
-  const needsBeginnings = wanted.some((name) => name === '_valid_from' || name === '_lsn_from');
   const knownAt = known === earliest.lsn ? earliest.ms : log.timeOf(known);
   return JSON.stringify([
-    needsBeginnings ? earliest.lsn : Math.max(earliest.lsn, from),
+    changesAfter(log, from, wanted),
     from,
     to,
     log.marked,
     log.end(),
     known,
     new Date(knownAt).toISOString(),
+    ...(lsns === undefined ? [] : [lsns]),
   ]);
 }
 
@@ -76,10 +80,10 @@ export function periodBinding(
  * logged, and lasts from the end of the transaction that changed the row before. What no transaction has ended
  * is the row as it is now. Rows without a change are read like those of {@link asOf}.
  */
-export function versionsOf({ past, wanted, access, rowid }: Period, bound: string): string {
+export function versionsOf({ past, wanted, access, rowid, isKeyed }: Period, bound: string): string {
   const { at: then, now, versions } = past;
   const keys = keyNames(then).join(', ');
-  const value = valuesIn(bound);
+  const value = valuesIn(bound, isKeyed);
   const losesColumns = versions.some(({ until }, i) => until !== undefined && dropsColumn(versions, i));
   const steps =
     `SELECT ${keys}, min(lsn) AS lsn, t, max(op <> ${OP.rewrite}) AS real FROM ` +
@@ -109,6 +113,14 @@ export function versionsOf({ past, wanted, access, rowid }: Period, bound: strin
   return `(${withClause} ${compound([...base, ...arms], 'UNION ALL')})`;
 }
 
+/** The LSN after which changes matter: where versions begin is only looked for if that is wanted. */
+export function changesAfter(log: Log, from: number, wanted: readonly VersionColumn[]): number {
+  const earliest = log.earliest().lsn;
+  return wanted.some((name) => name === '_valid_from' || name === '_lsn_from')
+    ? earliest
+    : Math.max(earliest, from);
+}
+
 /** What {@link periodBinding} bound. */
 interface Values {
   /** Changes after this LSN are looked at. */
@@ -121,9 +133,11 @@ interface Values {
   /** The LSN and the time from which on a row without changes is known to be as it is. */
   readonly known: string;
   readonly knownAt: string;
+  /** What changes are read from. */
+  readonly log: string;
 }
 
-function valuesIn(bound: string): Values {
+function valuesIn(bound: string, isKeyed: boolean): Values {
   const at = (i: number): string => `(${bound} ->> ${i})`;
   return {
     after: at(0),
@@ -133,6 +147,7 @@ function valuesIn(bound: string): Values {
     end: at(4),
     known: at(5),
     knownAt: at(6),
+    log: isKeyed ? `json_each(${bound}, '$[7]') AS j CROSS JOIN __dosql_log ON lsn = j.value` : '__dosql_log',
   };
 }
 
@@ -144,12 +159,12 @@ function dropsColumn(versions: readonly Relation[], i: number): boolean {
   );
 }
 
-function changesOf(version: Relation, { after, to }: Values, losesColumns: boolean): string {
+function changesOf(version: Relation, { after, to, log }: Values, losesColumns: boolean): string {
   const slots = keySlots(version).map((slot, i) => (slot === 'k' ? 'k' : `${slot} AS k${i}`));
   const kinds = losesColumns
     ? `op BETWEEN ${OP.insert} AND ${OP.rewrite} AND (op <> ${OP.rewrite} OR lsn > ${to})`
     : `op BETWEEN ${OP.insert} AND ${OP.updateAfter}`;
-  return `SELECT ${slots.join(', ')}, lsn, op FROM __dosql_log WHERE lsn > ${after} AND rel = ${version.id} AND ${kinds}`;
+  return `SELECT ${slots.join(', ')}, lsn, op FROM ${log} WHERE lsn > ${after} AND rel = ${version.id} AND ${kinds}`;
 }
 
 /** The last LSN of the transaction of `l.lsn`. */
@@ -190,7 +205,7 @@ function closed(
   const extra = rowid === undefined ? [] : [`${source.key} AS ${quoteName(rowid)}`];
   return (
     `SELECT ${[...extra, ...columns, ...system].join(', ')} FROM ${source.from} ` +
-    `WHERE l.rel = ${version.id} AND l.op <> ${OP.insert} AND s.t > ${from} AND ifnull(s.f, 0) <= ${to}`
+    `WHERE l.rel = ${version.id} AND l.op NOT IN (${OP.insert}, ${OP.updateAfter}) AND s.t > ${from} AND ifnull(s.f, 0) <= ${to}`
   );
 }
 

@@ -10,7 +10,7 @@ import { all, first } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
 import { asOf, imageAt, type BaseAccess, type Past } from './as-of.ts';
 import { defaultsOf } from './default.ts';
-import { KeyIndex, keyText } from './key-index.ts';
+import { KeyIndexes } from './key-index.ts';
 import { findPointLookup, type PointLookup } from './lookup.ts';
 import {
   hintEnd,
@@ -21,7 +21,7 @@ import {
   unqualify,
   type Edit,
 } from './mention.ts';
-import { periodBinding, versionColumns, versionsOf, type VersionColumn } from './period.ts';
+import { changesAfter, periodBinding, versionColumns, versionsOf, type VersionColumn } from './period.ts';
 import type { Interval, Points } from './point.ts';
 
 /** A statement's replaced text, and how many of the values and points it refers to. */
@@ -52,6 +52,8 @@ interface Target {
   readonly lsn: number;
   /** Where the versions of a stretch of time are read, not the rows of a point. */
   readonly interval: Interval | undefined;
+  /** For the versions of one key: the LSNs of its changes. */
+  readonly lsns?: readonly number[] | undefined;
 }
 
 /** A view to be replaced by its query as of then. */
@@ -70,7 +72,8 @@ export class Rewriter {
   readonly #catalog: Catalog;
   readonly #log: Log;
   readonly #points: Points;
-  readonly #indexes = new Map<number, KeyIndex>();
+  /** Indexes of the log, for lookups by key. */
+  readonly indexes: KeyIndexes;
   readonly #texts = new WeakMap<Statement, Map<string, Text>>();
   readonly #lookups = new WeakMap<Statement, { generation: number; lookup: PointLookup | undefined }>();
   readonly #searches = new WeakMap<Statement, Map<string, boolean>>();
@@ -80,11 +83,12 @@ export class Rewriter {
     this.#catalog = catalog;
     this.#log = log;
     this.#points = points;
+    this.indexes = new KeyIndexes(sql, catalog);
   }
 
   /** Forgets what a rolled-back transaction may have shown. */
   clear(): void {
-    this.#indexes.clear();
+    this.indexes.clear();
   }
 
   /**
@@ -232,31 +236,34 @@ export class Rewriter {
     end: number,
     interval: Interval | undefined,
   ): Target {
-    const relation = this.#catalog
-      .versions(shape.tableId)
-      .find(({ since, until }) => since <= lsn && (until === undefined || lsn < until));
+    const holds = ({ since, until }: Relation): boolean =>
+      since <= lsn && (until === undefined || lsn < until);
+    const versions = this.#catalog.versions(shape.tableId, shape.branch);
+    const relation = holds(shape) ? shape : versions.find(holds);
     const target = { reference, relation: relation ?? shape, shape, lsn, interval };
     // With the columns of the present a table that was not there yet is one without rows.
     if (relation === undefined) return { ...target, access: 'nothing' };
-    if (interval === undefined && relation.until === undefined) {
-      if (lsn >= end) return { ...target, access: 'present' };
+    if (relation.until === undefined && (interval !== undefined || lsn < end)) {
       const lookup = this.#lookup(statement, reference, relation);
       const key = lookup?.key(values);
-      if (key !== undefined) {
-        const changed = this.#index(relation).firstAfter(keyText(key), key, lsn, end);
-        return changed === undefined
-          ? { ...target, access: 'present' }
-          : { ...target, access: 'image', lsn: changed };
+      const index = lookup === undefined ? undefined : this.indexes.of(relation, lookup.by);
+      if (key !== undefined && index !== undefined) {
+        if (interval !== undefined) {
+          const after = changesAfter(this.#log, interval.from, wanted(statement, shape));
+          const lsns = index.candidates(key, after, end, true);
+          if (lsns !== undefined) return { ...target, access: 'search', lsns };
+        } else {
+          const changed = index.firstAfter(key, lsn, end);
+          return changed === undefined
+            ? { ...target, access: 'present' }
+            : { ...target, access: 'image', lsn: changed };
+        }
       }
     }
+    if (interval === undefined && relation.until === undefined && lsn >= end)
+      return { ...target, access: 'present' };
     const changes = end - (interval === undefined ? lsn : this.#log.earliest().lsn);
     return { ...target, access: this.#access(statement, reference, shape, changes) };
-  }
-
-  #index(relation: Relation): KeyIndex {
-    let index = this.#indexes.get(relation.id);
-    if (index === undefined) this.#indexes.set(relation.id, (index = new KeyIndex(this.#sql, relation)));
-    return index;
   }
 
   #lookup(statement: Statement, reference: TableReference, relation: Relation): PointLookup | undefined {
@@ -338,7 +345,7 @@ export class Rewriter {
     };
     const edits = [
       ...targets.map((target, i) => {
-        const at = target.access === 'present' ? '' : use(point(i));
+        const at = target.access === 'present' || target.access === 'nothing' ? '' : use(point(i));
         return edit(statement, target.reference, this.#source(statement, target, at));
       }),
       ...views.map(({ reference, view, lsn }) => edit(statement, reference, this.#view(view, lsn, schema))),
@@ -347,8 +354,9 @@ export class Rewriter {
     const parameters = statement.parameters
       .filter(({ start }) => !edits.some((edit) => start >= edit.start && start < edit.end))
       .map(({ start, end, index }) => ({ start, end, text: use(parameter(index)) }));
-    const named = [...edits, ...parameters];
-    const unnamed = [...unqualify(statement, names), ...this.#stars(statement, targets)];
+    const { whole, inside } = unqualify(statement, names);
+    const named = [...edits, ...parameters, ...inside];
+    const unnamed = [...whole, ...this.#stars(statement, targets)];
     return {
       sql: splice(statement.sql, [...named, ...keepNames(statement, named), ...unnamed]),
       bindingCount,
@@ -381,13 +389,22 @@ export class Rewriter {
     const source =
       interval === undefined
         ? asOf({ ...past, at }, point, access, rowid)
-        : versionsOf({ past: { ...past, at }, wanted: wanted(statement, shape), access, rowid }, point);
+        : versionsOf(
+            {
+              past: { ...past, at },
+              wanted: wanted(statement, shape),
+              access,
+              rowid,
+              isKeyed: target.lsns !== undefined,
+            },
+            point,
+          );
     const whole = interval?.isEmpty === true ? `(SELECT * FROM ${source} WHERE 0)` : source;
     return frozen(statement, whole, undefined);
   }
 
   #past({ relation, shape, interval }: Target): Past {
-    const versions = this.#catalog.versions(relation.tableId);
+    const versions = this.#catalog.versions(relation.tableId, relation.branch);
     return {
       at: { ...relation, columns: shape.columns },
       now: versions.find(({ until }) => until === undefined),
@@ -397,12 +414,10 @@ export class Rewriter {
   }
 
   #binding(statement: Statement, target: Target): number | string {
-    const { interval, shape, lsn } = target;
+    const { interval, shape, lsn, lsns } = target;
     if (interval === undefined) return lsn;
-    return periodBinding(this.#log, interval, {
-      past: this.#past(target),
-      wanted: wanted(statement, shape),
-    });
+    const period = { past: this.#past(target), wanted: wanted(statement, shape) };
+    return periodBinding(this.#log, interval, period, lsns);
   }
 
   /** The query of a view as of then, every table in it read at the same LSN. */
@@ -423,8 +438,9 @@ export class Rewriter {
   }
 }
 
-function textKey({ relation, shape, access, interval }: Target): string {
-  const kind = interval === undefined ? '' : interval.isEmpty ? 'empty' : 'period';
+function textKey({ relation, shape, access, interval, lsns }: Target): string {
+  const kind =
+    interval === undefined ? '' : interval.isEmpty ? 'empty' : lsns === undefined ? 'period' : 'keyed';
   return `${relation.id}:${shape.id}${access}${kind}`;
 }
 

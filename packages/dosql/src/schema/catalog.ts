@@ -225,6 +225,38 @@ export class Catalog {
     this.touch();
   }
 
+  /** Takes note that a branch made of another has lost a table that that one has lost. */
+  copyEnded(
+    { tableId, name, sql, columns, primaryKey, key, layout }: Relation,
+    branch: number,
+    lsn: number,
+  ): void {
+    const id = Math.max(0, ...this.#relations.map((relation) => relation.id)) + 1;
+    const shape = { columns, primaryKey, key, layout };
+    this.#sql.exec(
+      'INSERT INTO __dosql_relation(id, table_id, branch, name, since, until, sql, shape) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
+      id,
+      tableId,
+      branch,
+      name,
+      lsn,
+      lsn,
+      sql,
+      JSON.stringify(shape),
+    );
+    this.#relations.push({
+      id,
+      tableId,
+      branch,
+      name,
+      table: physicalName(branch, name),
+      since: lsn,
+      until: lsn,
+      sql,
+      ...shape,
+    });
+  }
+
   /** Makes plans stale that were made before. */
   touch(): void {
     this.#afterChange();

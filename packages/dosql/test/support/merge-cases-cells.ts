@@ -84,7 +84,7 @@ export const CELL_CASES: readonly MergeCase[] = [
     ours: 'UPDATE t SET n = 2',
     theirs: 'UPDATE t SET r = 4',
     rows: { t: [[1, 4, 3, 2]] },
-    then: [{ on: 'main', query: 'SELECT typeof(r), typeof(s) FROM t', gives: [['real', 'real']] }],
+    afterwards: [{ on: 'main', query: 'SELECT typeof(r), typeof(s) FROM t', gives: [['real', 'real']] }],
   }),
   cells('a REAL cell set to one integral value on both sides', {
     setup: one('r REAL, n', '1.5', '1'),
@@ -108,7 +108,7 @@ export const CELL_CASES: readonly MergeCase[] = [
     setup: one('x, y', '0', '0'),
     ours: 'UPDATE t SET y = 1',
     theirs: 'UPDATE t SET x = 5.0',
-    then: [{ on: 'main', query: 'SELECT typeof(x), typeof(y) FROM t', gives: [['real', 'integer']] }],
+    afterwards: [{ on: 'main', query: 'SELECT typeof(x), typeof(y) FROM t', gives: [['real', 'integer']] }],
   }),
   cells('integers that doubles cannot tell apart', {
     setup: one('x INTEGER', '0'),
@@ -120,7 +120,7 @@ export const CELL_CASES: readonly MergeCase[] = [
     setup: one('x INTEGER, y INTEGER', '9223372036854775806', '-9223372036854775807'),
     ours: 'UPDATE t SET x = 9223372036854775807',
     theirs: 'UPDATE t SET y = -9223372036854775808',
-    then: [
+    afterwards: [
       {
         on: 'main',
         query: 'SELECT CAST(x AS TEXT), CAST(y AS TEXT) FROM t',
@@ -132,7 +132,7 @@ export const CELL_CASES: readonly MergeCase[] = [
     setup: one('x, y, z', '0.1', '1e300', '0'),
     ours: 'UPDATE t SET x = 0.1 + 0.2',
     theirs: 'UPDATE t SET y = 9e999, z = -9e999',
-    then: [
+    afterwards: [
       {
         on: 'main',
         query: 'SELECT x = 0.30000000000000004, y = 9e999, z = -9e999 FROM t',
@@ -144,7 +144,9 @@ export const CELL_CASES: readonly MergeCase[] = [
     setup: one('x BLOB, y', "x'00ff'", '1'),
     ours: "UPDATE t SET x = x'00ff00'",
     theirs: "UPDATE t SET x = x'00ff00', y = x''",
-    then: [{ on: 'main', query: 'SELECT hex(x), typeof(y), length(y) FROM t', gives: [['00FF00', 'blob', 0]] }],
+    afterwards: [
+      { on: 'main', query: 'SELECT hex(x), typeof(y), length(y) FROM t', gives: [['00FF00', 'blob', 0]] },
+    ],
   }),
   cells('blobs that differ', {
     setup: one('x BLOB', "x'00'"),
@@ -162,7 +164,7 @@ export const CELL_CASES: readonly MergeCase[] = [
     setup: one('x, y', "x'00'", '1'),
     ours: 'UPDATE t SET y = 2',
     theirs: 'UPDATE t SET x = zeroblob(900000)',
-    then: [{ on: 'main', query: 'SELECT length(x), y FROM t', gives: [[900_000, 2]] }],
+    afterwards: [{ on: 'main', query: 'SELECT length(x), y FROM t', gives: [[900_000, 2]] }],
   }),
   cells('texts that differ in case and in form', {
     setup: one('x TEXT COLLATE NOCASE, y', "'a'", "'ä'"),
@@ -183,13 +185,15 @@ export const CELL_CASES: readonly MergeCase[] = [
     rows: { t: [[1, '👩‍👩‍👦', 'e\u0301']] },
   }),
   cells('a generated column follows', {
-    setup: 'CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, g AS (a || b) STORED, v AS (a)); INSERT INTO t(id, a, b) VALUES (1, 1, 1);',
+    setup:
+      'CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, g AS (a || b) STORED, v AS (a)); INSERT INTO t(id, a, b) VALUES (1, 1, 1);',
     ours: 'UPDATE t SET a = 2',
     theirs: 'UPDATE t SET b = 3',
     rows: { t: [[1, 2, 3, '23', 2]] },
   }),
   cells('a generated column is never itself in conflict', {
-    setup: 'CREATE TABLE t(id INTEGER PRIMARY KEY, a, g AS (a * 2) STORED); INSERT INTO t(id, a) VALUES (1, 1);',
+    setup:
+      'CREATE TABLE t(id INTEGER PRIMARY KEY, a, g AS (a * 2) STORED); INSERT INTO t(id, a) VALUES (1, 1);',
     ours: 'UPDATE t SET a = 2',
     theirs: 'UPDATE t SET a = 3',
     gives: conflict('t', { id: 1 }, 'a'),
@@ -204,7 +208,7 @@ export const CELL_CASES: readonly MergeCase[] = [
     setup: `CREATE TABLE t(id INTEGER PRIMARY KEY, ${Array.from({ length: 90 }, (_, i) => `c${i} DEFAULT 0`).join(', ')}); INSERT INTO t(id) VALUES (1);`,
     ours: `UPDATE t SET ${Array.from({ length: 45 }, (_, i) => `c${i * 2} = 1`).join(', ')}`,
     theirs: `UPDATE t SET ${Array.from({ length: 45 }, (_, i) => `c${i * 2 + 1} = 2`).join(', ')}`,
-    then: [
+    afterwards: [
       {
         on: 'main',
         query: `SELECT ${Array.from({ length: 90 }, (_, i) => `c${i}`).join(' + ')} FROM t`,
@@ -222,18 +226,48 @@ export const JSON_CASES: readonly MergeCase[] = [
   json('one key changed alike', '{"a":1,"b":1}', '{"a":2,"b":1}', '{"a":2,"b":3}', '{"a":2,"b":3}'),
   json('a key removed here, another changed there', '{"a":1,"b":1}', '{"b":1}', '{"a":1,"b":2}', '{"b":2}'),
   json('a key removed and changed', '{"a":1,"b":1}', '{"b":1}', '{"a":2,"b":1}'),
-  json('nested objects', '{"u":{"x":1,"y":{"z":1}}}', '{"u":{"x":2,"y":{"z":1}}}', '{"u":{"x":1,"y":{"z":2}}}', '{"u":{"x":2,"y":{"z":2}}}'),
+  json(
+    'nested objects',
+    '{"u":{"x":1,"y":{"z":1}}}',
+    '{"u":{"x":2,"y":{"z":1}}}',
+    '{"u":{"x":1,"y":{"z":2}}}',
+    '{"u":{"x":2,"y":{"z":2}}}',
+  ),
   json('a nested key changed differently', '{"u":{"x":1}}', '{"u":{"x":2}}', '{"u":{"x":3}}'),
   json('arrays are taken as a whole', '{"a":[1,2]}', '{"a":[1,2,3]}', '{"a":[0,1,2]}'),
-  json('an array and another key', '{"a":[1],"b":1}', '{"a":[1,2],"b":1}', '{"a":[1],"b":2}', '{"a":[1,2],"b":2}'),
-  json('numbers keep their digits', '{"n":9007199254740993,"d":0.10,"k":1}', '{"n":9007199254740993,"d":0.10,"k":2}', '{"n":9007199254740993,"d":0.10,"k":1,"m":12345678901234567890.5}', '{"n":9007199254740993,"d":0.10,"k":2,"m":12345678901234567890.5}'),
+  json(
+    'an array and another key',
+    '{"a":[1],"b":1}',
+    '{"a":[1,2],"b":1}',
+    '{"a":[1],"b":2}',
+    '{"a":[1,2],"b":2}',
+  ),
+  json(
+    'numbers keep their digits',
+    '{"n":9007199254740993,"d":0.10,"k":1}',
+    '{"n":9007199254740993,"d":0.10,"k":2}',
+    '{"n":9007199254740993,"d":0.10,"k":1,"m":12345678901234567890.5}',
+    '{"n":9007199254740993,"d":0.10,"k":2,"m":12345678901234567890.5}',
+  ),
   json('unicode keys', '{"ä":1,"💥":1}', '{"ä":2,"💥":1}', '{"ä":1,"💥":2}', '{"ä":2,"💥":2}'),
-  json('__proto__ as a key', '{"__proto__":1,"b":1}', '{"__proto__":2,"b":1}', '{"__proto__":1,"b":2}', '{"__proto__":2,"b":2}'),
+  json(
+    '__proto__ as a key',
+    '{"__proto__":1,"b":1}',
+    '{"__proto__":2,"b":1}',
+    '{"__proto__":1,"b":2}',
+    '{"__proto__":2,"b":2}',
+  ),
   json('a key given twice', '{"a":1,"a":2}', '{"a":1,"a":2,"b":1}', '{"a":1,"a":2,"c":1}'),
   json('what is no JSON', '{"a":1', '{"a":2', '{"a":1,"b":2'),
   json('a text that is no object', '[1]', '[1,2]', '[0,1]'),
   json('one side is no object any more', '{"a":1}', 'null', '{"a":1,"b":2}'),
-  json('white space does not count', '{"a":1,"b":1}', '{ "a": 1, "b": 2 }', '{"a":5,"b":1}', '{ "a": 5, "b": 2 }'),
+  json(
+    'white space does not count',
+    '{"a":1,"b":1}',
+    '{ "a": 1, "b": 2 }',
+    '{"a":5,"b":1}',
+    '{ "a": 5, "b": 2 }',
+  ),
   sides('objects inserted on both sides for one key', 'json', {
     setup: 'CREATE TABLE t(id INTEGER PRIMARY KEY, j TEXT);',
     ours: `INSERT INTO t VALUES (1, '{"a":1}')`,
@@ -256,24 +290,48 @@ export const JSON_CASES: readonly MergeCase[] = [
 
 const BAG = 'CREATE TABLE bag(a, b);';
 const bag = (name: string, of: Omit<Sides, 'setup'> & { readonly setup?: string }): MergeCase =>
-  sides(name, 'keyless', { ...of, setup: BAG + (of.setup ?? "INSERT INTO bag VALUES (1, 'x'), (2, 'y'), (2, 'y');") });
+  sides(name, 'keyless', {
+    ...of,
+    setup: BAG + (of.setup ?? "INSERT INTO bag VALUES (1, 'x'), (2, 'y'), (2, 'y');"),
+  });
 
 /** Tables without a key: their rows are told by all of their values, and counted. */
 export const KEYLESS_CASES: readonly MergeCase[] = [
   bag('different rows inserted', {
     ours: "INSERT INTO bag VALUES (3, 'o')",
     theirs: "INSERT INTO bag VALUES (4, 't')",
-    rows: { bag: [[1, 'x'], [2, 'y'], [2, 'y'], [3, 'o'], [4, 't']] },
+    rows: {
+      bag: [
+        [1, 'x'],
+        [2, 'y'],
+        [2, 'y'],
+        [3, 'o'],
+        [4, 't'],
+      ],
+    },
   }),
   bag('the same row inserted on both sides is there twice', {
     ours: "INSERT INTO bag VALUES (3, 'n')",
     theirs: "INSERT INTO bag VALUES (3, 'n')",
     gives: { merged: true, inserted: 1, updated: 0, deleted: 0 },
-    rows: { bag: [[1, 'x'], [2, 'y'], [2, 'y'], [3, 'n'], [3, 'n']] },
+    rows: {
+      bag: [
+        [1, 'x'],
+        [2, 'y'],
+        [2, 'y'],
+        [3, 'n'],
+        [3, 'n'],
+      ],
+    },
   }),
   bag('one of two equal rows deleted', {
     theirs: 'DELETE FROM bag WHERE rowid = (SELECT max(rowid) FROM bag)',
-    rows: { bag: [[1, 'x'], [2, 'y']] },
+    rows: {
+      bag: [
+        [1, 'x'],
+        [2, 'y'],
+      ],
+    },
   }),
   bag('one of two equal rows deleted on each side', {
     ours: 'DELETE FROM bag WHERE rowid = (SELECT max(rowid) FROM bag)',
@@ -283,40 +341,75 @@ export const KEYLESS_CASES: readonly MergeCase[] = [
   bag('the same row deleted on both sides', {
     ours: 'DELETE FROM bag WHERE a = 1',
     theirs: 'DELETE FROM bag WHERE a = 1',
-    rows: { bag: [[2, 'y'], [2, 'y']] },
+    rows: {
+      bag: [
+        [2, 'y'],
+        [2, 'y'],
+      ],
+    },
   }),
   bag('different rows updated', {
     ours: "UPDATE bag SET b = 'o' WHERE a = 1",
     theirs: "UPDATE bag SET b = 't' WHERE a = 2",
-    rows: { bag: [[1, 'o'], [2, 't'], [2, 't']] },
+    rows: {
+      bag: [
+        [1, 'o'],
+        [2, 't'],
+        [2, 't'],
+      ],
+    },
   }),
   bag('an update is a row gone and a row come', {
     ours: "UPDATE bag SET b = 'o' WHERE a = 1",
     theirs: "UPDATE bag SET b = 't' WHERE a = 1",
-    rows: { bag: [[1, 'o'], [1, 't'], [2, 'y'], [2, 'y']] },
+    rows: {
+      bag: [
+        [1, 'o'],
+        [1, 't'],
+        [2, 'y'],
+        [2, 'y'],
+      ],
+    },
   }),
   bag('rows of NULLs', {
     setup: 'INSERT INTO bag VALUES (NULL, NULL), (NULL, NULL);',
     ours: 'INSERT INTO bag VALUES (NULL, NULL)',
     theirs: 'DELETE FROM bag WHERE rowid = 1',
-    rows: { bag: [[null, null], [null, null]] },
+    rows: {
+      bag: [
+        [null, null],
+        [null, null],
+      ],
+    },
   }),
   bag('rows of blobs and large integers', {
     setup: "INSERT INTO bag VALUES (x'00', 9007199254740993), (x'00', 9007199254740992);",
     ours: "INSERT INTO bag VALUES (x'00ff', 1)",
     theirs: 'DELETE FROM bag WHERE b = 9007199254740993',
-    then: [
+    afterwards: [
       {
         on: 'main',
         query: 'SELECT hex(a), CAST(b AS TEXT) FROM bag',
-        gives: [['00', '9007199254740992'], ['00FF', '1']],
+        gives: [
+          ['00', '9007199254740992'],
+          ['00FF', '1'],
+        ],
       },
     ],
   }),
   bag('a rowid that was given to different rows', {
     ours: "INSERT INTO bag VALUES (3, 'o'), (4, 'o')",
     theirs: "INSERT INTO bag VALUES (5, 't')",
-    rows: { bag: [[1, 'x'], [2, 'y'], [2, 'y'], [3, 'o'], [4, 'o'], [5, 't']] },
+    rows: {
+      bag: [
+        [1, 'x'],
+        [2, 'y'],
+        [2, 'y'],
+        [3, 'o'],
+        [4, 'o'],
+        [5, 't'],
+      ],
+    },
   }),
   bag('everything deleted here, a row inserted there', {
     ours: 'DELETE FROM bag',
@@ -324,17 +417,32 @@ export const KEYLESS_CASES: readonly MergeCase[] = [
     rows: { bag: [[2, 'y']] },
   }),
   bag('many equal rows', {
-    setup: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO bag SELECT 0, 'z' FROM n;",
+    setup:
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO bag SELECT 0, 'z' FROM n;",
     ours: 'DELETE FROM bag WHERE rowid <= 100',
     theirs: "DELETE FROM bag WHERE rowid > 450; INSERT INTO bag VALUES (1, 'z')",
-    then: [
-      { on: 'main', query: 'SELECT a, b, count(*) FROM bag GROUP BY 1, 2', gives: [[0, 'z', 350], [1, 'z', 1]] },
+    afterwards: [
+      {
+        on: 'main',
+        query: 'SELECT a, b, count(*) FROM bag GROUP BY 1, 2',
+        gives: [
+          [0, 'z', 350],
+          [1, 'z', 1],
+        ],
+      },
     ],
   }),
   bag('a unique column does not make a key of rows that hold NULL there', {
     setup: "CREATE UNIQUE INDEX u ON bag(a); INSERT INTO bag VALUES (NULL, 'p'), (1, 'q');",
     ours: "INSERT INTO bag VALUES (NULL, 'p')",
     theirs: "INSERT INTO bag VALUES (2, 'r')",
-    rows: { bag: [[null, 'p'], [null, 'p'], [1, 'q'], [2, 'r']] },
+    rows: {
+      bag: [
+        [null, 'p'],
+        [null, 'p'],
+        [1, 'q'],
+        [2, 'r'],
+      ],
+    },
   }),
 ];

@@ -129,7 +129,13 @@ export const ROW_CASES: readonly MergeCase[] = [
   rows('keys shifted by one on their side', {
     setup: T,
     theirs: 'UPDATE t SET id = -id; UPDATE t SET id = 1 - id',
-    rows: { t: [[2, 'a1', 'b1'], [3, 'a2', 'b2'], [4, 'a3', 'b3']] },
+    rows: {
+      t: [
+        [2, 'a1', 'b1'],
+        [3, 'a2', 'b2'],
+        [4, 'a3', 'b3'],
+      ],
+    },
   }),
   rows('a conflict leaves everything as it was', {
     setup: T,
@@ -137,7 +143,19 @@ export const ROW_CASES: readonly MergeCase[] = [
     theirs: "UPDATE t SET a = 'y'; INSERT INTO t VALUES (9, 9, 9)",
     gives: conflict('t', { id: 1 }, 'a'),
     rows: { t: [[1, 'x', 'b1'], R2, R3] },
-    then: [{ on: 'b', rows: { t: [[1, 'y', 'b1'], [2, 'y', 'b2'], [3, 'y', 'b3'], [9, 9, 9]] } }],
+    afterwards: [
+      {
+        on: 'b',
+        rows: {
+          t: [
+            [1, 'y', 'b1'],
+            [2, 'y', 'b2'],
+            [3, 'y', 'b3'],
+            [9, 9, 9],
+          ],
+        },
+      },
+    ],
   }),
   rows('several conflicts in several tables', {
     setup: `${T} CREATE TABLE u(k TEXT PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO u VALUES ('k', 1);`,
@@ -155,8 +173,16 @@ export const ROW_CASES: readonly MergeCase[] = [
   rows('a composite key, all of it merged by key', {
     setup: PAIR,
     ours: "UPDATE pair SET v = 'ours' WHERE a = 1 AND b = 'k'; INSERT INTO pair VALUES ('n', 3, 'k')",
-    theirs: "DELETE FROM pair WHERE a = 2; UPDATE pair SET v = 'theirs' WHERE b = 'l'; INSERT INTO pair VALUES ('m', 3, 'l')",
-    rows: { pair: [['ours', 1, 'k'], ['theirs', 1, 'l'], ['n', 3, 'k'], ['m', 3, 'l']] },
+    theirs:
+      "DELETE FROM pair WHERE a = 2; UPDATE pair SET v = 'theirs' WHERE b = 'l'; INSERT INTO pair VALUES ('m', 3, 'l')",
+    rows: {
+      pair: [
+        ['ours', 1, 'k'],
+        ['theirs', 1, 'l'],
+        ['n', 3, 'k'],
+        ['m', 3, 'l'],
+      ],
+    },
   }),
   rows('a composite key, conflicting', {
     setup: PAIR,
@@ -174,7 +200,13 @@ export const ROW_CASES: readonly MergeCase[] = [
     setup: `CREATE TABLE "it's"("a b" TEXT PRIMARY KEY, "__proto__", "x""y"); INSERT INTO "it's" VALUES ('ä', 1, 1), ('💥', 2, 2), ('', 3, 3);`,
     ours: `UPDATE "it's" SET "__proto__" = 'o' WHERE "a b" = '💥'`,
     theirs: `UPDATE "it's" SET "x""y" = 't' WHERE "a b" = '💥'; DELETE FROM "it's" WHERE "a b" = ''; INSERT INTO "it's" VALUES ('Ä', 4, 4)`,
-    rows: { '"it\'s"': [['ä', 1, 1], ['💥', 'o', 't'], ['Ä', 4, 4]] },
+    rows: {
+      '"it\'s"': [
+        ['ä', 1, 1],
+        ['💥', 'o', 't'],
+        ['Ä', 4, 4],
+      ],
+    },
   }),
   rows('columns whose names objects have of their own', {
     setup: `CREATE TABLE t(id INTEGER PRIMARY KEY, "__proto__", "constructor", "toString"); INSERT INTO t VALUES (1, 1, 1, 1);`,
@@ -183,14 +215,20 @@ export const ROW_CASES: readonly MergeCase[] = [
     gives: conflict('t', { id: 1 }, '__proto__'),
   }),
   rows('keys past what a double holds', {
-    setup: 'CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (9007199254740992, 1), (9007199254740993, 1), (-9223372036854775808, 1);',
+    setup:
+      'CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (9007199254740992, 1), (9007199254740993, 1), (-9223372036854775808, 1);',
     ours: 'UPDATE t SET a = 2 WHERE id = 9007199254740992',
-    theirs: 'UPDATE t SET a = 3 WHERE id = 9007199254740993; DELETE FROM t WHERE id < 0; INSERT INTO t VALUES (9223372036854775807, 4)',
-    then: [
+    theirs:
+      'UPDATE t SET a = 3 WHERE id = 9007199254740993; DELETE FROM t WHERE id < 0; INSERT INTO t VALUES (9223372036854775807, 4)',
+    afterwards: [
       {
         on: 'main',
         query: 'SELECT CAST(id AS TEXT), a FROM t',
-        gives: [['9007199254740992', 2], ['9007199254740993', 3], ['9223372036854775807', 4]],
+        gives: [
+          ['9007199254740992', 2],
+          ['9007199254740993', 3],
+          ['9223372036854775807', 4],
+        ],
       },
     ],
   }),
@@ -198,26 +236,44 @@ export const ROW_CASES: readonly MergeCase[] = [
     setup: "CREATE TABLE t(k TEXT PRIMARY KEY, v); INSERT INTO t VALUES ('a', 1), ('b', 2);",
     ours: "INSERT INTO t VALUES ('c', 3); DELETE FROM t WHERE k = 'a'",
     theirs: "INSERT INTO t VALUES ('d', 4); UPDATE t SET v = 9 WHERE k = 'b'",
-    rows: { t: [['b', 9], ['c', 3], ['d', 4]] },
+    rows: {
+      t: [
+        ['b', 9],
+        ['c', 3],
+        ['d', 4],
+      ],
+    },
   }),
   rows('a text key inserted on both sides under different rowids', {
     setup: "CREATE TABLE t(k TEXT PRIMARY KEY, v); INSERT INTO t VALUES ('a', 1);",
     ours: "INSERT INTO t VALUES ('x', 0); INSERT INTO t VALUES ('same', 3)",
     theirs: "INSERT INTO t VALUES ('same', 3)",
-    rows: { t: [['a', 1], ['x', 0], ['same', 3]] },
+    rows: {
+      t: [
+        ['a', 1],
+        ['x', 0],
+        ['same', 3],
+      ],
+    },
   }),
   rows('one rowid given to different text keys', {
     setup: 'CREATE TABLE t(k TEXT PRIMARY KEY, v);',
     ours: "INSERT INTO t VALUES ('x', 1)",
     theirs: "INSERT INTO t VALUES ('y', 2)",
-    rows: { t: [['x', 1], ['y', 2]] },
+    rows: {
+      t: [
+        ['x', 1],
+        ['y', 2],
+      ],
+    },
   }),
   rows('many rows', {
     setup:
       'CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) INSERT INTO t SELECT i, i, i FROM n;',
     ours: 'UPDATE t SET a = -1 WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0',
-    theirs: 'UPDATE t SET b = -2 WHERE id % 7 <> 0 AND id % 5 = 0; INSERT INTO t SELECT id + 5000, 1, 1 FROM t WHERE id <= 100',
-    then: [
+    theirs:
+      'UPDATE t SET b = -2 WHERE id % 7 <> 0 AND id % 5 = 0; INSERT INTO t SELECT id + 5000, 1, 1 FROM t WHERE id <= 100',
+    afterwards: [
       {
         on: 'main',
         query: 'SELECT count(*), sum(a = -1), sum(b = -2), sum(a = -1 AND b = -2) FROM t',

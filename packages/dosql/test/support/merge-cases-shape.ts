@@ -91,12 +91,12 @@ export interface Sides {
   /** Main's tables afterwards. */
   readonly rows?: Readonly<Record<string, Rows>>;
   /** What follows. */
-  readonly then?: readonly MergeStep[];
+  readonly afterwards?: readonly MergeStep[];
 }
 
 /** A case of the common kind; without `gives` the merge goes through. */
 export function sides(name: string, theme: MergeTheme, of: Sides): MergeCase {
-  const { setup, ours, theirs, gives = { merged: true }, rows, then = [] } = of;
+  const { setup, ours, theirs, gives = { merged: true }, rows, afterwards = [] } = of;
   return {
     name,
     theme,
@@ -107,7 +107,7 @@ export function sides(name: string, theme: MergeTheme, of: Sides): MergeCase {
       ...(theirs === undefined ? [] : [{ on: 'b', sql: theirs }]),
       { merge: 'b', gives },
       ...(rows === undefined ? [] : [{ on: 'main', rows }]),
-      ...then,
+      ...afterwards,
     ],
   };
 }

@@ -1,0 +1,13 @@
+export { apply, violationError, type Applied } from './apply.ts';
+export { Fields, type Match } from './fields.ts';
+export { pick, type Pick, type PickResult } from './pick.ts';
+export { keyColumns, mainPlace, mainPlaces, storedColumns, type Place, type UserTrigger } from './place.ts';
+export { restore, type RestoreOptions, type RestoreResult } from './restore.ts';
+export { cherryPick, revert } from './revert.ts';
+export { conflictError, ThreeWay, type Conflict, type ConflictError, type RowsChange } from './three-way.ts';
+export { unchecked } from './unchecked.ts';
+export type { RowKeyValues, Violation } from './violation.ts';
+export type { TableChange } from './write.ts';
+export { purge, type ErasureReport, type PurgeTarget } from './purge.ts';
+export { forgotten } from './forget.ts';
+export { OP_ERASED, type Erased } from './erase.ts';

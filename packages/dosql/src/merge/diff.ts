@@ -1,0 +1,111 @@
+import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import { isKeyless, States, tableNamed, type LineState } from '../branch/states.ts';
+import type { Branches } from '../branch/branches.ts';
+import { sameName } from '../schema/catalog.ts';
+import type { Relation } from '../schema/relation.ts';
+import type { Row, SqlValue } from '../value/row.ts';
+import { sameValue } from './cells.ts';
+import { comparedColumns, RowReader, shown, shownKey, shownRow, type StoredRow } from './rows.ts';
+
+/** A row that two states do not have alike. */
+export interface RowDiff {
+  readonly table: string;
+  /** Its primary key; for a table without one, the rowid. */
+  readonly key: Readonly<Record<string, SqlValue>>;
+  /** `added`: only the second state has it. */
+  readonly type: 'added' | 'removed' | 'modified';
+  readonly before: Row | null;
+  readonly after: Row | null;
+  /** The columns that differ; all for a row that was added or removed. */
+  readonly columns: readonly string[];
+}
+
+/** What to compare. */
+export interface DiffOptions {
+  /** Only this table. */
+  readonly table?: string;
+}
+
+/**
+ * What turns one state into another, row by row. The log tells which rows may differ, so the cost is that of the
+ * changes since the two had a state in common.
+ */
+export function diff(
+  engine: Engine,
+  branches: Branches,
+  from: LineState,
+  to: LineState,
+  { table }: DiffOptions = {},
+): RowDiff[] {
+  const states = new States(engine, branches);
+  const reader = new RowReader(engine, states);
+  const [before, after] = [states.tables(from), states.tables(to)];
+  const wanted = (relation: Relation): boolean => table === undefined || sameName(relation.name, table);
+  if (
+    table !== undefined &&
+    tableNamed(before, table) === undefined &&
+    tableNamed(after, table) === undefined
+  )
+    throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${table}`);
+  const diffs: RowDiff[] = [];
+  for (const old of before.filter(wanted)) {
+    const now = after.find(({ tableId }) => tableId === old.tableId) ?? tableNamed(after, old.name);
+    const segments = states.segments(from, to, old.tableId);
+    if (now?.tableId !== old.tableId) {
+      diffs.push(
+        ...differences(old, now, reader.all(from, old), now === undefined ? new Map() : reader.all(to, now)),
+      );
+      continue;
+    }
+    if (segments.length > 0)
+      diffs.push(
+        ...differences(old, now, reader.changed(from, old, segments), reader.changed(to, now, segments)),
+      );
+  }
+  for (const now of after.filter(wanted)) {
+    if (before.some(({ tableId, name }) => tableId === now.tableId || sameName(name, now.name))) continue;
+    diffs.push(...differences(now, now, new Map(), reader.all(to, now)));
+  }
+  return diffs;
+}
+
+function* differences(
+  old: Relation,
+  now: Relation | undefined,
+  before: ReadonlyMap<string, StoredRow>,
+  after: ReadonlyMap<string, StoredRow>,
+): Generator<RowDiff> {
+  const relation = now ?? old;
+  const names = comparedColumns(relation).map(({ name }) => name);
+  for (const key of new Set([...before.keys(), ...after.keys()])) {
+    const [was, is] = [before.get(key), after.get(key)];
+    const row = (is ?? was) as StoredRow;
+    const shape = is === undefined ? old : relation;
+    const common = {
+      table: relation.name,
+      key: shownKey(shape, row),
+      before: shownRow(old, was),
+      after: shownRow(relation, is),
+    };
+    if (was === undefined) yield { ...common, type: 'added', columns: names };
+    else if (is === undefined)
+      yield { ...common, type: 'removed', columns: comparedColumns(old).map(({ name }) => name) };
+    else {
+      const columns = changedColumns(old, relation, was, is);
+      if (columns.length > 0) yield { ...common, type: 'modified', columns };
+    }
+  }
+}
+
+function changedColumns(old: Relation, now: Relation, was: StoredRow, is: StoredRow): string[] {
+  const before = comparedColumns(old);
+  return comparedColumns(now)
+    .filter((column, i) => {
+      const at = before.findIndex(({ id }) => id === column.id);
+      if (at < 0) return true;
+      const [a, b] = [was.cells[at], is.cells[i]];
+      return a !== b && (!sameValue(shown(a), shown(b)) || (typeof a !== typeof b && isKeyless(now)));
+    })
+    .map(({ name }) => name);
+}

@@ -1,0 +1,15 @@
+export { diff, type DiffOptions, type RowDiff } from './diff.ts';
+export {
+  keptConflicts,
+  resolveConflicts,
+  type ConflictKey,
+  type KeptConflict,
+  type Resolution,
+} from './conflicts.ts';
+export {
+  merge,
+  type MergeConflict,
+  type MergeOptions,
+  type MergeResult,
+  type MergeStrategy,
+} from './merge.ts';

@@ -1,0 +1,200 @@
+import type { Engine } from '../engine.ts';
+import {
+  changedKeys,
+  isKeyless,
+  type LineState,
+  type RowSource,
+  type Segment,
+  type States,
+} from '../branch/states.ts';
+import { keyNames } from '../history/as-of.ts';
+import type { Column, Relation } from '../schema/relation.ts';
+import { columnOf } from '../schema/relation.ts';
+import { all } from '../sql/read.ts';
+import type { Binding } from '../value/parameter.ts';
+import type { SqlValue } from '../value/row.ts';
+
+/**
+ * A value as SQLite stores it: integers and texts are marked by a letter before them, a REAL is a number. So an
+ * integer beyond 2^53 is exact, and 1 and 1.0 are told apart.
+ */
+export type Stored = string | number | null | Uint8Array;
+
+/** A row in which each value is stored exactly, and where it was read. */
+export interface StoredRow {
+  readonly cells: readonly Stored[];
+  /** The rowid, or undefined for a row of a WITHOUT ROWID table. */
+  readonly rowid: number | string | undefined;
+}
+
+/** The value that users see. */
+export function shown(value: Stored | undefined): SqlValue {
+  if (value === undefined) return null;
+  if (typeof value !== 'string') return value;
+  if (value.startsWith('t')) return value.slice(1);
+  const integer = Number(value.slice(1));
+  return Number.isSafeInteger(integer) ? integer : BigInt(value.slice(1));
+}
+
+/** A value as JSON that {@link unstored} reads back in SQL. */
+export function storedJson(value: Stored | undefined): string {
+  if (value === null || value === undefined) return 'null';
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value !== 'number') {
+    let hex = 'b';
+    for (const byte of value) hex += byte.toString(16).padStart(2, '0');
+    return `"${hex}"`;
+  }
+  if (Number.isNaN(value)) return 'null';
+  if (!Number.isFinite(value)) return value > 0 ? '9e999' : '-9e999';
+  const text = Object.is(value, -0) ? '-0.0' : String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
+/** SQL for the value that `json`, an element of such JSON, stands for. */
+export function unstored(json: string): string {
+  return (
+    `CASE WHEN typeof(${json}) <> 'text' THEN ${json} WHEN substr(${json}, 1, 1) = 'i' THEN CAST(substr(${json}, 2) AS INTEGER) ` +
+    `WHEN substr(${json}, 1, 1) = 'b' THEN unhex(substr(${json}, 2)) ELSE substr(${json}, 2) END`
+  );
+}
+
+function marked(value: string): string {
+  return `CASE typeof(${value}) WHEN 'integer' THEN 'i' || ${value} WHEN 'text' THEN 't' || ${value} ELSE ${value} END`;
+}
+
+/** The value that a parameter or a user's row gives, to be stored in a column. */
+export function storedOf(value: unknown): Stored {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'bigint') return `i${value}`;
+  if (typeof value === 'boolean') return `i${Number(value)}`;
+  if (value instanceof Date) return `t${value.toISOString()}`;
+  if (typeof value === 'number')
+    return Number.isSafeInteger(value) && !Object.is(value, -0) ? `i${value}` : value;
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return `t${String(value)}`;
+}
+
+/** Keys passed to SQL at once. */
+const KEYS_AT_ONCE = 5_000;
+
+/** Reads rows of one table in any state, by their keys. */
+export class RowReader {
+  readonly #sql: SqlStorage;
+  readonly #states: States;
+
+  constructor(engine: Engine, states: States) {
+    this.#sql = engine.storage.sql;
+    this.#states = states;
+  }
+
+  /** The rows that had one of the keys that changed in `segments`, by {@link keyOf}. */
+  changed(state: LineState, relation: Relation, segments: readonly Segment[]): Map<string, StoredRow> {
+    const keys = changedKeys(segments);
+    if (keys === undefined) return new Map();
+    const names = keyNames(relation);
+    const same = (source: RowSource): string =>
+      source.key.map((key, i) => `${key} = c.${names[i]}`).join(' AND ');
+    return this.#read(state, relation, `__dosql_c(${names.join(', ')}) AS MATERIALIZED (${keys})`, same, []);
+  }
+
+  /** The rows with these primary keys. */
+  keyed(state: LineState, relation: Relation, keys: readonly (readonly Stored[])[]): Map<string, StoredRow> {
+    const found = new Map<string, StoredRow>();
+    const columns = relation.primaryKey.map((id) => columnOf(relation, id));
+    const names = columns.map((_, i) => `k${i}`);
+    const select = names.map((_, i) => unstored(`(value ->> ${i})`)).join(', ');
+    const keyTable = `__dosql_c(${names.join(', ')}) AS MATERIALIZED (SELECT ${select} FROM json_each(?1))`;
+    const same = (source: RowSource): string =>
+      columns.map((column, i) => `${source.value(column)} = c.${names[i]}`).join(' AND ');
+    for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
+      const json = `[${keys
+        .slice(i, i + KEYS_AT_ONCE)
+        .map((key) => `[${key.map(storedJson).join(',')}]`)
+        .join(',')}]`;
+      for (const [key, row] of this.#read(state, relation, keyTable, same, [json])) found.set(key, row);
+    }
+    return found;
+  }
+
+  /** All rows. */
+  all(state: LineState, relation: Relation): Map<string, StoredRow> {
+    return this.#read(state, relation, '__dosql_c(k0) AS MATERIALIZED (SELECT 1)', () => 'TRUE', []);
+  }
+
+  #read(
+    state: LineState,
+    relation: Relation,
+    keyTable: string,
+    same: (source: RowSource) => string,
+    bindings: Binding[],
+  ): Map<string, StoredRow> {
+    const { with: prefix, sources } = this.#states.rows(state, relation);
+    const columns = comparedColumns(relation);
+    const found = new Map<string, StoredRow>();
+    for (const source of sources) {
+      const values = columns.map((column) => marked(source.value(column)));
+      const rowid = relation.key.kind === 'rowid' ? (source.key[0] as string) : 'NULL';
+      const where = [same(source), source.where].filter((text) => text !== '').join(' AND ');
+      const text = `${prefix === '' ? 'WITH ' : `${prefix.trimEnd()}, `}${keyTable} SELECT CAST(${rowid} AS TEXT), ${values.join(', ')} FROM __dosql_c AS c CROSS JOIN ${source.from} WHERE ${where}`;
+      for (const [id, ...cells] of all<[string | null, ...(Stored | ArrayBuffer)[]]>(
+        this.#sql,
+        text,
+        ...bindings,
+      )) {
+        const row = {
+          cells: cells.map((cell) => (cell instanceof ArrayBuffer ? new Uint8Array(cell) : cell)),
+          rowid: id ?? undefined,
+        };
+        found.set(keyOf(relation, row), row);
+      }
+    }
+    return found;
+  }
+}
+
+/** The columns that a row of a table is compared by: all that are stored. */
+export function comparedColumns(relation: Relation): Column[] {
+  return relation.columns.filter(({ isGenerated }) => !isGenerated);
+}
+
+/** The primary key of a row. */
+export function primaryKeyOf(relation: Relation, { cells }: StoredRow): Stored[] {
+  const columns = comparedColumns(relation);
+  return relation.primaryKey.map((id) => cells[columns.findIndex((column) => column.id === id)] ?? null);
+}
+
+/** What tells a row from all others of its table, as a text: its primary key, or else its rowid. */
+export function keyOf(relation: Relation, row: StoredRow): string {
+  if (isKeyless(relation)) return String(row.rowid);
+  const folded = primaryKeyOf(relation, row).map((value, i) => {
+    const column = columnOf(relation, relation.primaryKey[i] as number);
+    if (typeof value !== 'string' || !value.startsWith('t')) return storedJson(numeric(value));
+    if (column.collation === 'NOCASE')
+      return storedJson(value.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()));
+    return storedJson(column.collation === 'RTRIM' ? value.replace(/ +$/, '') : value);
+  });
+  return folded.join();
+}
+
+/** As a key, 1 and 1.0 are one. */
+function numeric(value: Stored): Stored {
+  return typeof value === 'number' && Number.isSafeInteger(value) ? `i${value}` : value;
+}
+
+/** A row as users see it. */
+export function shownRow(relation: Relation, row: StoredRow | undefined): Record<string, SqlValue> | null {
+  if (row === undefined) return null;
+  const entries = comparedColumns(relation).map(({ name }, i) => [name, shown(row.cells[i])] as const);
+  return Object.fromEntries(entries);
+}
+
+/** A row's key as users see it. */
+export function shownKey(relation: Relation, row: StoredRow): Record<string, SqlValue> {
+  if (isKeyless(relation)) return { rowid: Number(row.rowid) };
+  const values = primaryKeyOf(relation, row);
+  return Object.fromEntries(
+    relation.primaryKey.map((id, i) => [columnOf(relation, id).name, shown(values[i])]),
+  );
+}

@@ -1,0 +1,464 @@
+import type { Engine } from '../engine.ts';
+import { isKeyless, type States } from '../branch/states.ts';
+import { Fields, type Match, type TableChange } from '../change/index.ts';
+import { DoSQLError } from '../error.ts';
+import { defaultsOf } from '../history/default.ts';
+import { sameName } from '../schema/catalog.ts';
+import { columnOf, type Relation } from '../schema/relation.ts';
+import { quoteName } from '../sql/token.ts';
+import { describe } from '../value/parameter.ts';
+import type { Row, SqlValue } from '../value/row.ts';
+import type { Base, State } from './ancestry.ts';
+import {
+  foldBases,
+  mergeCount,
+  mergeRow,
+  sameValue,
+  UNDECIDED,
+  type BaseCells,
+  type Cells,
+} from './cells.ts';
+import type { ConflictStore } from './conflicts.ts';
+import type { MergeConflict, MergeStrategy } from './merge.ts';
+import type { Places } from './places.ts';
+import {
+  comparedColumns,
+  primaryKeyOf,
+  RowReader,
+  shown,
+  storedJson,
+  storedOf,
+  unstored,
+  type Stored,
+  type StoredRow,
+} from './rows.ts';
+import type { MergedTable } from './schema.ts';
+
+/** The states that a merge is made of. */
+export interface MergeStates {
+  readonly base: Base | undefined;
+  readonly bases: readonly State[];
+  readonly ours: State;
+  readonly theirs: State;
+}
+
+/** A value to be written; `default` stands for what the column has by default. */
+type Written = Stored | typeof DEFAULT;
+const DEFAULT: unique symbol = Symbol('default');
+
+/** What shall become of a table's rows. */
+export interface Decision {
+  readonly relation: Relation;
+  /** Rows that shall be so, and the keys of all rows concerned. */
+  readonly rows: readonly (readonly Written[])[];
+  readonly keys: readonly (readonly Stored[])[];
+  readonly conflicts: readonly MergeConflict[];
+}
+
+/** Rows inserted by one statement. */
+const ROWS_AT_ONCE = 2_000;
+
+/** Merges the rows of one table. */
+export class TableMerger {
+  readonly name: string;
+  readonly #engine: Engine;
+  readonly #states: States;
+  readonly #reader: RowReader;
+  readonly #table: MergedTable;
+  readonly #merge: MergeStates;
+  readonly #our: Relation | undefined;
+  readonly #their: Relation;
+  /** Rows of each base state, and of theirs and ours, by key. */
+  readonly #based = new Map<
+    State,
+    { relation: Relation | undefined; rows: ReadonlyMap<string, StoredRow> }
+  >();
+  #theirs: ReadonlyMap<string, StoredRow> = new Map();
+  #ours: ReadonlyMap<string, StoredRow> = new Map();
+
+  constructor(
+    engine: Engine,
+    states: States,
+    table: MergedTable,
+    merge: MergeStates,
+    our: Relation | undefined,
+    their: Relation,
+  ) {
+    this.name = table.definition.name;
+    this.#engine = engine;
+    this.#states = states;
+    this.#reader = new RowReader(engine, states);
+    this.#table = table;
+    this.#merge = merge;
+    this.#our = our;
+    this.#their = their;
+  }
+
+  /** Reads the rows that theirs may have otherwise than the base. */
+  read(): void {
+    const { bases, theirs, ours } = this.#merge;
+    const baseRelations = new Map(bases.map((state) => [state, this.#baseRelation(state)]));
+    const isOne = [...baseRelations.values()].every((relation) => relation?.tableId === this.#their.tableId);
+    if (!isOne) {
+      // A table that is new, or was made anew, says nothing about which of its rows are.
+      this.#theirs = this.#reader.all(theirs, this.#their);
+      for (const [state, relation] of baseRelations)
+        this.#based.set(state, {
+          relation,
+          rows: relation === undefined ? new Map() : this.#reader.all(state, relation),
+        });
+    } else {
+      const segments = bases.flatMap((state) => this.#states.segments(state, theirs, this.#their.tableId));
+      this.#theirs = this.#reader.changed(theirs, this.#their, segments);
+      for (const [state, relation] of baseRelations)
+        this.#based.set(state, {
+          relation,
+          rows: this.#reader.changed(state, relation as Relation, segments),
+        });
+    }
+    if (this.#our === undefined) return;
+    this.#ours = isKeyless(this.#our)
+      ? this.#hasRows
+        ? this.#reader.all(ours, this.#our)
+        : new Map()
+      : this.#reader.keyed(ours, this.#our, this.#keys());
+  }
+
+  get #hasRows(): boolean {
+    return this.#theirs.size > 0 || [...this.#based.values()].some(({ rows }) => rows.size > 0);
+  }
+
+  #baseRelation(state: State): Relation | undefined {
+    const tables = this.#states.tables(state);
+    return (
+      tables.find(({ tableId }) => tableId === this.#their.tableId) ??
+      tables.find(
+        ({ name }) => this.#table.base !== undefined && sameName(name, this.#table.base.definition.name),
+      )
+    );
+  }
+
+  /** The primary keys of all rows that were read. */
+  #keys(): Stored[][] {
+    const keys = new Map<string, Stored[]>();
+    const add = (relation: Relation, rows: ReadonlyMap<string, StoredRow>): void => {
+      for (const [key, row] of rows) if (!keys.has(key)) keys.set(key, primaryKeyOf(relation, row));
+    };
+    add(this.#their, this.#theirs);
+    for (const { relation, rows } of this.#based.values()) if (relation !== undefined) add(relation, rows);
+    return [...keys.values()];
+  }
+
+  /** Decides about each row; `relation` is the table as it is now, its definition merged. */
+  decide(relation: Relation, strategy: MergeStrategy, store: ConflictStore): Decision {
+    if (isKeyless(relation)) return this.#decideKeyless(relation);
+    const decision: { rows: Written[][]; keys: Stored[][]; conflicts: MergeConflict[] } = {
+      rows: [],
+      keys: [],
+      conflicts: [],
+    };
+    const columns = comparedColumns(relation);
+    const names = columns.map(({ name }) => name);
+    const keys = new Set([
+      ...this.#theirs.keys(),
+      ...[...this.#based.values()].flatMap(({ rows }) => [...rows.keys()]),
+    ]);
+    for (const key of keys) {
+      const [ourRow, theirRow] = [this.#ours.get(key), this.#theirs.get(key)];
+      const ours = ourRow && this.#aligned(relation, this.#our, 'ours', ourRow);
+      const theirs = theirRow && this.#aligned(relation, this.#their, 'theirs', theirRow, ours);
+      const base = this.#base(relation, key, ours, theirs);
+      const [ourCells, theirCells] = [cellsOf(ours), cellsOf(theirs)];
+      const merged = mergeRow(base, ourCells, theirCells, names);
+      if (merged.kind === 'same') continue;
+      const origin = (row: Cells | undefined): Written[] | undefined =>
+        row?.map(
+          (value, i) =>
+            (value === ourCells?.[i]
+              ? ours?.[i]
+              : value === theirCells?.[i]
+                ? theirs?.[i]
+                : storedOf(value)) as Written,
+        );
+      const rowKey = this.#keyOf(relation, (ourRow ?? theirRow ?? this.#anyBase(key)) as StoredRow);
+      const put = (row: Written[] | undefined): void => {
+        decision.keys.push(rowKey);
+        if (row !== undefined) decision.rows.push(row);
+      };
+      if (merged.kind !== 'conflict') {
+        put(origin(merged.row));
+        continue;
+      }
+      const conflict: MergeConflict = {
+        table: relation.name,
+        key: Object.fromEntries(
+          relation.primaryKey.map((id, i) => [columnOf(relation, id).name, shown(rowKey[i])]),
+        ),
+        base: shownCells(
+          names,
+          base === UNDECIDED ? undefined : base?.map((value) => (value === UNDECIDED ? null : value)),
+        ),
+        ours: shownCells(names, ourCells),
+        theirs: shownCells(names, theirCells),
+        columns: merged.columns,
+      };
+      if (strategy === 'ours') put(origin(merged.row));
+      else if (strategy === 'theirs') put(origin(merged.theirRow));
+      else if (typeof strategy === 'function')
+        put(given(relation, names, strategy(conflict), (ours ?? theirs) as Written[], conflict));
+      else {
+        const resolved = store.resolution(conflict);
+        if (resolved === undefined) decision.conflicts.push(conflict);
+        else if (resolved === null) put(undefined);
+        else put(settled(names, resolved, conflict, origin(merged.row), origin(merged.theirRow)));
+      }
+    }
+    return { relation, ...decision };
+  }
+
+  /** Rows without a key are one when they are equal: what theirs has more or less of, ours gets or loses. */
+  #decideKeyless(relation: Relation): Decision {
+    const counted = (
+      rows: Iterable<readonly Written[]>,
+    ): Map<string, { count: number; row: readonly Written[] }> => {
+      const counts = new Map<string, { count: number; row: readonly Written[] }>();
+      for (const row of rows) {
+        const key = row.map((value) => (value === DEFAULT ? 'd' : storedJson(value))).join();
+        const known = counts.get(key);
+        if (known === undefined) counts.set(key, { count: 1, row });
+        else known.count++;
+      }
+      return counts;
+    };
+    const theirs = counted(
+      [...this.#theirs.values()].map((row) => this.#aligned(relation, this.#their, 'theirs', row)),
+    );
+    const [based] = this.#based.values();
+    const base = counted(
+      [...(based?.rows.values() ?? [])].map((row) => this.#aligned(relation, based?.relation, 'base', row)),
+    );
+    const oursRows = [...this.#ours.values()].map((row) => ({
+      row,
+      cells: this.#aligned(relation, this.#our, 'ours', row),
+    }));
+    const ours = counted(oursRows.map(({ cells }) => cells));
+    const rows: Written[][] = [];
+    const keys: Stored[][] = [];
+    for (const key of new Set([...theirs.keys(), ...base.keys()])) {
+      const [b, o, t] = [base.get(key)?.count ?? 0, ours.get(key)?.count ?? 0, theirs.get(key)?.count ?? 0];
+      const change = mergeCount(b, o, t) - o;
+      const { row } = (theirs.get(key) ?? base.get(key)) as { row: readonly Written[] };
+      for (let i = 0; i < change; i++) rows.push([...row]);
+      const same = oursRows.filter(
+        ({ cells }) => cells.map((value) => (value === DEFAULT ? 'd' : storedJson(value))).join() === key,
+      );
+      for (let i = 0; i < -change; i++) keys.push([`i${same[i]?.row.rowid}`]);
+    }
+    return { relation, rows, keys, conflicts: [] };
+  }
+
+  /** A row of one side in the columns of the merged table; what the side has no column for is `other`'s, or the default. */
+  #aligned(
+    relation: Relation,
+    side: Relation | undefined,
+    which: 'base' | 'ours' | 'theirs',
+    { cells }: StoredRow,
+    other?: readonly Written[],
+  ): Written[] {
+    const own = side === undefined ? [] : comparedColumns(side);
+    return comparedColumns(relation).map(({ name }, i) => {
+      const called = this.#table.columns.find((three) => sameName(mergedName(three), name))?.[which];
+      const at = called === undefined ? -1 : own.findIndex((column) => sameName(column.name, called));
+      return at < 0 ? (other?.[i] ?? DEFAULT) : (cells[at] ?? null);
+    });
+  }
+
+  /** The row that the sides parted from, in the columns of the merged table. */
+  #base(
+    relation: Relation,
+    key: string,
+    ours: readonly Written[] | undefined,
+    theirs: readonly Written[] | undefined,
+  ): BaseCells {
+    const fold = (base: Base | undefined): BaseCells => {
+      if (base === undefined) return undefined;
+      if (base.kind === 'merge') return foldBases(fold(base.base), fold(base.one), fold(base.other));
+      const state = this.#merge.bases.find(
+        ({ line, lsn }) => line === base.line && lsn === base.lsn,
+      ) as State;
+      const { relation: then, rows } = this.#based.get(state) ?? {
+        relation: undefined,
+        rows: new Map<string, StoredRow>(),
+      };
+      const row = rows.get(key);
+      if (row === undefined || then === undefined) return undefined;
+      const cells = this.#aligned(relation, then, 'base', row);
+      return cells.map((value, i) => {
+        if (value !== DEFAULT) return shown(value);
+        // A column that has come since: the side that has not got it says nothing about it.
+        const { ours: inOurs, theirs: inTheirs } =
+          this.#table.columns.find((three) =>
+            sameName(mergedName(three), comparedColumns(relation)[i]?.name ?? ''),
+          ) ?? {};
+        if (inOurs !== undefined && inTheirs !== undefined) return UNDECIDED;
+        const cell = inOurs === undefined ? ours?.[i] : theirs?.[i];
+        return cell === undefined || cell === DEFAULT ? null : shown(cell);
+      });
+    };
+    return fold(this.#merge.base);
+  }
+
+  #anyBase(key: string): StoredRow | undefined {
+    for (const { rows } of this.#based.values()) if (rows.has(key)) return rows.get(key);
+    return undefined;
+  }
+
+  /** The key of a row, whichever side it is of: columns of a key are never missing on any. */
+  #keyOf(relation: Relation, row: StoredRow): Stored[] {
+    for (const side of [
+      this.#our,
+      this.#their,
+      ...[...this.#based.values()].map(({ relation: then }) => then),
+    ])
+      if (side !== undefined && row.cells.length === comparedColumns(side).length)
+        return primaryKeyOf(side, row);
+    return primaryKeyOf(relation, row);
+  }
+
+  /** What there is to write, as {@link apply} takes it. */
+  change({ relation, rows, keys }: Decision, places: Places, index: number): TableChange | undefined {
+    if (rows.length === 0 && keys.length === 0) return undefined;
+    const { sql } = this.#engine.storage;
+    const match: Match = relation.primaryKey.length > 0 ? 'primaryKey' : 'key';
+    const fields = new Fields(relation, match);
+    const [rowTable, keyTable] = [`__dosql_merged${index}`, `__dosql_mergedkey${index}`];
+    sql.exec(fields.keysTable(keyTable));
+    fill(sql, keyTable, fields.keyNames(), keys, new Map());
+    const defaults = defaultsOf(relation);
+    const columns = comparedColumns(relation);
+    const byColumn = new Map(columns.map(({ id }, i) => [i, defaults.get(id) ?? 'NULL']));
+    const isFresh = isKeyless(relation);
+    const slots = columns.map(({ name }) => fields.slotOf(name) as string);
+    const define = columns.map(
+      (column, i) => `${slots[i]} ${column.affinity === 'blob' ? '' : column.affinity.toUpperCase()}`,
+    );
+    sql.exec(isFresh ? `CREATE TABLE ${rowTable}(${define.join(', ')})` : fields.rowsTable(rowTable));
+    fill(sql, rowTable, slots, rows, byColumn);
+    const place = places.of(
+      relation.name,
+      keyTable,
+      fields.key.map(({ name }) => name),
+    );
+    const all = fields.all.map(({ slot }) => slot).join(', ');
+    const keyQuery = `SELECT ${fields.keyNames().join(', ')} FROM ${keyTable}`;
+    if (!isFresh) return { place, target: `SELECT ${all} FROM ${rowTable}`, keys: keyQuery, match };
+    const none = fields.all.map(() => 'NULL').join(', ');
+    return {
+      place,
+      target: `SELECT ${none} WHERE FALSE`,
+      keys: keyQuery,
+      fresh: `SELECT ${slots.join(', ')} FROM ${rowTable}`,
+    };
+  }
+
+  /** Removes what it took down. */
+  close(index: number): void {
+    for (const table of [`__dosql_merged${index}`, `__dosql_mergedkey${index}`])
+      this.#engine.storage.sql.exec(`DROP TABLE IF EXISTS ${quoteName(table)}`);
+  }
+}
+
+/** What a column of the merged table is called. */
+function mergedName({
+  base,
+  ours,
+  theirs,
+}: {
+  base?: string | undefined;
+  ours?: string | undefined;
+  theirs?: string | undefined;
+}): string {
+  if (ours === undefined) return theirs ?? base ?? '';
+  return theirs !== undefined && base !== undefined && sameName(ours, base) ? theirs : ours;
+}
+
+function cellsOf(row: readonly Written[] | undefined): SqlValue[] | undefined {
+  return row?.map((value) => (value === DEFAULT ? null : shown(value)));
+}
+
+function shownCells(names: readonly string[], cells: readonly SqlValue[] | undefined): Row | null {
+  return cells === undefined ? null : Object.fromEntries(names.map((name, i) => [name, cells[i] ?? null]));
+}
+
+/**
+ * The row by which a conflict has been settled in its table. A cell that is ours there is what merging makes of the
+ * row with ours in the conflict's columns, and one that is theirs, with theirs: what is in no conflict is not lost.
+ */
+function settled(
+  names: readonly string[],
+  row: Row,
+  { ours, theirs }: MergeConflict,
+  ourRow: readonly Written[] | undefined,
+  theirRow: readonly Written[] | undefined,
+): Written[] {
+  return names.map((name, i) => {
+    const cell = row[name] ?? null;
+    if (ours !== null && ourRow !== undefined && sameValue(cell, ours[name])) return ourRow[i] ?? null;
+    if (theirs !== null && theirRow !== undefined && sameValue(cell, theirs[name]))
+      return theirRow[i] ?? null;
+    return storedOf(cell);
+  });
+}
+
+/** The row that a caller gives for a conflict; columns that it leaves out are as they are. */
+function given(
+  relation: Relation,
+  names: readonly string[],
+  row: Row | null,
+  from: readonly Written[],
+  { table, key }: MergeConflict,
+): Written[] | undefined {
+  if (row === null) return undefined;
+  if (typeof row !== 'object')
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `the row for "${table}" ${JSON.stringify(key)} is ${describe(row)}: give a row, or null for none`,
+    );
+  const strange = Object.keys(row).find(
+    (name) => !relation.columns.some((column) => sameName(column.name, name)),
+  );
+  if (strange !== undefined)
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `the row for "${table}" has "${strange}", which is no column of it`,
+    );
+  return names.map((name, i) => {
+    const own = Object.entries(row).find(([column]) => sameName(column, name));
+    if (own === undefined) return from[i] ?? null;
+    const cell = from[i];
+    return cell !== undefined && cell !== DEFAULT && shown(cell) === own[1] ? cell : storedOf(own[1]);
+  });
+}
+
+function fill(
+  sql: SqlStorage,
+  table: string,
+  slots: readonly string[],
+  rows: readonly (readonly Written[])[],
+  defaults: ReadonlyMap<number, string>,
+): void {
+  const values = slots.map((_, i) => {
+    const json = `(value ->> ${i})`;
+    const value = unstored(json);
+    return defaults.has(i) ? `CASE WHEN ${json} IS 'd' THEN ${defaults.get(i)} ELSE ${value} END` : value;
+  });
+  for (let i = 0; i < rows.length; i += ROWS_AT_ONCE) {
+    const json = rows
+      .slice(i, i + ROWS_AT_ONCE)
+      .map((row) => `[${row.map((value) => (value === DEFAULT ? '"d"' : storedJson(value))).join(',')}]`);
+    sql.exec(
+      `INSERT INTO ${table}(${slots.join(', ')}) SELECT ${values.join(', ')} FROM json_each(?)`,
+      `[${json.join(',')}]`,
+    );
+  }
+}
