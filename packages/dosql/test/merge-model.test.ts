@@ -42,9 +42,10 @@ class Lines {
   branch(name: string, from: string): void {
     const id = this.lines.length;
     const parent = this.ids.get(from) as number;
-    this.lines.push({ id, parent, base: this.#lsn, merges: this.merges.length });
+    const { lsn: base } = this.head(from);
+    this.lines.push({ id, parent, base, merges: this.merges.length });
     this.ids.set(name, id);
-    this.#record(name, this.#lsn);
+    this.#record(name, base);
   }
 
   commit(name: string): void {
@@ -54,18 +55,20 @@ class Lines {
 
   /** Takes note of a merge; one that changed nothing takes no LSN of its own. */
   mergedFrom(source: string, into: string, changes: number): void {
-    const sourceLsn = this.#lsn;
+    const { lsn: sourceLsn } = this.head(source);
     if (changes > 0) this.commit(into);
     this.merges.push({
       source: this.ids.get(source) as number,
       sourceLsn,
       into: this.ids.get(into) as number,
-      lsn: this.#lsn,
+      lsn: this.head(into).lsn,
     });
   }
 
   head(name: string): { line: number; lsn: number } {
-    return { line: this.ids.get(name) as number, lsn: this.#lsn };
+    const line = this.ids.get(name) as number;
+    const states = this.#states.get(`${line} ${(MODEL_TABLES[0] as ModelTable).name}`);
+    return { line, lsn: states?.at(-1)?.lsn ?? 0 };
   }
 
   /** What merging gives: rows of each table as text, and conflicts as text. */

@@ -35,7 +35,7 @@ interface Merging {
   resolve(table: string, key: 'all' | Row, by: 'ours' | 'theirs' | Row): Promise<unknown>;
 }
 
-const merging = (db: Database): Merging => db as unknown as Merging;
+const merging = (db: Database): Merging => db;
 
 /** A value as text that tells its type, but for numbers. */
 const show = (value: SqlValue): string =>

@@ -1,6 +1,6 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import type { Ancestry, Merge } from '../merge/ancestry.ts';
+import type { Ancestry, Merge, State } from '../merge/ancestry.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
@@ -353,6 +353,25 @@ export class Branches {
       'SELECT source, source_lsn, into_line, lsn FROM __dosql_merge ORDER BY lsn',
     ).map(([source, sourceLsn, into, lsn]) => ({ source, sourceLsn, into, lsn }));
     return { lines: [{ id: MAIN, parent: undefined, base: 0 }, ...lines], merges };
+  }
+
+  /** Whether the bases of a merge already have all that a line has. */
+  isKnown(line: number, bases: readonly State[]): boolean {
+    const [base] = bases;
+    if (base === undefined || bases.length > 1 || line === MAIN) return false;
+    const branch = this.branch(line);
+    const isFork = base.line === branch.parent && base.lsn >= branch.base;
+    if (base.line !== line && !isFork) return false;
+    const since = base.line === line ? base.lsn : branch.base;
+    const { catalog } = this.#engine;
+    const own = catalog.relationsOf(line);
+    const ids = own.map(({ id }) => id).join(', ');
+    return (
+      first(this.#sql, `SELECT 1 FROM __dosql_log WHERE lsn > ? AND rel IN (${ids}) LIMIT 1`, since) ===
+        undefined &&
+      !catalog.objects.of(line).some((object) => object.since > since || (object.until ?? 0) > since) &&
+      !this.ancestry().merges.some((merge) => merge.into === line && merge.lsn > since)
+    );
   }
 
   /** Takes note that one line has been merged into another. */

@@ -45,10 +45,17 @@ export class BranchDdl {
   #viewDdl(statement: Statement, { id }: Branch): Outcome {
     const { catalog, log } = this.#engine;
     const { verb, name } = statement.ddl as Ddl;
-    const lsn = log.end();
     const old = this.#branches.objects(id, 'view').find((view) => sameName(view.name, name));
     const mayBe = isConditional(statement);
-    const nothing = { names: [], raw: [], rowsRead: 0, rowsWritten: 0, changes: 0, lastRowId: 0, lsn };
+    const nothing = {
+      names: [],
+      raw: [],
+      rowsRead: 0,
+      rowsWritten: 0,
+      changes: 0,
+      lastRowId: 0,
+      lsn: log.end(),
+    };
     if (verb === 'create') {
       const isTaken =
         old !== undefined ||
@@ -65,14 +72,14 @@ export class BranchDdl {
         type: 'view',
         name,
         table: name,
-        since: lsn,
+        since: catalog.note(),
         until: undefined,
         sql: statement.sql,
       });
     } else if (old === undefined) {
       if (!mayBe) throw new DoSQLError('NO_SUCH_TABLE', `no such view: ${name}`, { sql: statement.sql });
     } else {
-      this.#end(old, id, lsn);
+      this.#end(old, id, catalog.note());
     }
     catalog.touch();
     return nothing;
@@ -116,16 +123,17 @@ export class BranchDdl {
     const outcome = this.#branches.withoutTriggers(id, () => {
       const changed = this.#renamed(statement, id);
       const altered = this.#alter(this.#physical(statement, id));
+      const lsn = changed.length > 0 ? catalog.note() : log.end();
       for (const { object, ...now } of changed) {
-        this.#end(object, id, log.end());
-        catalog.objects.begin({ ...object, ...now, branch: id, since: log.end(), until: undefined });
+        this.#end(object, id, lsn);
+        catalog.objects.begin({ ...object, ...now, branch: id, since: lsn, until: undefined });
       }
       return altered;
     });
     if (what === 'index' && (verb === 'drop') === (object !== undefined)) {
       const table =
         object?.table ?? (statement.references.find(({ kind }) => kind === 'define')?.name as string);
-      if (object !== undefined) this.#end(object, id, log.end());
+      if (object !== undefined) this.#end(object, id, catalog.note());
       else
         catalog.objects.begin({
           type: 'index',
@@ -133,7 +141,7 @@ export class BranchDdl {
           table,
           sql: statement.sql,
           branch: id,
-          since: log.end(),
+          since: catalog.note(),
           until: undefined,
         });
     }
@@ -158,8 +166,15 @@ export class BranchDdl {
     const { verb, name } = statement.ddl as Ddl;
     const tables = this.#branches.tables(id);
     const [target] = statement.references;
-    const lsn = log.end();
-    const outcome = { names: [], raw: [], rowsRead: 0, rowsWritten: 0, changes: 0, lastRowId: 0, lsn };
+    const outcome = {
+      names: [],
+      raw: [],
+      rowsRead: 0,
+      rowsWritten: 0,
+      changes: 0,
+      lastRowId: 0,
+      lsn: log.end(),
+    };
     const mayBe = isConditional(statement);
     if (verb === 'create') {
       if (old !== undefined && mayBe) return outcome;
@@ -184,12 +199,12 @@ export class BranchDdl {
         table: table.own.name,
         sql: statement.sql,
         branch: id,
-        since: lsn,
+        since: catalog.note(),
         until: undefined,
       });
     } else if (old !== undefined) {
       this.#engine.storage.sql.exec(`DROP TRIGGER ${quoteName(physicalName(id, name))}`);
-      this.#end(old, id, lsn);
+      this.#end(old, id, catalog.note());
     } else if (!mayBe) {
       throw new DoSQLError('SYNTAX', `no such trigger: ${name}`, { sql: statement.sql });
     }

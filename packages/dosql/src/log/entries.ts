@@ -1,6 +1,6 @@
 import type { ChangeRow, LogEntry } from '@dotdo/cdc';
 import type { Catalog } from '../schema/catalog.ts';
-import { OP } from '../schema/capture.ts';
+import { NO_RELATION, OP } from '../schema/capture.ts';
 import { MAIN } from '../schema/line.ts';
 import { columnOf, type Relation, type Slot } from '../schema/relation.ts';
 import { all, first } from '../sql/read.ts';
@@ -68,6 +68,10 @@ export class Entries {
     for (let i = 0; i < rows.length;) {
       const row = rows[i] as LogRow;
       const [, relationId, op, at] = row;
+      if (relationId === NO_RELATION) {
+        i++;
+        continue;
+      }
       const relation = this.#catalog.relation(relationId);
       const size = (op === OP.updateBefore ? 2 : 1) * (op === OP.schema ? 1 : relation.layout.parts);
       const parts = rows.slice(i, i + size);

@@ -18,8 +18,9 @@ export interface Line {
 }
 
 /**
- * One merge: `into` from `lsn` on, the log's end after the merge, knows all of `source` up to `sourceLsn`, the log's
- * end before it.
+ * One merge: `into` from `lsn` on, the last that the merge wrote, knows all of `source` up to `sourceLsn`. An LSN may be
+ * the log's end at that time, but a line's own last one is better: it makes equal states of a line one state, where else
+ * one of them can be taken for another base.
  */
 export interface Merge {
   /** Merges are numbered from 1 as they are made; by default by their places in the list. */
@@ -61,30 +62,39 @@ const stateOf = (line: number, lsn: number, merges: number | undefined): State =
   merges === undefined ? { line, lsn } : { line, lsn, merges };
 
 /** What the states together include. */
-export function knows({ lines, merges }: Ancestry, ...states: readonly State[]): Knowledge {
+export function knows(ancestry: Ancestry, ...states: readonly State[]): Knowledge {
   const known = new Map<number, State>();
   const open = [...states];
   for (let state = open.pop(); state !== undefined; state = open.pop()) {
-    const { line: id } = state;
-    const before = known.get(id);
-    if (before !== undefined && isBy(state, before)) continue;
-    const line = lines.find((line) => line.id === id);
+    const line = ancestry.lines.find(({ id }) => id === state?.line);
+    const made = mergesInto(ancestry, state);
+    const exact = { line: state.line, lsn: state.lsn, merges: lastAt(made, state.lsn) };
+    const before = known.get(state.line);
+    if (before !== undefined && isBy(exact, before)) continue;
     if (line?.parent !== undefined) {
       const fork = stateOf(line.parent, line.base, line.merges);
-      const isFork = isBy(state, fork);
-      open.push(isFork ? { ...state, line: line.parent } : fork);
+      open.push(state.lsn < line.base ? { ...state, line: line.parent } : fork);
       // What a line began with is its parent's state, not one of its own.
-      if (isFork) continue;
+      if (isBy(exact, fork)) continue;
     }
-    known.set(id, state);
-    merges.forEach(({ id: number, source, sourceLsn, into, lsn }, i) => {
-      const at = number ?? i + 1;
-      const made = stateOf(into, lsn, at);
-      if (into === id && isBy(made, state) && !(before !== undefined && isBy(made, before)))
-        open.push(stateOf(source, sourceLsn, at - 1));
-    });
+    known.set(state.line, exact);
+    for (const { id, merge } of made) open.push(stateOf(merge.source, merge.sourceLsn, id - 1));
   }
   return known;
+}
+
+/** The merges that a state knows to have been made into its line, with their numbers. */
+function mergesInto({ merges }: Ancestry, state: State): { readonly id: number; readonly merge: Merge }[] {
+  return merges.flatMap((merge, i) => {
+    const id = merge.id ?? i + 1;
+    const isKnown = merge.into === state.line && isBy(stateOf(merge.into, merge.lsn, id), state);
+    return isKnown ? [{ id, merge }] : [];
+  });
+}
+
+/** Of merges into one line, the last one at `lsn`: only these make states that the LSN does not tell apart. */
+function lastAt(made: readonly { readonly id: number; readonly merge: Merge }[], lsn: number): number {
+  return Math.max(0, ...made.filter(({ merge }) => merge.lsn === lsn).map(({ id }) => id));
 }
 
 /** Whether `knowledge` includes `state` as a whole. */

@@ -95,7 +95,8 @@ export class ConflictStore {
   #forget(table: string): void {
     const quoted = quoteName(table);
     this.#sql.exec(`DELETE FROM ${quoted} WHERE source = ? AND target = ?`, this.#source, this.#target);
-    if (first(this.#sql, `SELECT 1 FROM ${quoted}`) === undefined) this.#sql.exec(`DROP TABLE ${quoted}`);
+    if (all(this.#sql, `SELECT 1 FROM ${quoted} LIMIT 1`).length === 0)
+      this.#sql.exec(`DROP TABLE ${quoted}`);
   }
 
   #create(table: string, columns: readonly string[]): void {

@@ -9,9 +9,11 @@ import type { Row, SqlValue } from '../value/row.ts';
 import { baseOf, statesOf, type Base, type State } from './ancestry.ts';
 import { ConflictStore } from './conflicts.ts';
 import { Places } from './places.ts';
+import { RowReader } from './rows.ts';
 import { applySchema, mergedSchema } from './schema-change.ts';
 import { TableMerger, type Decision } from './table-merge.ts';
-import type { MergedTable } from './schema.ts';
+import type { MergedTable, SchemaMerge } from './schema.ts';
+import { violatedRows } from './violated.ts';
 import type { SchemaConflict } from './table.ts';
 
 /** A row that the two sides changed, each otherwise. */
@@ -145,9 +147,6 @@ class Merging {
     ];
     const base = baseOf(ancestry, ours, theirs);
     const bases = statesOf(base);
-    const schema = mergedSchema(this.#states, latest(bases), ours, theirs, (tableId) =>
-      this.#changes(bases, tableId),
-    );
     const nothing = {
       merged: false,
       inserted: 0,
@@ -158,11 +157,16 @@ class Merging {
       schemaConflicts: [],
       lsn: BigInt(end),
     };
+    if (this.#branches.isKnown(this.#source, bases)) return { ...nothing, merged: true };
+    const schema = mergedSchema(this.#states, latest(bases), ours, theirs, (tableId) =>
+      this.#changes(bases, tableId),
+    );
     if (schema.conflicts.length > 0) return { ...nothing, schemaConflicts: schema.conflicts };
     // Rows are read before definitions change: then their states are what they were.
     const tables = this.#mergers(schema.tables, base, bases, ours, theirs);
     for (const table of tables) table.read();
-    applySchema(this.#engine, this.#states, this.#into, schema);
+    const broken = this.#applySchema(schema);
+    if (broken !== undefined) return { ...nothing, violations: broken };
     const decisions = new Map<TableMerger, Decision>();
     const conflicts: MergeConflict[] = [];
     for (const table of tables) {
@@ -179,6 +183,8 @@ class Merging {
     const applied = apply(this.#engine, places.all(), changes, areEnforced);
     for (const [i, table] of tables.entries()) table.close(i);
     if (applied.violations.length > 0) return { ...nothing, violations: applied.violations };
+    // A merge that changes nothing still makes a state of its own, which knows more.
+    if (this.#engine.log.end() === end) this.#engine.catalog.note();
     this.#branches.noteMerge({
       source: this.#source,
       sourceLsn: end,
@@ -193,6 +199,25 @@ class Merging {
       deleted: applied.deleted,
       lsn: BigInt(this.#engine.log.end()),
     };
+  }
+
+  /** Gives the line the merged definitions; the violations when its rows do not keep them. */
+  #applySchema(schema: SchemaMerge): Violation[] | undefined {
+    try {
+      applySchema(this.#engine, this.#states, this.#into, schema);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof DoSQLError) || !error.code.startsWith('CONSTRAINT_')) throw error;
+      const reader = new RowReader(this.#engine, this.#states);
+      return violatedRows(
+        this.#engine,
+        reader,
+        this.#states,
+        { line: this.#into, lsn: undefined },
+        schema,
+        error,
+      );
+    }
   }
 
   #mergers(

@@ -8,6 +8,7 @@ import {
   type States,
 } from '../branch/states.ts';
 import { keyNames } from '../history/as-of.ts';
+import { defaultsOf } from '../history/default.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { columnOf } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
@@ -116,6 +117,14 @@ export class RowReader {
       for (const [key, row] of this.#read(state, relation, keyTable, same, [json])) found.set(key, row);
     }
     return found;
+  }
+
+  /** What each column of a table has by default; NULL where that is no constant. */
+  defaults(relation: Relation): Stored[] {
+    const constants = defaultsOf(relation);
+    const values = comparedColumns(relation).map(({ id }) => marked(constants.get(id) ?? 'NULL'));
+    const row = all<(Stored | ArrayBuffer)[]>(this.#sql, `SELECT ${values.join(', ')}`)[0] ?? [];
+    return row.map((cell) => (cell instanceof ArrayBuffer ? new Uint8Array(cell) : cell));
   }
 
   /** All rows. */

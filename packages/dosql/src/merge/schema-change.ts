@@ -74,6 +74,13 @@ function definitionOf(states: States, relation: Relation): TableDefinition {
   return { ...definition, name: relation.name };
 }
 
+const REBUILT = 'dosql_rebuilt_';
+
+/** The table that SQLite means when it names one that is to take its place. */
+export function rebuiltFrom(name: string): string {
+  return name.startsWith(REBUILT) ? name.slice(REBUILT.length) : name;
+}
+
 /** Gives the line `into` the merged definitions. The caller holds a transaction. */
 export function applySchema(engine: Engine, states: States, into: number, schema: SchemaMerge): void {
   const run = (sql: string): void => {
@@ -129,7 +136,7 @@ function rebuild(
 ): void {
   const { sql } = engine.storage;
   const old = ours.definition;
-  const name = `dosql_rebuilt_${definition.name}`;
+  const name = REBUILT + definition.name;
   const kept = definition.columns.flatMap((column) => {
     const from = old.columns.find((other) =>
       column.id === undefined || other.id === undefined

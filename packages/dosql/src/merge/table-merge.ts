@@ -2,7 +2,6 @@ import type { Engine } from '../engine.ts';
 import { isKeyless, type States } from '../branch/states.ts';
 import { Fields, type Match, type TableChange } from '../change/index.ts';
 import { DoSQLError } from '../error.ts';
-import { defaultsOf } from '../history/default.ts';
 import { sameName } from '../schema/catalog.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
@@ -42,15 +41,11 @@ export interface MergeStates {
   readonly theirs: State;
 }
 
-/** A value to be written; `default` stands for what the column has by default. */
-type Written = Stored | typeof DEFAULT;
-const DEFAULT: unique symbol = Symbol('default');
-
 /** What shall become of a table's rows. */
 export interface Decision {
   readonly relation: Relation;
   /** Rows that shall be so, and the keys of all rows concerned. */
-  readonly rows: readonly (readonly Written[])[];
+  readonly rows: readonly (readonly Stored[])[];
   readonly keys: readonly (readonly Stored[])[];
   readonly conflicts: readonly MergeConflict[];
 }
@@ -73,6 +68,8 @@ export class TableMerger {
     State,
     { relation: Relation | undefined; rows: ReadonlyMap<string, StoredRow> }
   >();
+  /** What each column of the merged table has by default. */
+  #defaults: readonly Stored[] = [];
   #theirs: ReadonlyMap<string, StoredRow> = new Map();
   #ours: ReadonlyMap<string, StoredRow> = new Map();
 
@@ -151,8 +148,9 @@ export class TableMerger {
 
   /** Decides about each row; `relation` is the table as it is now, its definition merged. */
   decide(relation: Relation, strategy: MergeStrategy, store: ConflictStore): Decision {
+    this.#defaults = this.#reader.defaults(relation);
     if (isKeyless(relation)) return this.#decideKeyless(relation);
-    const decision: { rows: Written[][]; keys: Stored[][]; conflicts: MergeConflict[] } = {
+    const decision: { rows: Stored[][]; keys: Stored[][]; conflicts: MergeConflict[] } = {
       rows: [],
       keys: [],
       conflicts: [],
@@ -166,22 +164,22 @@ export class TableMerger {
     for (const key of keys) {
       const [ourRow, theirRow] = [this.#ours.get(key), this.#theirs.get(key)];
       const ours = ourRow && this.#aligned(relation, this.#our, 'ours', ourRow);
-      const theirs = theirRow && this.#aligned(relation, this.#their, 'theirs', theirRow, ours);
-      const base = this.#base(relation, key, ours, theirs);
+      const theirs = theirRow && this.#aligned(relation, this.#their, 'theirs', theirRow);
+      const base = this.#base(relation, key);
       const [ourCells, theirCells] = [cellsOf(ours), cellsOf(theirs)];
       const merged = mergeRow(base, ourCells, theirCells, names);
       if (merged.kind === 'same') continue;
-      const origin = (row: Cells | undefined): Written[] | undefined =>
+      const origin = (row: Cells | undefined): Stored[] | undefined =>
         row?.map(
           (value, i) =>
             (value === ourCells?.[i]
               ? ours?.[i]
               : value === theirCells?.[i]
                 ? theirs?.[i]
-                : storedOf(value)) as Written,
+                : storedOf(value)) as Stored,
         );
       const rowKey = this.#keyOf(relation, (ourRow ?? theirRow ?? this.#anyBase(key)) as StoredRow);
-      const put = (row: Written[] | undefined): void => {
+      const put = (row: Stored[] | undefined): void => {
         decision.keys.push(rowKey);
         if (row !== undefined) decision.rows.push(row);
       };
@@ -205,7 +203,7 @@ export class TableMerger {
       if (strategy === 'ours') put(origin(merged.row));
       else if (strategy === 'theirs') put(origin(merged.theirRow));
       else if (typeof strategy === 'function')
-        put(given(relation, names, strategy(conflict), (ours ?? theirs) as Written[], conflict));
+        put(given(relation, names, strategy(conflict), (ours ?? theirs) as Stored[], conflict));
       else {
         const resolved = store.resolution(conflict);
         if (resolved === undefined) decision.conflicts.push(conflict);
@@ -219,11 +217,11 @@ export class TableMerger {
   /** Rows without a key are one when they are equal: what theirs has more or less of, ours gets or loses. */
   #decideKeyless(relation: Relation): Decision {
     const counted = (
-      rows: Iterable<readonly Written[]>,
-    ): Map<string, { count: number; row: readonly Written[] }> => {
-      const counts = new Map<string, { count: number; row: readonly Written[] }>();
+      rows: Iterable<readonly Stored[]>,
+    ): Map<string, { count: number; row: readonly Stored[] }> => {
+      const counts = new Map<string, { count: number; row: readonly Stored[] }>();
       for (const row of rows) {
-        const key = row.map((value) => (value === DEFAULT ? 'd' : storedJson(value))).join();
+        const key = row.map(storedJson).join();
         const known = counts.get(key);
         if (known === undefined) counts.set(key, { count: 1, row });
         else known.count++;
@@ -242,44 +240,36 @@ export class TableMerger {
       cells: this.#aligned(relation, this.#our, 'ours', row),
     }));
     const ours = counted(oursRows.map(({ cells }) => cells));
-    const rows: Written[][] = [];
+    const rows: Stored[][] = [];
     const keys: Stored[][] = [];
     for (const key of new Set([...theirs.keys(), ...base.keys()])) {
       const [b, o, t] = [base.get(key)?.count ?? 0, ours.get(key)?.count ?? 0, theirs.get(key)?.count ?? 0];
       const change = mergeCount(b, o, t) - o;
-      const { row } = (theirs.get(key) ?? base.get(key)) as { row: readonly Written[] };
+      const { row } = (theirs.get(key) ?? base.get(key)) as { row: readonly Stored[] };
       for (let i = 0; i < change; i++) rows.push([...row]);
-      const same = oursRows.filter(
-        ({ cells }) => cells.map((value) => (value === DEFAULT ? 'd' : storedJson(value))).join() === key,
-      );
+      const same = oursRows.filter(({ cells }) => cells.map(storedJson).join() === key);
       for (let i = 0; i < -change; i++) keys.push([`i${same[i]?.row.rowid}`]);
     }
     return { relation, rows, keys, conflicts: [] };
   }
 
-  /** A row of one side in the columns of the merged table; what the side has no column for is `other`'s, or the default. */
+  /** A row of one side in the columns of the merged table; what the side has no column for is its default. */
   #aligned(
     relation: Relation,
     side: Relation | undefined,
     which: 'base' | 'ours' | 'theirs',
     { cells }: StoredRow,
-    other?: readonly Written[],
-  ): Written[] {
+  ): Stored[] {
     const own = side === undefined ? [] : comparedColumns(side);
     return comparedColumns(relation).map(({ name }, i) => {
       const called = this.#table.columns.find((three) => sameName(mergedName(three), name))?.[which];
       const at = called === undefined ? -1 : own.findIndex((column) => sameName(column.name, called));
-      return at < 0 ? (other?.[i] ?? DEFAULT) : (cells[at] ?? null);
+      return (at < 0 ? this.#defaults[i] : cells[at]) ?? null;
     });
   }
 
   /** The row that the sides parted from, in the columns of the merged table. */
-  #base(
-    relation: Relation,
-    key: string,
-    ours: readonly Written[] | undefined,
-    theirs: readonly Written[] | undefined,
-  ): BaseCells {
+  #base(relation: Relation, key: string): BaseCells {
     const fold = (base: Base | undefined): BaseCells => {
       if (base === undefined) return undefined;
       if (base.kind === 'merge') return foldBases(fold(base.base), fold(base.one), fold(base.other));
@@ -292,18 +282,7 @@ export class TableMerger {
       };
       const row = rows.get(key);
       if (row === undefined || then === undefined) return undefined;
-      const cells = this.#aligned(relation, then, 'base', row);
-      return cells.map((value, i) => {
-        if (value !== DEFAULT) return shown(value);
-        // A column that has come since: the side that has not got it says nothing about it.
-        const { ours: inOurs, theirs: inTheirs } =
-          this.#table.columns.find((three) =>
-            sameName(mergedName(three), comparedColumns(relation)[i]?.name ?? ''),
-          ) ?? {};
-        if (inOurs !== undefined && inTheirs !== undefined) return UNDECIDED;
-        const cell = inOurs === undefined ? ours?.[i] : theirs?.[i];
-        return cell === undefined || cell === DEFAULT ? null : shown(cell);
-      });
+      return this.#aligned(relation, then, 'base', row).map(shown);
     };
     return fold(this.#merge.base);
   }
@@ -333,17 +312,15 @@ export class TableMerger {
     const fields = new Fields(relation, match);
     const [rowTable, keyTable] = [`__dosql_merged${index}`, `__dosql_mergedkey${index}`];
     sql.exec(fields.keysTable(keyTable));
-    fill(sql, keyTable, fields.keyNames(), keys, new Map());
-    const defaults = defaultsOf(relation);
+    fill(sql, keyTable, fields.keyNames(), keys);
     const columns = comparedColumns(relation);
-    const byColumn = new Map(columns.map(({ id }, i) => [i, defaults.get(id) ?? 'NULL']));
     const isFresh = isKeyless(relation);
     const slots = columns.map(({ name }) => fields.slotOf(name) as string);
     const define = columns.map(
       (column, i) => `${slots[i]} ${column.affinity === 'blob' ? '' : column.affinity.toUpperCase()}`,
     );
     sql.exec(isFresh ? `CREATE TABLE ${rowTable}(${define.join(', ')})` : fields.rowsTable(rowTable));
-    fill(sql, rowTable, slots, rows, byColumn);
+    fill(sql, rowTable, slots, rows);
     const place = places.of(
       relation.name,
       keyTable,
@@ -382,8 +359,8 @@ function mergedName({
   return theirs !== undefined && base !== undefined && sameName(ours, base) ? theirs : ours;
 }
 
-function cellsOf(row: readonly Written[] | undefined): SqlValue[] | undefined {
-  return row?.map((value) => (value === DEFAULT ? null : shown(value)));
+function cellsOf(row: readonly Stored[] | undefined): SqlValue[] | undefined {
+  return row?.map(shown);
 }
 
 function shownCells(names: readonly string[], cells: readonly SqlValue[] | undefined): Row | null {
@@ -398,9 +375,9 @@ function settled(
   names: readonly string[],
   row: Row,
   { ours, theirs }: MergeConflict,
-  ourRow: readonly Written[] | undefined,
-  theirRow: readonly Written[] | undefined,
-): Written[] {
+  ourRow: readonly Stored[] | undefined,
+  theirRow: readonly Stored[] | undefined,
+): Stored[] {
   return names.map((name, i) => {
     const cell = row[name] ?? null;
     if (ours !== null && ourRow !== undefined && sameValue(cell, ours[name])) return ourRow[i] ?? null;
@@ -415,9 +392,9 @@ function given(
   relation: Relation,
   names: readonly string[],
   row: Row | null,
-  from: readonly Written[],
+  from: readonly Stored[],
   { table, key }: MergeConflict,
-): Written[] | undefined {
+): Stored[] | undefined {
   if (row === null) return undefined;
   if (typeof row !== 'object')
     throw new DoSQLError(
@@ -436,7 +413,7 @@ function given(
     const own = Object.entries(row).find(([column]) => sameName(column, name));
     if (own === undefined) return from[i] ?? null;
     const cell = from[i];
-    return cell !== undefined && cell !== DEFAULT && shown(cell) === own[1] ? cell : storedOf(own[1]);
+    return cell !== undefined && shown(cell) === own[1] ? cell : storedOf(own[1]);
   });
 }
 
@@ -444,18 +421,11 @@ function fill(
   sql: SqlStorage,
   table: string,
   slots: readonly string[],
-  rows: readonly (readonly Written[])[],
-  defaults: ReadonlyMap<number, string>,
+  rows: readonly (readonly Stored[])[],
 ): void {
-  const values = slots.map((_, i) => {
-    const json = `(value ->> ${i})`;
-    const value = unstored(json);
-    return defaults.has(i) ? `CASE WHEN ${json} IS 'd' THEN ${defaults.get(i)} ELSE ${value} END` : value;
-  });
+  const values = slots.map((_, i) => unstored(`(value ->> ${i})`));
   for (let i = 0; i < rows.length; i += ROWS_AT_ONCE) {
-    const json = rows
-      .slice(i, i + ROWS_AT_ONCE)
-      .map((row) => `[${row.map((value) => (value === DEFAULT ? '"d"' : storedJson(value))).join(',')}]`);
+    const json = rows.slice(i, i + ROWS_AT_ONCE).map((row) => `[${row.map(storedJson).join(',')}]`);
     sql.exec(
       `INSERT INTO ${table}(${slots.join(', ')}) SELECT ${values.join(', ')} FROM json_each(?)`,
       `[${json.join(',')}]`,

@@ -22,6 +22,9 @@ export const OP = {
   schema: 7,
 } as const;
 
+/** The relation that a row of the log names when it is about no table. */
+export const NO_RELATION = 0;
+
 /** True outside of the copying of rows to a branch, which says so in a table of one row. */
 export const IS_NO_COPY = '(SELECT depth FROM __dosql_copying) = 0';
 

@@ -4,7 +4,7 @@ import type { Log } from '../log/log.ts';
 import { all, first } from '../sql/read.ts';
 import { RESERVED, type Ddl } from '../sql/statement.ts';
 import { lowerName, nameOf, tokenize } from '../sql/token.ts';
-import { captureTriggers, imagesOfAll, OP, triggerNames } from './capture.ts';
+import { captureTriggers, imagesOfAll, NO_RELATION, OP, triggerNames } from './capture.ts';
 import { isInternal, lineOf, MAIN, physicalName, plainNames } from './line.ts';
 import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
@@ -210,7 +210,7 @@ export class Catalog {
     }
     for (const old of before) if (!kept.has(old)) this.#end(old, this.#note(old.id));
     for (const relation of this.#firedTooLate()) this.#capture(relation);
-    this.objects.refresh(this.#log.end());
+    this.objects.refresh(() => this.note());
     this.#fingerprint = this.#currentFingerprint();
     this.#afterChange();
     return true;
@@ -323,6 +323,14 @@ export class Catalog {
     return this.current().filter((relation) => names.some((name) => sameName(name, relation.table)));
   }
 
+  /**
+   * Writes a row of the log that is no change of a table: for what has to have an LSN of its own, a change of a view,
+   * an index or a trigger, or a merge. Returns its LSN.
+   */
+  note(): number {
+    return this.#note(NO_RELATION);
+  }
+
   /** Writes the log row that says that a relation begins or ends; returns its LSN. */
   #note(relationId: number): number {
     const insert = `INSERT INTO __dosql_log(rel, op, at) VALUES(?, ${OP.schema}, ${this.#now}) RETURNING lsn`;
@@ -394,8 +402,9 @@ export class Catalog {
       ) + 1;
     const columns = info.map(([name, type, , hidden]): Column => {
       const before = isRenamedColumn(ddl, old, name) ? (ddl?.column?.from ?? name) : name;
+      const known = old?.columns.find((column) => sameName(column.name, before))?.id;
       return {
-        id: old?.columns.find((column) => sameName(column.name, before))?.id ?? nextId++,
+        id: known ?? this.#idElsewhere(identity, name) ?? nextId++,
         name,
         affinity: affinityOf(type.replace(/ GENERATED ALWAYS$/i, ''), table.isStrict),
         collation: collations.get(lowerName(name)),
@@ -420,6 +429,15 @@ export class Catalog {
       key,
       layout,
     };
+  }
+
+  /** A column that a table gets on one branch as it has one on another is the same column, unless it has had it before. */
+  #idElsewhere({ tableId, branch }: Pick<Relation, 'tableId' | 'branch'>, name: string): number | undefined {
+    const had = this.versions(tableId, branch).flatMap(({ columns }) => columns.map(({ id }) => id));
+    return this.#relations
+      .filter((relation) => relation.tableId === tableId && relation.until === undefined)
+      .flatMap(({ columns }) => columns)
+      .find((column) => sameName(column.name, name) && !had.includes(column.id))?.id;
   }
 
   #key(

@@ -13,9 +13,11 @@ export function violatedKey(
   catalog: Catalog,
   since: number,
 ): { table: string; parent: string } | undefined {
-  const changed = all<[number]>(sql, 'SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ?', since).map(
-    ([id]) => catalog.relation(id).table.toLowerCase(),
-  );
+  const changed = all<[number]>(
+    sql,
+    'SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ? AND op BETWEEN 1 AND 6',
+    since,
+  ).map(([id]) => catalog.relation(id).table.toLowerCase());
   if (changed.length === 0) return undefined;
   for (const { table: name } of catalog.current()) {
     const parents = all<[string]>(sql, 'SELECT "table" FROM pragma_foreign_key_list(?)', name);

@@ -56,25 +56,30 @@ export class SchemaObjects {
     return this.#objects.filter(({ until }) => until === undefined);
   }
 
-  /** Records what has become different in SQLite's schema. */
-  refresh(lsn: number): void {
+  /** Records what has become different in SQLite's schema; `note` gives the LSN at which it has. */
+  refresh(note: () => number): void {
     const actual = all<[SchemaObject['type'], string, string, string]>(
       this.#sql,
       "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL",
     ).filter(([, name, table]) => !isInternal(name) && !isInternal(table));
     const current = this.of(MAIN).filter(({ until }) => until === undefined);
-    for (const object of current)
-      if (
+    const gone = current.filter(
+      (object) =>
         !actual.some(
           ([type, name, , sql]) => type === object.type && name === object.name && sql === object.sql,
-        )
-      )
-        this.end(object, lsn);
-    for (const [type, name, table, sql] of actual) {
-      const old = current.find((object) => object.type === type && object.name === name);
+        ),
+    );
+    const come = actual.filter(
+      ([type, name, , sql]) =>
+        !current.some((object) => object.type === type && object.name === name && object.sql === sql),
+    );
+    if (gone.length === 0 && come.length === 0) return;
+    const lsn = note();
+    for (const object of gone) this.end(object, lsn);
+    for (const [type, name, table, sql] of come) {
       // One whose text ALTER has changed stays in its place.
-      if (old?.sql !== sql)
-        this.begin({ branch: MAIN, type, name, table, since: lsn, until: undefined, sql, place: old?.place });
+      const place = gone.find((object) => object.type === type && object.name === name)?.place;
+      this.begin({ branch: MAIN, type, name, table, since: lsn, until: undefined, sql, place });
     }
   }
 

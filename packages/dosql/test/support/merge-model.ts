@@ -362,12 +362,17 @@ export type ModelStep =
       readonly gives: ModelMerge;
     };
 
-/** A random history of a few branches, as it is carried out on `model`. */
+/**
+ * A random history of a few branches, as it is carried out on `model`. Branches and merges come in bursts, so that many
+ * share an LSN.
+ */
 export function* randomHistory(random: Random, model: MergeModel, steps: number): Generator<ModelStep> {
   const names = ['main'];
+  let isBurst = false;
   for (let i = 0; i < steps; i++) {
-    const dice = random.next();
-    if (dice < 0.06 && names.length < 5) {
+    const dice: number = random.next() * (isBurst ? 0.35 : 1);
+    isBurst = dice < 0.2;
+    if (dice < 0.06 && names.length < 7) {
       const step = { branch: `b${names.length}`, from: random.pick(names) };
       model.branch(step.branch, step.from);
       names.push(step.branch);
