@@ -44,6 +44,7 @@ export class TableBuilder {
       ({ tableId }) => catalog.versions(tableId, id).length === 0,
     );
     const copied = new Map<string, Relation>();
+    const changed: Relation[] = [];
     for (const relation of originals) {
       const table = physicalName(id, relation.name);
       const now = this.#sameNow(relation);
@@ -54,9 +55,11 @@ export class TableBuilder {
         this.#sql.exec(shadowTable(id, relation));
         if (shape.isAutoincrement) this.#setSequence(branch, relation.name, table);
       } else {
-        this.#fill(relation, table, origin);
+        changed.push(relation);
       }
     }
+    // No row can be inserted that refers to a table that is not there yet.
+    for (const relation of changed) this.#fill(relation, physicalName(id, relation.name), origin);
     for (const { type, sql, table } of catalog.objects.at(origin))
       if (type === 'index' && originals.some(({ name }) => sameName(name, table)))
         this.#sql.exec(overlayIndex(id, sql));
@@ -134,6 +137,7 @@ export class TableBuilder {
   clone(from: Branch, { id }: Branch, lsn: number): void {
     const { catalog } = this.#engine;
     const copied = new Map<string, Relation>();
+    const present: Relation[] = [];
     const own = catalog.relationsOf(from.id);
     const objects = (['index', 'view', 'trigger'] as const).map((type) =>
       this.#branches.objects(from.id, type, lsn),
@@ -146,9 +150,15 @@ export class TableBuilder {
         (first.since > lsn ? first : undefined);
       if (then === undefined) catalog.copyEnded(versions.at(-1) as Relation, id, lsn);
       // One that the parent made later is none yet.
-      else if (first.since <= lsn || this.#isCopy(from, first))
-        copied.set(lowerName(physicalName(id, then.name)), this.#cloneTable(from, id, then, lsn));
+      else if (first.since <= lsn || this.#isCopy(from, first)) {
+        const plain = { ...then, sql: plainNames(then.sql) };
+        this.#sql.exec(overlayTable(id, plain));
+        copied.set(lowerName(physicalName(id, then.name)), plain);
+        present.push(then);
+      }
     }
+    // No row can be inserted that refers to a table that is not there yet.
+    for (const then of present) this.#cloneRows(from, id, then, lsn);
     for (const object of objects[0] ?? [])
       if ([...copied.values()].some(({ name }) => sameName(name, object.table)))
         this.#sql.exec(overlayIndex(id, object.sql));
@@ -167,11 +177,9 @@ export class TableBuilder {
     return this.#engine.catalog.tablesAt(origin).some((relation) => relation.tableId === tableId);
   }
 
-  #cloneTable(from: Branch, id: number, then: Relation, lsn: number): Relation {
+  #cloneRows(from: Branch, id: number, then: Relation, lsn: number): void {
     const { catalog, log } = this.#engine;
-    const plain = { ...then, sql: plainNames(then.sql) };
     const table = physicalName(id, then.name);
-    this.#sql.exec(overlayTable(id, plain));
     const parent = this.#branches.tables(from.id).get(lowerName(then.name));
     const later = catalog.versions(then.tableId, from.id).filter((version) => version.id >= then.id);
     const now = later.find(({ until }) => until === undefined);
@@ -201,7 +209,6 @@ export class TableBuilder {
         'INSERT INTO sqlite_sequence(name, seq) SELECT ?1, seq FROM sqlite_sequence WHERE name = ?2';
       this.#sql.exec(copy, table, then.table);
     }
-    return plain;
   }
 
   /** Says how rows are copied up, anew, since what is folded or defined has changed. */

@@ -2,7 +2,7 @@ import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { asOf } from '../history/as-of.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN, physicalName } from '../schema/line.ts';
+import { isConflictTable, MAIN, physicalName } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import type { TableReference } from '../sql/scan.ts';
@@ -40,6 +40,7 @@ export class BranchReader {
 
   /** Which line a name is looked up on, and the name there: `"feature/tasks"` is the table tasks of the branch feature. */
   address(name: string, line: number): { line: number; name: string } {
+    if (isConflictTable(name)) return { line: MAIN, name };
     for (let at = name.lastIndexOf('/'); at > 0; at = name.lastIndexOf('/', at - 1)) {
       const prefix = name.slice(0, at);
       const branch = this.#branches.named(prefix);
@@ -84,7 +85,7 @@ export class BranchReader {
     const { line, name } = this.address(reference.name, scope.line);
     const at = this.#engine.rewriter.lsnOf(statement, reference, values) ?? scope.lsn;
     if (line !== MAIN && /^sqlite_(?:master|schema)$/i.test(name)) return this.#schema(line);
-    if (/^(?:sqlite_|pragma_)/i.test(name)) return undefined;
+    if (/^(?:sqlite_|pragma_)/i.test(name) || isConflictTable(name)) return undefined;
     const found = this.#find(statement, reference, values, { line, lsn: at }, name);
     if (found !== undefined) return found;
     if (line === MAIN && at === undefined)

@@ -50,6 +50,14 @@ export interface Decision {
   readonly conflicts: readonly MergeConflict[];
 }
 
+/** A row, and how often it is there. */
+interface Count {
+  readonly count: number;
+  readonly row: readonly Stored[];
+}
+
+type Counts = ReadonlyMap<string, Count>;
+
 /** Rows inserted by one statement. */
 const ROWS_AT_ONCE = 2_000;
 
@@ -216,25 +224,10 @@ export class TableMerger {
 
   /** Rows without a key are one when they are equal: what theirs has more or less of, ours gets or loses. */
   #decideKeyless(relation: Relation): Decision {
-    const counted = (
-      rows: Iterable<readonly Stored[]>,
-    ): Map<string, { count: number; row: readonly Stored[] }> => {
-      const counts = new Map<string, { count: number; row: readonly Stored[] }>();
-      for (const row of rows) {
-        const key = row.map(storedJson).join();
-        const known = counts.get(key);
-        if (known === undefined) counts.set(key, { count: 1, row });
-        else known.count++;
-      }
-      return counts;
-    };
     const theirs = counted(
       [...this.#theirs.values()].map((row) => this.#aligned(relation, this.#their, 'theirs', row)),
     );
-    const [based] = this.#based.values();
-    const base = counted(
-      [...(based?.rows.values() ?? [])].map((row) => this.#aligned(relation, based?.relation, 'base', row)),
-    );
+    const base = this.#baseCounts(relation, this.#merge.base);
     const oursRows = [...this.#ours.values()].map((row) => ({
       row,
       cells: this.#aligned(relation, this.#our, 'ours', row),
@@ -251,6 +244,36 @@ export class TableMerger {
       for (let i = 0; i < -change; i++) keys.push([`i${same[i]?.row.rowid}`]);
     }
     return { relation, rows, keys, conflicts: [] };
+  }
+
+  /** How often each row of a table without a key was there when the sides parted. */
+  #baseCounts(relation: Relation, base: Base | undefined): Counts {
+    if (base === undefined) return new Map();
+    if (base.kind === 'state') {
+      const { relation: then, rows } = this.#at(base);
+      return counted([...rows.values()].map((row) => this.#aligned(relation, then, 'base', row)));
+    }
+    const [old, one, other] = [base.base, base.one, base.other].map((each) =>
+      this.#baseCounts(relation, each),
+    ) as [Counts, Counts, Counts];
+    const keys = new Set([...one.keys(), ...other.keys()]);
+    return new Map(
+      [...keys].map((key) => {
+        const { row } = (one.get(key) ?? other.get(key)) as Count;
+        const count = mergeCount(
+          old.get(key)?.count ?? 0,
+          one.get(key)?.count ?? 0,
+          other.get(key)?.count ?? 0,
+        );
+        return [key, { row, count }];
+      }),
+    );
+  }
+
+  /** The rows that were read of a base state. */
+  #at({ line, lsn }: State): { relation: Relation | undefined; rows: ReadonlyMap<string, StoredRow> } {
+    const state = this.#merge.bases.find((other) => other.line === line && other.lsn === lsn);
+    return (state && this.#based.get(state)) ?? { relation: undefined, rows: new Map<string, StoredRow>() };
   }
 
   /** A row of one side in the columns of the merged table; what the side has no column for is its default. */
@@ -273,13 +296,7 @@ export class TableMerger {
     const fold = (base: Base | undefined): BaseCells => {
       if (base === undefined) return undefined;
       if (base.kind === 'merge') return foldBases(fold(base.base), fold(base.one), fold(base.other));
-      const state = this.#merge.bases.find(
-        ({ line, lsn }) => line === base.line && lsn === base.lsn,
-      ) as State;
-      const { relation: then, rows } = this.#based.get(state) ?? {
-        relation: undefined,
-        rows: new Map<string, StoredRow>(),
-      };
+      const { relation: then, rows } = this.#at(base);
       const row = rows.get(key);
       if (row === undefined || then === undefined) return undefined;
       return this.#aligned(relation, then, 'base', row).map(shown);
@@ -343,6 +360,17 @@ export class TableMerger {
     for (const table of [`__dosql_merged${index}`, `__dosql_mergedkey${index}`])
       this.#engine.storage.sql.exec(`DROP TABLE IF EXISTS ${quoteName(table)}`);
   }
+}
+
+function counted(rows: Iterable<readonly Stored[]>): Counts {
+  const counts = new Map<string, { count: number; row: readonly Stored[] }>();
+  for (const row of rows) {
+    const key = row.map(storedJson).join();
+    const known = counts.get(key);
+    if (known === undefined) counts.set(key, { count: 1, row });
+    else known.count++;
+  }
+  return counts;
 }
 
 /** What a column of the merged table is called. */

@@ -25,5 +25,10 @@ export function plainNames(text: string): string {
 
 /** Whether a name belongs to SQLite, to the platform, local or not, or to DoSQL. */
 export function isInternal(name: string): boolean {
-  return /^(?:sqlite_|_cf_|__dosql_|__miniflare_)/i.test(name);
+  return /^(?:sqlite_|_cf_|__dosql_|__miniflare_)/i.test(name) || isConflictTable(name);
+}
+
+/** Whether `name` is that of a table in which merges leave conflicts: it belongs to no line, and is not logged. */
+export function isConflictTable(name: string): boolean {
+  return /^dosql_conflicts_/i.test(name);
 }
