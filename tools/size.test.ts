@@ -2,8 +2,8 @@ import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import { beforeAll, expect, it } from 'vitest';
 
-const ENTRY_BYTES = 30_000;
-const ALL_BYTES = 60_000;
+const ENTRY_BYTES = 40_000;
+const ALL_BYTES = 100_000;
 
 let metafile: Metafile;
 /** Sizes of the bundle's files, gzipped, by their names. */
@@ -49,14 +49,14 @@ function bytes(names: Iterable<string>): number {
   return [...names].reduce((sum, name) => sum + (sizes.get(name) ?? Number.NaN), 0);
 }
 
-it('what opening a database loads stays under 30 kB, minified and gzipped', () => {
+it('what opening a database loads stays under 40 kB, minified and gzipped', () => {
   const entry = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint !== undefined)?.[0];
   const size = bytes(loadedWith(entry ?? ''));
   console.log(`loaded at once: ${size} bytes`);
   expect(size).toBeLessThan(ENTRY_BYTES);
 });
 
-it('with all that is loaded on first use it stays under 60 kB', () => {
+it('with all that is loaded on first use it stays under 100 kB', () => {
   const size = bytes(sizes.keys());
   console.log(`with what is loaded on first use: ${size} bytes`);
   expect(size).toBeLessThan(ALL_BYTES);

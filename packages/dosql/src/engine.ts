@@ -1,18 +1,19 @@
 import { DoSQLError, sqliteError } from './error.ts';
-import { Points, type Point } from './history/point.ts';
-import { Rewriter, type SchemaChoice } from './history/rewrite.ts';
+import { Points } from './history/point.ts';
+import { Rewriter } from './history/rewrite.ts';
 import { Inserts } from './inserts.ts';
 import { Entries } from './log/entries.ts';
 import { Log, toJulian } from './log/log.ts';
 import { imagesOfAll, OP } from './schema/capture.ts';
 import { Catalog, sameName } from './schema/catalog.ts';
+import { pragmaOutcome, pragmaWords } from './pragma.ts';
 import { plainNames } from './schema/line.ts';
 import { violatedKey } from './schema/foreign-key.ts';
+import type { Branching, Outcome, RunOptions } from './outcome.ts';
 import { keepNames } from './sql/names.ts';
 import { disguise } from './sql/disguise.ts';
 import { first } from './sql/read.ts';
-import { parse, RESERVED, splice, type Statement } from './sql/statement.ts';
-import { nameOf } from './sql/token.ts';
+import { parse, splice, type Statement } from './sql/statement.ts';
 import {
   bind,
   encode,
@@ -23,40 +24,7 @@ import {
 } from './value/parameter.ts';
 import type { RawValue } from './value/row.ts';
 
-/** What a statement did. Counts of rows are the platform's billed ones. */
-export interface Outcome {
-  readonly names: readonly string[];
-  readonly raw: RawValue[][];
-  readonly rowsRead: number;
-  readonly rowsWritten: number;
-  readonly changes: number;
-  readonly lastRowId: number;
-  /** The log's end after the statement. */
-  readonly lsn: number;
-}
-
-/** How to run a statement. */
-export interface RunOptions {
-  /** Read every table at this point. */
-  readonly at?: Point | undefined;
-  /** With whose columns the past is read; those of then by default. */
-  readonly schema?: SchemaChoice | undefined;
-  /** The branch on which names are looked up; main by default. */
-  readonly branch?: number | undefined;
-}
-
-/** What runs statements on branches; loaded when a database has some. */
-export interface Branching {
-  /** Whether a statement on main names a table of a branch. */
-  names(statement: Statement): boolean;
-  prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound;
-  ddl(statement: Statement, branch: number): Outcome;
-  /** The PRAGMA with the names that SQLite has for the branch's tables. */
-  pragma(statement: Statement, branch: number): Statement;
-  /** Main's table of this name is about to be altered or dropped. */
-  beforeDdl(table: string): void;
-  rolledBack(): void;
-}
+export type { Branching, Outcome, RunOptions } from './outcome.ts';
 
 const AFTER_WRITE = 'SELECT changes(), last_insert_rowid(), total_changes()';
 const NO_ROWS: RawValue[][] = [];
@@ -359,6 +327,7 @@ export class Engine {
       const changes = after[0];
       const lastRowId = after[1];
       const lsn = this.#endAfter(statement, changes, after[2]);
+      if (!isMain) this.branching?.wrote(lsn);
       this.#changes = changes;
       let marks = 0;
       if (this.#inserts !== undefined) this.#inserts.end = lsn;
@@ -445,23 +414,9 @@ export class Engine {
 
   #runPragma(asked: Statement, branch: number | undefined): Outcome {
     const statement = branch === undefined ? asked : (this.branching?.pragma(asked, branch) ?? asked);
-    const words = statement.tokens.map((token) =>
-      token.kind === 'quoted' || token.kind === 'string'
-        ? nameOf(statement.sql, token).toUpperCase()
-        : token.text,
-    );
-    if (words.includes('RECURSIVE_TRIGGERS') && words.length > 2)
-      throw new DoSQLError('FORBIDDEN', 'recursive_triggers belongs to DoSQL: the log needs it', {
-        sql: statement.sql,
-      });
+    const words = pragmaWords(statement);
     if (words.includes('DEFER_FOREIGN_KEYS') && words.length > 2) this.#defersKeys = true;
-    const outcome = this.#read(statement, [], {});
-    if (branch !== undefined)
-      for (const row of outcome.raw)
-        row.forEach((value, i) => (row[i] = typeof value === 'string' ? plainNames(value) : value));
-    if (!words.includes('TABLE_LIST')) return outcome;
-    const name = outcome.names.indexOf('name');
-    return { ...outcome, raw: outcome.raw.filter((row) => !(row[name] as string).startsWith(RESERVED)) };
+    return pragmaOutcome(this.#read(statement, [], {}), words, branch !== undefined);
   }
 
   get #checksKeys(): boolean {

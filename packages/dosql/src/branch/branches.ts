@@ -50,6 +50,7 @@ export class Branches {
   readonly #builder: TableBuilder;
   #branches: Branch[] = [];
   readonly #watches = new Map<number, Watch>();
+  #version = 0;
   readonly #tables = new Map<
     number,
     { readonly generation: number; readonly tables: ReadonlyMap<string, BranchTable> }
@@ -85,6 +86,12 @@ export class Branches {
     }));
     this.#watches.clear();
     this.#tables.clear();
+    this.#version++;
+  }
+
+  /** Grows when what a branch sees has come to be read another way; a text made at another version is stale. */
+  get version(): number {
+    return this.#version;
   }
 
   /** All branches, oldest first. */
@@ -171,6 +178,7 @@ export class Branches {
       branch.sequences,
     );
     this.#branches.push(branch);
+    this.#version++;
     if (from !== undefined) this.#builder.clone(from, branch, lsn);
     return branch;
   }
@@ -205,6 +213,7 @@ export class Branches {
   /** Forgets what was known of a branch's tables, which have changed. */
   forget(id: number): void {
     this.#tables.delete(id);
+    this.#version++;
   }
 
   /** The tables that a branch has of its own, by name in lower case. */
@@ -245,12 +254,11 @@ export class Branches {
   }
 
   /** Looks at what main has changed since the last time, and keeps the branch's overlays as they are. */
-  watch(branch: Branch): Watch {
-    const { log, catalog } = this.#engine;
+  watch(branch: Branch, end: number = this.#engine.log.end()): Watch {
+    const { catalog } = this.#engine;
     let watch = this.#watches.get(branch.id);
     if (watch === undefined)
       this.#watches.set(branch.id, (watch = { seen: branch.caught, changed: new Map() }));
-    const end = log.end();
     if (end <= watch.seen) return watch;
     const own = [...this.tables(branch.id).values()];
     const changed = all<[number]>(
@@ -273,9 +281,18 @@ export class Branches {
           this.setCaught(branch, end);
         }),
       );
-    for (const { tableId } of changed) watch.changed.set(tableId, true);
+    for (const { tableId } of changed) {
+      if (watch.changed.get(tableId) !== true) this.#version++;
+      watch.changed.set(tableId, true);
+    }
     watch.seen = end;
     return watch;
+  }
+
+  /** Takes note that all changes after `from` and up to `end` are the branch's own. */
+  skip(id: number, from: number, end: number): void {
+    const watch = this.#watches.get(id);
+    if (watch?.seen === from) watch.seen = end;
   }
 
   /** Gives the branch tables of its own for `names` and all that belong to them, holding no rows yet. */

@@ -131,8 +131,7 @@ export class BranchDdl {
       return altered;
     });
     if (what === 'index' && (verb === 'drop') === (object !== undefined)) {
-      const table =
-        object?.table ?? (statement.references.find(({ kind }) => kind === 'define')?.name as string);
+      const table = object?.table ?? statement.references.find(({ kind }) => kind === 'define')?.name ?? name;
       if (object !== undefined) this.#end(object, id, catalog.note());
       else
         catalog.objects.begin({

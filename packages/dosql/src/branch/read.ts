@@ -21,6 +21,21 @@ export interface Scope {
   readonly lsn: number | undefined;
 }
 
+/** What the text made of a statement rests on, besides the schema. */
+export interface Basis {
+  /** The branches that it reads: they have to be kept as they are while main moves on. */
+  readonly lines: Set<number>;
+  /** Tables that it reads from main while there is nothing in the branch's own. */
+  readonly untouched: Set<BranchTable>;
+  /** Whether the text is the same for all values, and stays so as the log grows. */
+  isLasting: boolean;
+}
+
+/** A basis without anything. */
+export function newBasis(): Basis {
+  return { lines: new Set(), untouched: new Set(), isLasting: true };
+}
+
 /** Behind this many changes a table is read faster from an overlay than by undoing them. */
 const MAX_UNDONE = 500;
 
@@ -57,12 +72,17 @@ export class BranchReader {
     );
   }
 
-  /** The changes to a statement's text that make it read what `scope` sees. */
-  edits(statement: Statement, values: readonly SqlParameter[], scope: Scope): Edit[] {
+  /** The changes to a statement's text that make it read what `scope` sees; `basis` gets what they rest on. */
+  edits(
+    statement: Statement,
+    values: readonly SqlParameter[],
+    scope: Scope,
+    basis: Basis = newBasis(),
+  ): Edit[] {
     return statement.references.flatMap((reference) => {
       if (reference.isCte || (reference.kind !== 'from' && reference.kind !== 'in')) return [];
       if (isReservedWord(statement.sql, reference)) return [];
-      const source = this.#source(statement, reference, values, scope);
+      const source = this.#source(statement, reference, values, scope, basis);
       if (source === undefined) return [];
       const { whole, alias, kind, name } = reference;
       if (kind === 'in')
@@ -81,12 +101,15 @@ export class BranchReader {
     reference: TableReference,
     values: readonly SqlParameter[],
     scope: Scope,
+    basis: Basis,
   ): string | undefined {
     const { line, name } = this.address(reference.name, scope.line);
     const at = this.#engine.rewriter.lsnOf(statement, reference, values) ?? scope.lsn;
+    if (line !== MAIN) basis.lines.add(line);
+    if (at !== undefined) basis.isLasting = false;
     if (line !== MAIN && /^sqlite_(?:master|schema)$/i.test(name)) return this.#schema(line);
     if (/^(?:sqlite_|pragma_)/i.test(name) || isConflictTable(name)) return undefined;
-    const found = this.#find(statement, reference, values, { line, lsn: at }, name);
+    const found = this.#find(statement, reference, values, { line, lsn: at }, name, basis);
     if (found !== undefined) return found;
     if (line === MAIN && at === undefined)
       return name === reference.name ? undefined : `main.${quoteName(name)}`;
@@ -113,6 +136,7 @@ export class BranchReader {
     values: readonly SqlParameter[],
     { line, lsn }: Scope,
     name: string,
+    basis: Basis,
   ): string | undefined {
     const { catalog, log, rewriter } = this.#engine;
     if (line === MAIN) {
@@ -120,37 +144,38 @@ export class BranchReader {
       const relation = catalog.relationAt(name, lsn);
       if (relation !== undefined) return rewriter.source(statement, reference, values, relation, lsn);
       const view = catalog.viewAt(name, lsn);
-      return view === undefined ? undefined : this.#view(view, { line, lsn });
+      return view === undefined ? undefined : this.#view(view, { line, lsn }, basis);
     }
     const branch = this.#branches.branch(line);
     if (lsn !== undefined && lsn < branch.base)
-      return this.#find(statement, reference, values, { line: branch.parent, lsn }, name);
+      return this.#find(statement, reference, values, { line: branch.parent, lsn }, name, basis);
     this.#branches.watch(branch);
-    const own = this.#own(branch, name, lsn ?? log.end(), statement);
+    const own = this.#own(branch, name, lsn ?? log.end(), statement, basis);
     if (own !== undefined) return own;
     const view = this.#branches
       .objects(line, 'view', lsn ?? log.end())
       .find((object) => sameName(object.name, name));
-    if (view !== undefined) return this.#view(view, { line, lsn });
+    if (view !== undefined) return this.#view(view, { line, lsn }, basis);
     const through = this.#branches.seenThrough(branch, name);
     if (through === undefined) return undefined;
     if (!this.#branches.isBehind(branch, through)) return `main.${quoteName(through.table)}`;
     if (lsn === undefined && log.end() - branch.origin > MAX_UNDONE) {
       this.#branches.ensure(branch, [name]);
-      return this.#own(branch, name, log.end(), statement);
+      return this.#own(branch, name, log.end(), statement, basis);
     }
+    basis.isLasting = false;
     return rewriter.source(statement, reference, values, through, branch.origin);
   }
 
   /** A table that the branch has of its own, as of `lsn`. */
-  #own(branch: Branch, name: string, lsn: number, statement: Statement): string | undefined {
+  #own(branch: Branch, name: string, lsn: number, statement: Statement, basis: Basis): string | undefined {
     const { catalog, log } = this.#engine;
     const table = this.#branches.tables(branch.id).get(lowerName(name));
     if (lsn >= log.end()) {
       if (table?.main === undefined) return table?.rows();
-      return this.#isTouched(table)
-        ? table.rows(rowidMention(statement, table.own))
-        : `main.${quoteName(table.main.table)}`;
+      if (this.isTouched(table)) return table.rows(rowidMention(statement, table.own));
+      basis.untouched.add(table);
+      return `main.${quoteName(table.main.table)}`;
     }
     // A table that the branch got of its own later was until then the parent's.
     const versions = catalog.relationsOf(branch.id);
@@ -177,7 +202,7 @@ export class BranchReader {
   }
 
   /** Nothing has been copied up to, or changed in, most tables of a branch: main's is then read as it is. */
-  #isTouched(table: BranchTable): boolean {
+  isTouched(table: BranchTable): boolean {
     if (this.#touched.has(table)) return true;
     const { own } = table;
     const shadow = quoteName(`${RESERVED}s${own.branch}_${own.name}`);
@@ -190,7 +215,7 @@ export class BranchReader {
   }
 
   /** The query of a view, every table in it read in the same scope. */
-  #view(view: SchemaObject, scope: Scope): string {
+  #view(view: SchemaObject, scope: Scope, basis: Basis): string {
     const { tokens } = parse(view.sql)[0] as Statement;
     const as = tokens.findIndex(({ text, kind }, i) => i > 2 && kind === 'word' && text === 'AS');
     const open = tokens.findIndex(({ text }) => text === '(');
@@ -199,7 +224,7 @@ export class BranchReader {
         ? view.sql.slice((tokens[open] as Token).start, (tokens[as - 1] as Token).end)
         : '';
     const [body] = parse(view.sql.slice((tokens[as] as Token).end)) as [Statement];
-    const text = splice(body.sql, this.edits(body, [], scope));
+    const text = splice(body.sql, this.edits(body, [], scope, basis));
     return list === '' ? `(${text})` : `(WITH __dosql_view${list} AS (${text}) SELECT * FROM __dosql_view)`;
   }
 

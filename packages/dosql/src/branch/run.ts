@@ -6,15 +6,16 @@ import { sameName } from '../schema/catalog.ts';
 import { MAIN, physicalName } from '../schema/line.ts';
 import { disguise } from '../sql/disguise.ts';
 import { keepNames } from '../sql/names.ts';
+import type { Span } from '../sql/scan.ts';
 import { first } from '../sql/read.ts';
 import { parse, splice, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
-import { encode, type Binding, type Bound, type SqlParameter } from '../value/parameter.ts';
+import { encode, type Binding, type Bound, type Encoded, type SqlParameter } from '../value/parameter.ts';
 import { Branches } from './branches.ts';
 import { clausesOf, isReservedWord, type Clauses } from './clauses.ts';
 import { BEGIN_COPY, copyUp, END_COPY } from './overlay.ts';
 import { BranchDdl } from './ddl.ts';
-import { BranchReader, rowidMention, type Scope } from './read.ts';
+import { BranchReader, newBasis, rowidMention, type Basis, type Scope } from './read.ts';
 import type { BranchTable } from './table.ts';
 import { keysWritten, type Edit } from './write.ts';
 
@@ -48,6 +49,19 @@ interface Texts {
   readonly copy: { readonly sql: string; readonly probe: string; readonly bindingCount: number } | undefined;
 }
 
+/** A statement's text, and what it rests on. */
+interface Plan {
+  readonly text: Texts;
+  /** The branch's table that is written. */
+  readonly target: BranchTable | undefined;
+  readonly basis: Basis;
+  readonly variant: string;
+  readonly generation: number;
+  readonly version: number;
+  /** The log's end when it was last made sure of. */
+  end: number;
+}
+
 /** Runs statements that name a branch, or come through the handle of one. */
 export class BranchRunner implements Branching {
   readonly branches: Branches;
@@ -55,6 +69,10 @@ export class BranchRunner implements Branching {
   readonly #reader: BranchReader;
   readonly #ddl: BranchDdl;
   readonly #texts = new WeakMap<Statement, Map<string, Texts>>();
+  /** Plans of statements that are the same whatever the values are, by the line that names are looked up on. */
+  readonly #plans = new WeakMap<Statement, Map<number, Plan>>();
+  /** The branch that the statement writes which is about to run, and the log's end before it. */
+  #writing: { readonly line: number; readonly end: number } | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -116,21 +134,61 @@ export class BranchRunner implements Branching {
   }
 
   /** The text that SQLite is to run, and its bindings; rows that the statement is to write have been copied up. */
-  prepare(statement: Statement, values: readonly SqlParameter[], { at, branch }: RunOptions): Bound {
-    const lsn = at === undefined ? undefined : this.#engine.points.resolve(at);
-    const scope: Scope = { line: branch ?? MAIN, lsn };
+  prepare(statement: Statement, values: readonly SqlParameter[], { at, branch = MAIN }: RunOptions): Bound {
+    const encoded = encode(statement.sql, values);
+    const end = this.#engine.log.end();
+    const known = at === undefined ? this.#plans.get(statement)?.get(branch) : undefined;
+    const plan =
+      known !== undefined && known.variant === encoded.variant && this.#isFresh(known, end)
+        ? known
+        : this.#plan(statement, values, encoded, { at, branch });
+    const { text, target } = plan;
+    const bound = { sql: text.sql, bindings: encoded.bindings.slice(0, text.bindingCount) };
+    if (text.copy !== undefined) this.#copyUp(text.copy, encoded.bindings, bound);
+    this.#writing = target === undefined ? undefined : { line: target.own.branch, end };
+    return bound;
+  }
+
+  wrote(end: number): void {
+    if (this.#writing !== undefined) this.branches.skip(this.#writing.line, this.#writing.end, end);
+    this.#writing = undefined;
+  }
+
+  /** Whether a plan holds still, now that the log ends at `end`; what it reads is as it has to be then. */
+  #isFresh(plan: Plan, end: number): boolean {
+    const isStale = (): boolean =>
+      plan.generation !== this.#engine.catalog.generation || plan.version !== this.branches.version;
+    if (isStale()) return false;
+    if (plan.end === end) return true;
+    for (const line of plan.basis.lines) this.branches.watch(this.branches.branch(line), end);
+    for (const table of plan.basis.untouched) if (this.#reader.isTouched(table)) return false;
+    if (isStale()) return false;
+    plan.end = end;
+    return true;
+  }
+
+  #plan(
+    statement: Statement,
+    values: readonly SqlParameter[],
+    encoded: Encoded,
+    { at, branch = MAIN }: RunOptions,
+  ): Plan {
+    const { catalog, log, points, lastChanges } = this.#engine;
+    const lsn = at === undefined ? undefined : points.resolve(at);
+    const scope: Scope = { line: branch, lsn };
+    const basis = newBasis();
     const clauses = clausesOf(statement);
     const target = clauses && this.#target(clauses, scope, statement);
-    const edits = this.#reader.edits(statement, values, scope);
-    const encoded = encode(statement.sql, values);
+    if (target !== undefined) basis.lines.add(target.own.branch);
+    const edits = this.#reader.edits(statement, values, scope, basis);
+    const isOutside = ({ start, end }: Span): boolean =>
+      !edits.some((edit) => start >= edit.start && end <= edit.end);
     const parameters = statement.parameters
-      .filter(({ start, end }) => !edits.some((edit) => start >= edit.start && end <= edit.end))
+      .filter(isOutside)
       .map(({ start, end, index }) => ({ start, end, text: encoded.write(index) }));
-    const calls = disguise(statement, this.#engine.lastChanges).filter(
-      ({ start }) => !edits.some((edit) => start >= edit.start && start < edit.end),
-    );
+    const calls = disguise(statement, lastChanges).filter(isOutside);
     const all = [...edits, ...parameters, ...calls];
-    const key = `${this.#engine.catalog.generation} ${encoded.variant} ${scope.line} ${edits.map(({ text }) => text).join('\n')} ${calls.map(({ text }) => text).join()}`;
+    const key = `${catalog.generation} ${encoded.variant} ${branch} ${edits.map(({ text }) => text).join('\n')} ${calls.map(({ text }) => text).join()}`;
     let texts = this.#texts.get(statement);
     if (texts === undefined) this.#texts.set(statement, (texts = new Map<string, Texts>()));
     let text = texts.get(key);
@@ -138,9 +196,26 @@ export class BranchRunner implements Branching {
       if (texts.size > 20) texts.clear();
       texts.set(key, (text = this.#write(statement, clauses, target, all, scope)));
     }
-    const bound = { sql: text.sql, bindings: encoded.bindings.slice(0, text.bindingCount) };
-    if (text.copy !== undefined) this.#copyUp(text.copy, encoded.bindings, bound);
-    return bound;
+    const plan = {
+      text,
+      target,
+      basis,
+      variant: encoded.variant,
+      generation: catalog.generation,
+      version: this.branches.version,
+      end: log.end(),
+    };
+    // What changes() gives is in the text.
+    const isLasting = basis.isLasting && lsn === undefined && !callsChanges(statement);
+    if (isLasting) this.#remember(statement, branch, plan);
+    return plan;
+  }
+
+  #remember(statement: Statement, line: number, plan: Plan): void {
+    let plans = this.#plans.get(statement);
+    if (plans === undefined) this.#plans.set(statement, (plans = new Map<number, Plan>()));
+    if (plans.size > 20) plans.clear();
+    plans.set(line, plan);
   }
 
   ddl(statement: Statement, line: number): Outcome {
@@ -251,6 +326,10 @@ export class BranchRunner implements Branching {
       storage.sql.exec(END_COPY);
     });
   }
+}
+
+function callsChanges({ tokens }: Statement): boolean {
+  return tokens.some(({ text }, i) => text === 'CHANGES' && tokens[i + 1]?.text === '(');
 }
 
 /** How many values SQLite expects for a text whose parameters are all `?NNN`. */

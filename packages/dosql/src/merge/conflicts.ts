@@ -19,8 +19,8 @@ export interface KeptConflict extends MergeConflict {
 /** How to settle a conflict: by a side's row, or by a row, null for none. */
 export type Resolution = 'ours' | 'theirs' | Row | null;
 
-/** The key of the row in conflict: a value, an object with a value for each column of it, or all rows. */
-export type ConflictKey = 'all' | SqlValue | Readonly<Record<string, SqlValue>>;
+/** The key of the row in conflict: a value, an object with a value for each column of it, or `'all'` for all rows. */
+export type ConflictKey = SqlValue | Readonly<Record<string, SqlValue>>;
 
 const PREFIX = 'dosql_conflicts_';
 /** SQLite in a Durable Object takes 100 columns in a table, and those of a row stand in three times. */

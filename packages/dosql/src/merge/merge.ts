@@ -3,6 +3,7 @@ import { States, tableNamed } from '../branch/states.ts';
 import { apply, unchecked, type Violation } from '../change/index.ts';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
+import { describe } from '../value/parameter.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { Row, SqlValue } from '../value/row.ts';
@@ -83,7 +84,7 @@ export async function merge(
   if (!['fail', 'ours', 'theirs'].includes(strategy as string) && typeof strategy !== 'function')
     throw new DoSQLError(
       'BAD_PARAMETER',
-      `strategy is ${String(strategy)}: give 'fail', 'ours', 'theirs' or a function`,
+      `strategy is ${describe(strategy)}: give 'fail', 'ours', 'theirs' or a function`,
     );
   if (source === into)
     throw new DoSQLError('BAD_PARAMETER', `"${branches.nameOf(source)}" cannot be merged into itself`);

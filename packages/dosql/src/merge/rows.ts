@@ -12,7 +12,7 @@ import { defaultsOf } from '../history/default.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { columnOf } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
-import type { Binding } from '../value/parameter.ts';
+import type { Binding, SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
 
 /**
@@ -65,7 +65,7 @@ function marked(value: string): string {
 }
 
 /** The value that a parameter or a user's row gives, to be stored in a column. */
-export function storedOf(value: unknown): Stored {
+export function storedOf(value: SqlParameter): Stored {
   if (value === null || value === undefined) return null;
   if (typeof value === 'bigint') return `i${value}`;
   if (typeof value === 'boolean') return `i${Number(value)}`;
@@ -74,7 +74,7 @@ export function storedOf(value: unknown): Stored {
     return Number.isSafeInteger(value) && !Object.is(value, -0) ? `i${value}` : value;
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  return `t${String(value)}`;
+  return `t${value}`;
 }
 
 /** Keys passed to SQL at once. */

@@ -49,7 +49,7 @@ function checkObjects({ schema, tables }: Stored, versions: readonly Version[]):
       expect(names.has(`table __dosql_b${id}_${of}`), `${name} shadows for no overlay`);
       expect(names.has(`trigger __dosql_f${id}_copy_${of}`), `nothing copies rows up for ${name}`);
     }
-    const isCaptured = kind === 'b' || !/^(?:__dosql_|sqlite_|_cf_)/.test(name);
+    const isCaptured = kind === 'b' || !/^(?:__dosql_|dosql_conflicts_|sqlite_|_cf_)/.test(name);
     const now = versions.filter((version) => version.until === undefined && physicalName(version) === name);
     if (isCaptured) expect(now.length === 1, `table ${name} is recorded ${now.length} times`);
   }

@@ -1,17 +1,7 @@
 import { DB, type Database } from '../../src/index.ts';
 import { Base } from './base.ts';
 import { SCENARIOS, TABLES, type Scenario } from './branch-scenarios.ts';
-import { watched, type PointKind } from './breakable.ts';
-
-/** Where an object is to be stopped, and how: left hanging, aborted, or spinning until the process is killed. */
-export interface Stop {
-  readonly kind: PointKind;
-  readonly at: number;
-  readonly how: 'hang' | 'abort' | 'spin';
-}
-
-/** How many points doing something has come to. */
-export type Points = Record<PointKind, number>;
+import { SPINNING, watched, type PointKind, type Points, type Stop } from './breakable.ts';
 
 /** What an object's storage holds, but for times. */
 export interface Stored {
@@ -27,12 +17,10 @@ export interface Observed {
   readonly pragmas: readonly unknown[];
 }
 
-/** Written to the standard error before an object spins. */
-export const SPINNING = 'spins until it is killed';
-
 /** Objects that hang, by what their requests call them; it belongs to the process. */
 const hanging: string[] = [];
-const TIMES = new Set(['at', 'created_at', 'applied_at']);
+/** Columns of DoSQL's own tables that differ from one time to the next. */
+const VOLATILE = new Set(['at', 'created_at', 'applied_at', 'version']);
 
 /** An object that does one of the scenarios. */
 export class Branched extends Base {
@@ -91,7 +79,7 @@ export class Branched extends Base {
     const tables = names.map((name) => {
       const columns = [...sql.exec('SELECT name FROM pragma_table_xinfo(?)', name).raw()].flat() as string[];
       const values = columns
-        .filter((column) => !name.startsWith('__dosql_') || !TIMES.has(column))
+        .filter((column) => !name.startsWith('__dosql_') || !VOLATILE.has(column))
         .map((column) => `quote(${quoted(column)}) AS ${quoted(column)}`);
       const where = name === '__dosql_meta' ? " WHERE key <> 'trimmed_at'" : '';
       return [name, sql.exec(`SELECT ${values.join(', ')} FROM ${quoted(name)}${where}`).toArray()] as const;
@@ -102,9 +90,9 @@ export class Branched extends Base {
   /** What can be read on main and on each branch. */
   async observed(): Promise<Observed> {
     const db = await this.#open();
-    const branches = await db.branches();
+    const lines = ['main', ...(await db.branches()).map(({ name }) => name)];
     const rows: Record<string, string[]> = {};
-    for (const line of ['main', ...branches.map(({ name }) => name)]) {
+    for (const line of lines) {
       const handle = await db.checkout(line);
       for (const table of TABLES)
         rows[`${line}: ${table}`] = await handle
@@ -117,9 +105,10 @@ export class Branched extends Base {
     );
     return JSON.parse(
       print({
-        branches: branches.map(({ createdAt: _, ...branch }) => branch),
         rows,
-        conflicts: (await Promise.all(['main', ...branches.map(({ name }) => name)].map((name) => db.conflicts(name)))),
+        // How many rows a branch has of its own is known once it has caught up with main, as reading makes it do.
+        branches: (await db.branches()).map(({ createdAt: _, ...branch }) => branch),
+        conflicts: await Promise.all(lines.map((name) => db.conflicts(name))),
         pragmas,
       }),
     ) as Observed;

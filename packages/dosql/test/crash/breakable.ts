@@ -1,6 +1,19 @@
 /** Where an object can be stopped: at an await on its storage, or at a statement. */
 export type PointKind = 'await' | 'statement';
 
+/** Where an object is to be stopped, and how: left hanging, aborted, or spinning until the process is killed. */
+export interface Stop {
+  readonly kind: PointKind;
+  readonly at: number;
+  readonly how: 'hang' | 'abort' | 'spin';
+}
+
+/** How many points doing something has come to. */
+export type Points = Record<PointKind, number>;
+
+/** Written to the standard error before an object spins. */
+export const SPINNING = 'spins until it is killed';
+
 /** What is told of every point that is come to; one at an await may hold back what awaits. */
 export interface Watcher {
   readonly awaiting: () => Promise<void>;

@@ -338,6 +338,25 @@ const RESOLUTIONS: readonly MergeCase[] = [
       },
     },
   ]),
+  resolved('the conflicts that are kept are themselves no part of what branches and merges see', [
+    { branch: 'c' },
+    { on: 'c', sql: 'INSERT INTO t VALUES (9, 9, 9)' },
+    { merge: 'c', into: 'b', gives: TWO.gives },
+    { resolve: 't', key: 'all', by: 'ours' },
+    { merge: 'b', gives: merged },
+    { merge: 'c', gives: { merged: true, inserted: 1, updated: 0, deleted: 0 } },
+    {
+      on: 'main',
+      rows: {
+        t: [
+          [1, 'o', 'b1'],
+          [2, 'o', 'b2'],
+          [3, 't', 'b3'],
+          [9, 9, 9],
+        ],
+      },
+    },
+  ]),
   resolved('a strategy settles conflicts that were left before', [
     { merge: 'b', strategy: 'theirs', gives: merged },
     left(),

@@ -1,0 +1,42 @@
+import type { Point } from './history/point.ts';
+import type { SchemaChoice } from './history/rewrite.ts';
+import type { Statement } from './sql/statement.ts';
+import type { Bound, SqlParameter } from './value/parameter.ts';
+import type { RawValue } from './value/row.ts';
+
+/** What a statement did. Counts of rows are the platform's billed ones. */
+export interface Outcome {
+  readonly names: readonly string[];
+  readonly raw: RawValue[][];
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+  readonly changes: number;
+  readonly lastRowId: number;
+  /** The log's end after the statement. */
+  readonly lsn: number;
+}
+
+/** How to run a statement. */
+export interface RunOptions {
+  /** Read every table at this point. */
+  readonly at?: Point | undefined;
+  /** With whose columns the past is read; those of then by default. */
+  readonly schema?: SchemaChoice | undefined;
+  /** The branch on which names are looked up; main by default. */
+  readonly branch?: number | undefined;
+}
+
+/** What runs statements on branches; loaded when a database has some. */
+export interface Branching {
+  /** Whether a statement on main names a table of a branch. */
+  names(statement: Statement): boolean;
+  prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound;
+  ddl(statement: Statement, branch: number): Outcome;
+  /** The PRAGMA with the names that SQLite has for the branch's tables. */
+  pragma(statement: Statement, branch: number): Statement;
+  /** Main's table of this name is about to be altered or dropped. */
+  beforeDdl(table: string): void;
+  /** A statement has been written on a branch, after which the log ends at `end`. */
+  wrote(end: number): void;
+  rolledBack(): void;
+}
