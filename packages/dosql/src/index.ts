@@ -9,6 +9,7 @@ export {
   type SchemaChange,
   type SubscribeOptions,
 } from '@dotdo/cdc';
+export type { BranchInfo, BranchOptions } from './branch/index.ts';
 export type {
   Conflict,
   ConflictError,
@@ -17,11 +18,24 @@ export type {
   PurgeTarget,
   RestoreOptions,
   RestoreResult,
+  Violation,
 } from './change/index.ts';
 export type { Database, Plan } from './database.ts';
 export { DoSQLError, type ErrorCode } from './error.ts';
 export type { Point } from './history/point.ts';
 export type { KeyValue, Version } from './history/versions.ts';
+export type {
+  ConflictKey,
+  DiffOptions,
+  KeptConflict,
+  MergeConflict,
+  MergeOptions,
+  MergeResult,
+  MergeStrategy,
+  Resolution,
+  RowDiff,
+  SchemaConflict,
+} from './merge/index.ts';
 export type { AppliedMigration, Migration, Migrations } from './migration.ts';
 export { DB, type DatabaseOptions, type DatabaseStorage } from './open.ts';
 export type { D1StyleResult, PreparedStatement } from './prepared.ts';

@@ -28,6 +28,8 @@ export interface RunOptions {
 
 /** What runs statements on branches; loaded when a database has some. */
 export interface Branching {
+  /** The state of main, as an LSN, that the oldest branch forked from: the log after it is needed. */
+  readonly heldFrom: number | undefined;
   /** Whether a statement on main names a table of a branch. */
   names(statement: Statement): boolean;
   prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound;

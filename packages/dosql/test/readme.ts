@@ -53,6 +53,30 @@ export class Guide extends Tenant {
     );
   }
 
+  async versions(id: number) {
+    const db = await this.db();
+    return db.query<{ status: string; _valid_from: string; _valid_to: string | null }>(
+      'SELECT status, _valid_from, _valid_to FROM tasks FOR SYSTEM_TIME ALL WHERE id = ? ORDER BY _lsn_from',
+      [id],
+    );
+  }
+
+  async raisePriority(title: string) {
+    const db = await this.db();
+    const draft = await db.branch('drafts/urgent');
+    await draft.run("UPDATE tasks SET status = 'urgent' WHERE title LIKE ?", [title]);
+    const changes = await db.diff('main', 'drafts/urgent');
+    const { merged, updated, conflicts } = await db.merge('drafts/urgent');
+    if (merged) await db.dropBranch('drafts/urgent');
+    return { wouldChange: changes.map(({ key }) => key.id), merged, updated, conflicts };
+  }
+
+  async undo(lsn: bigint) {
+    const db = await this.db();
+    const { updated } = await db.revert(lsn); // that transaction only, whatever came after it
+    return updated;
+  }
+
   async rename(id: number, title: string) {
     const db = await this.db();
     try {

@@ -33,6 +33,20 @@ describe('the README', () => {
         { title: 'write', was: 'todo', is_now: 'done' },
         { title: 'test', was: 'todo', is_now: 'done' },
       ]);
+      expect(await guide.versions(1)).toMatchObject([
+        { status: 'todo' },
+        { status: 'done', _valid_to: null },
+      ]);
+      const before = (await guide.db()).lsn();
+      expect(await guide.raisePriority('t%')).toEqual({
+        wouldChange: [2],
+        merged: true,
+        updated: 1,
+        conflicts: [],
+      });
+      expect((await guide.tasks())[1]).toMatchObject({ status: 'urgent' });
+      expect(await guide.undo((await guide.db()).lsn())).toBe(1);
+      expect(await guide.tasks()).toEqual(await guide.tasks({ lsn: before }));
       expect(await guide.rename(1, 'rewrite')).toBe('write is now rewrite');
       expect(await guide.rename(1, 'test')).toBe('test is taken');
       await expect(guide.rename(9, 'x')).rejects.toThrow('no such task');

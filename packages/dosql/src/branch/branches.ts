@@ -35,6 +35,8 @@ interface Watch {
   seen: number;
   /** Whether main has changed a table since the branch's origin. */
   readonly changed: Map<number, boolean>;
+  /** How many of main's changes have been undone for reading a table, all readings together. */
+  readonly undone: Map<number, number>;
 }
 
 /** The name of the line that is no branch. */
@@ -258,7 +260,7 @@ export class Branches {
     const { catalog } = this.#engine;
     let watch = this.#watches.get(branch.id);
     if (watch === undefined)
-      this.#watches.set(branch.id, (watch = { seen: branch.caught, changed: new Map() }));
+      this.#watches.set(branch.id, (watch = { seen: branch.caught, changed: new Map(), undone: new Map() }));
     if (end <= watch.seen) return watch;
     const own = [...this.tables(branch.id).values()];
     const changed = all<[number]>(

@@ -10,8 +10,10 @@ import type { Branch, Branches } from './branches.ts';
 import { catchUp } from './catch-up.ts';
 import {
   BEGIN_COPY,
+  copyTrigger,
   copyTriggers,
   END_COPY,
+  largestRowid,
   overlayIndex,
   overlayTable,
   shadowColumns,
@@ -64,10 +66,21 @@ export class TableBuilder {
       if (type === 'index' && originals.some(({ name }) => sameName(name, table)))
         this.#sql.exec(overlayIndex(id, sql));
     catalog.refresh(undefined, copied);
+    this.#catchUp(branch, copied, end);
     this.retrigger(id);
     catalog.refresh();
-    const isNew = ({ own }: BranchTable): boolean => copied.has(lowerName(own.table));
-    catchUp(this.#sql, catalog, id, [...this.#branches.tables(id).values()].filter(isNew), origin, end);
+  }
+
+  /** Makes new tables what main's were when the branch forked; how rows are copied up is said after that. */
+  #catchUp({ id, origin }: Branch, copied: ReadonlyMap<string, Relation>, end: number): void {
+    if (end > origin) {
+      const tables = [...this.#branches.tables(id).values()];
+      const shapes = tables.filter(({ main }) => main !== undefined).map(({ shape }) => shape);
+      const added = tables.filter(({ own }) => copied.has(lowerName(own.table)));
+      for (const { main, shape } of added)
+        if (main !== undefined) this.#sql.exec(copyTrigger(id, shape, shapes));
+      catchUp(this.#sql, this.#engine.catalog, id, added, origin, end);
+    }
     if (end > this.#branches.branch(id).caught) this.#branches.setCaught(this.#branches.branch(id), end);
   }
 
@@ -217,8 +230,12 @@ export class TableBuilder {
     this.#branches.forget(id);
     const tables = [...this.#branches.tables(id).values()];
     const shapes = tables.filter(({ main }) => main !== undefined).map(({ shape }) => shape);
-    for (const { shape, main } of tables)
-      for (const trigger of copyTriggers(id, shape, main === undefined, shapes)) this.#sql.exec(trigger);
+    for (const { shape, main } of tables) {
+      const query = main === undefined ? undefined : largestRowid(id, main);
+      const largest = query === undefined ? undefined : first<[string]>(this.#sql, query)?.[0];
+      for (const trigger of copyTriggers(id, shape, main === undefined, shapes, largest))
+        this.#sql.exec(trigger);
+    }
     this.#createUserTriggers(id);
   }
 }

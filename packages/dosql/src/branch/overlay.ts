@@ -139,18 +139,20 @@ export function shadowTable(branch: number, relation: Relation): string {
 
 /**
  * The triggers that copy rows up before a table of the branch is written; `shapes` are those of the branch's
- * overlays. A folded table has all its rows, but what it refers to, or what refers to it, may not be there.
+ * overlays. A folded table has all its rows, but what it refers to, or what refers to it, may not be there. `largest`
+ * is what {@link largestRowid} gives.
  */
 export function copyTriggers(
   branch: number,
   shape: TableShape,
   isFolded: boolean,
   shapes: readonly TableShape[],
+  largest: string | undefined,
 ): string[] {
   const { relation } = shape;
-  const name = (event: string): string => quoteName(`${RESERVED}f${branch}_${event}_${relation.name}`);
+  const name = (event: string): string => quoteName(triggerName(branch, event, relation));
   const overlay = quoteName(physicalName(branch, relation.name));
-  const triggers = isFolded ? [] : [copyTrigger(branch, shape, shapes, name('copy'))];
+  const triggers = isFolded ? [] : [copyTrigger(branch, shape, shapes)];
   const own = isFolded ? [] : uniqueCopies(branch, shape);
   const events: [name: string, event: string, Copy[]][] = [
     [
@@ -159,7 +161,7 @@ export function copyTriggers(
       [
         ...own,
         ...parentCopies(branch, shape, shapes, false),
-        ...(isFolded ? [] : largestCopy(branch, shape)),
+        ...(isFolded ? [] : largestCopy(branch, shape, largest)),
       ],
     ],
     [
@@ -201,9 +203,14 @@ function copyOf(branch: number, shape: TableShape, where: string, guard = ''): C
   };
 }
 
-/** Copies the row whose key has just been hidden, and the rows that it refers to. */
-function copyTrigger(branch: number, shape: TableShape, shapes: readonly TableShape[], name: string): string {
+function triggerName(branch: number, event: string, { name }: Relation): string {
+  return `${RESERVED}f${branch}_${event}_${name}`;
+}
+
+/** The trigger that copies the row whose key has just been hidden, and the rows that it refers to. */
+export function copyTrigger(branch: number, shape: TableShape, shapes: readonly TableShape[]): string {
   const { relation, foreignKeys } = shape;
+  const name = quoteName(triggerName(branch, 'copy', relation));
   const isRow = (row: string): string =>
     keyExpressions(relation, row)
       .map((key, i) => `${key} = NEW.k${i}`)
@@ -336,22 +343,33 @@ function isChanged(columns: readonly string[]): string {
   return `(${columns.map((column) => `NEW.${quoteName(column)} IS NOT OLD.${quoteName(column)}`).join(' OR ')}) AND `;
 }
 
-/** The row with the largest rowid has to be in the overlay for SQLite to give the next one, as it would on main. */
-function largestCopy(branch: number, shape: TableShape): Copy[] {
+/**
+ * The row with the largest rowid has to be in the overlay for SQLite to give the next one, as it would on main.
+ * `largest` is no less than that of any row of main's that the branch sees through: without that limit, all rows
+ * that main has got since would be passed over, for each insert.
+ */
+function largestCopy(branch: number, shape: TableShape, largest: string | undefined): Copy[] {
   const { relation } = shape;
   const { key } = relation;
-  if (key.kind !== 'rowid') return [];
+  if (key.kind !== 'rowid' || largest === undefined) return [];
   const rowid = quoteName(key.name);
   const overlay = `(SELECT max(${rowid}) FROM ${quoteName(physicalName(branch, relation.name))})`;
-  const largest = `SELECT m.${rowid} FROM ${quoteName(relation.table)} AS m WHERE ${isBare(branch, relation, 'm')} ORDER BY m.${rowid} DESC LIMIT 1`;
+  const row = `SELECT m.${rowid} FROM ${quoteName(relation.table)} AS m WHERE m.${rowid} <= ${largest} AND ${isBare(branch, relation, 'm')} ORDER BY m.${rowid} DESC LIMIT 1`;
   // Before the insert, a rowid that SQLite is to give reads as -1.
   const isWanted = key.columnId === undefined ? '' : `NEW.${rowid} = -1 AND `;
   return [
     {
-      condition: `${isWanted}ifnull((SELECT max(${rowid}) FROM ${quoteName(relation.table)}) > ${overlay}, TRUE) AND ifnull((${largest}) > ${overlay}, (${largest}) IS NOT NULL)`,
-      statement: copyUp(branch, shape, `SELECT * FROM (${largest}) WHERE ${isWanted}TRUE`),
+      condition: `${isWanted}ifnull(${largest} > ${overlay}, TRUE) AND ifnull((${row}) > ${overlay}, (${row}) IS NOT NULL)`,
+      statement: copyUp(branch, shape, `SELECT * FROM (${row}) WHERE ${isWanted}TRUE`),
     },
   ];
+}
+
+/** Query for the largest rowid of main's rows that the branch sees through, as text; undefined without a rowid. */
+export function largestRowid(branch: number, relation: Relation): string | undefined {
+  if (relation.key.kind !== 'rowid') return undefined;
+  const rowid = `m.${quoteName(relation.key.name)}`;
+  return `SELECT CAST(${rowid} AS TEXT) FROM ${quoteName(relation.table)} AS m WHERE ${isBare(branch, relation, 'm')} ORDER BY ${rowid} DESC LIMIT 1`;
 }
 
 function shapeNamed(shapes: readonly TableShape[], name: string): TableShape | undefined {

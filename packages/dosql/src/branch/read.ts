@@ -38,6 +38,9 @@ export function newBasis(): Basis {
 
 /** Behind this many changes a table is read faster from an overlay than by undoing them. */
 const MAX_UNDONE = 500;
+/** With few changes too, when it is read again and again: so many, counted at each reading, and each reading as some. */
+const MAX_UNDONE_TOGETHER = 20_000;
+const LEAST_UNDONE = 50;
 
 /**
  * What a statement's table names mean on a branch, as text to put in their place.
@@ -159,7 +162,7 @@ export class BranchReader {
     const through = this.#branches.seenThrough(branch, name);
     if (through === undefined) return undefined;
     if (!this.#branches.isBehind(branch, through)) return `main.${quoteName(through.table)}`;
-    if (lsn === undefined && log.end() - branch.origin > MAX_UNDONE) {
+    if (lsn === undefined && this.#isOverlayWorth(branch, through)) {
       this.#branches.ensure(branch, [name]);
       return this.#own(branch, name, log.end(), statement, basis);
     }
@@ -199,6 +202,16 @@ export class BranchReader {
       'probe',
       rowidMention(statement, then),
     );
+  }
+
+  /** Whether a table that main has changed since the branch forked is to be read from an overlay from now on. */
+  #isOverlayWorth(branch: Branch, { tableId }: Relation): boolean {
+    const changes = this.#engine.log.end() - branch.origin;
+    if (changes > MAX_UNDONE) return true;
+    const { undone } = this.#branches.watch(branch);
+    const together = (undone.get(tableId) ?? 0) + Math.max(changes, LEAST_UNDONE);
+    undone.set(tableId, together);
+    return together > MAX_UNDONE_TOGETHER;
   }
 
   /** Nothing has been copied up to, or changed in, most tables of a branch: main's is then read as it is. */

@@ -37,7 +37,7 @@ export interface BranchInfo {
   /** Tables that it has of its own, and the rows in them, changed or copied up. */
   readonly tables: number;
   readonly rows: number;
-  /** The log since `base`, which is kept for the branch however old it becomes: its changes, main's included. */
+  /** Changes in the log that are kept for the branch, however old they become: all since main was as it sees it. */
   readonly heldChanges: number;
 }
 
@@ -99,7 +99,7 @@ export class BranchRunner implements Branching {
 
   list(): BranchInfo[] {
     const { storage, log, catalog } = this.#engine;
-    return this.branches.list().map(({ id, name, parent, base, createdMs }) => {
+    return this.branches.list().map(({ id, name, parent, base, origin, createdMs }) => {
       const tables = [...this.branches.tables(id).values()];
       const count = (sql: string, ...bindings: Binding[]): number =>
         first<[number]>(storage.sql, sql, ...bindings)?.[0] ?? 0;
@@ -116,9 +116,14 @@ export class BranchRunner implements Branching {
         ),
         tables: tables.length,
         rows: tables.reduce((sum, { own }) => sum + count(`SELECT count(*) FROM ${quoteName(own.table)}`), 0),
-        heldChanges: log.end() - base,
+        heldChanges: log.end() - origin,
       };
     });
+  }
+
+  get heldFrom(): number | undefined {
+    const origins = this.branches.list().map(({ origin }) => origin);
+    return origins.length === 0 ? undefined : Math.min(...origins);
   }
 
   names(statement: Statement): boolean {

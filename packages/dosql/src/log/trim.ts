@@ -18,6 +18,8 @@ const SAMPLE_ROWS = 200;
  * is left to delete. However long a transaction is, a step is not: the window begins after the transaction
  * at once, its rows go step by step.
  *
+ * What a branch needs stays, however old and large it becomes, until the branch is dropped.
+ *
  * The last row always stays: SQLite gives the LSN after it, so no LSN is given twice.
  */
 export function trimStep(engine: Engine, window: Window): boolean {
@@ -26,13 +28,20 @@ export function trimStep(engine: Engine, window: Window): boolean {
   const end = log.end();
   const { lsn: from } = log.earliest();
   const outside = Math.max(tooOld(engine, from, window.keepMs), tooMany(sql, from, end, window.maxBytes));
-  const begin = Math.max(from, log.wholeUpTo(Math.min(outside, end - 1)));
+  // A branch reads main as it was when it forked, and merging compares with that, however long ago it was.
+  const held = engine.branching?.heldFrom ?? end;
+  const begin = Math.max(from, log.wholeUpTo(Math.min(outside, held, end - 1)));
   const oldest = first<[number | null]>(sql, 'SELECT min(lsn) FROM __dosql_log')?.[0] ?? end;
   if (begin === from && oldest > from) return false;
   const to = Math.min(begin, oldest + STEP_ROWS - 1);
   engine.storage.transactionSync(() => {
     if (begin > from) {
-      const at = first<[number]>(sql, 'SELECT at FROM __dosql_log WHERE lsn = ?', begin)?.[0];
+      // A purge may have left no row of that very LSN.
+      const at = first<[number]>(
+        sql,
+        'SELECT at FROM __dosql_log WHERE lsn <= ? ORDER BY lsn DESC LIMIT 1',
+        begin,
+      )?.[0];
       log.setMeta('trimmed_lsn', begin);
       if (at !== undefined) log.setMeta('trimmed_at', at);
       sql.exec('DELETE FROM __dosql_relation WHERE until <= ?', begin);

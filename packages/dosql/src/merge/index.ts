@@ -13,3 +13,4 @@ export {
   type MergeResult,
   type MergeStrategy,
 } from './merge.ts';
+export type { SchemaConflict } from './table.ts';

@@ -90,13 +90,12 @@ export async function merge(
     throw new DoSQLError('BAD_PARAMETER', `"${branches.nameOf(source)}" cannot be merged into itself`);
   const store = new ConflictStore(engine, branches, source, into);
   try {
-    const result = await unchecked(engine, (areEnforced) => {
+    return await unchecked(engine, (areEnforced) => {
       const merged = new Merging(engine, branches, source, into, strategy, store).run(areEnforced);
       if (dryRun || !merged.merged) throw new Undone(merged);
+      if (store.exists) store.clear();
       return merged;
     });
-    await clear(engine, store);
-    return result;
   } catch (error) {
     if (!(error instanceof Undone)) throw error;
     const { result } = error;
@@ -104,10 +103,6 @@ export async function merge(
       engine.atomically(() => store.keep(error.result.conflicts));
     return { ...result, lsn: BigInt(engine.log.end()) };
   }
-}
-
-async function clear(engine: Engine, store: ConflictStore): Promise<void> {
-  if (store.exists) engine.atomically(() => store.clear());
 }
 
 /** One merge, inside its transaction. */

@@ -236,7 +236,6 @@ export const SCENARIOS: readonly Scenario[] = [
       await db.exec("UPDATE team SET note = 'known' WHERE id = 1; UPDATE member SET pay = 0");
     },
     run: (db) => db.purge('team', { where: "note = 'secret'" }),
-    again: 'FORBIDDEN',
     erased: 'secret',
   },
   {

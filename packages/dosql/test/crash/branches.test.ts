@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { check } from './branch-check.ts';
 import { SCENARIOS, type Scenario } from './branch-scenarios.ts';
-import { SPINNING } from './breakable.ts';
+import { SPINNING, type Stop } from './breakable.ts';
 import { Random } from './load.ts';
 import { Witness } from './witness.ts';
 import { Workerd } from './workerd.ts';
 
-/** Kills at a random moment; of each operation, as many statements are stopped at. */
-const KILLS = Number(process.env['DOSQL_KILLS'] ?? 5);
+/** Kills at a random moment, and statements that each operation is stopped at; 600 are all of any operation. */
+const KILLS = Number(process.env['DOSQL_KILLS'] ?? 4);
 const SEED = Number(process.env['DOSQL_SEED'] ?? Date.now() % 1_000_000);
 const TIMEOUT = 60_000 + KILLS * 10_000;
 
@@ -14,12 +15,13 @@ const TIMEOUT = 60_000 + KILLS * 10_000;
 interface Attempt {
   readonly object: string;
   readonly scenario: Scenario;
-  readonly at: number;
+  readonly stop?: Stop;
 }
 
 let workerd: Workerd;
 let witness: Witness;
 const random = new Random(SEED);
+
 beforeAll(async () => {
   console.log(`seed ${SEED}: DOSQL_SEED=${SEED} DOSQL_KILLS=${KILLS}`);
   workerd = await Workerd.create();
@@ -29,27 +31,110 @@ beforeAll(async () => {
 }, TIMEOUT);
 afterAll(() => workerd.dispose());
 
-describe('branches, merges, restoring and erasing are done wholly or not at all', { timeout: TIMEOUT }, () => {
+describe('what branches are made with is done wholly or not at all', { timeout: TIMEOUT }, () => {
   it('when the process is killed at any await', async () => {
     const attempts = SCENARIOS.flatMap((scenario) =>
       numbers(witness.points.get(scenario)?.await ?? 0).map(
-        (at): Attempt => ({ object: `hangs at ${at}: ${scenario.name}`, scenario, at }),
+        (at): Attempt => ({
+          object: `await ${at}: ${scenario.name}`,
+          scenario,
+          stop: { kind: 'await', at, how: 'hang' },
+        }),
       ),
     );
     expect(attempts.length).toBeGreaterThan(40);
     await prepare(attempts);
-    const answers = attempts.map(({ object, scenario, at }) =>
-      witness.run(object, scenario, { kind: 'await', at, how: 'hang' }).catch(() => undefined),
-    );
+    const answers = attempts.map(attempt);
     await until(async () => {
       const { body } = await workerd.ask<string[]>('Branched', 'watcher', 'hanging');
       return body.length === attempts.length;
     });
     await restart();
-    expect(await Promise.all(answers)).toEqual(attempts.map(() => undefined));
+    expect(await Promise.all(answers)).toEqual(attempts.map(() => false));
     expect(await judge(attempts)).toEqual([]);
   });
+
+  it('when the object is aborted at a statement', async () => {
+    const attempts = SCENARIOS.flatMap((scenario) => {
+      const count = witness.points.get(scenario)?.statement ?? 0;
+      return some(numbers(count), KILLS).map(
+        (at): Attempt => ({
+          object: `abort ${at}: ${scenario.name}`,
+          scenario,
+          stop: { kind: 'statement', at, how: 'abort' },
+        }),
+      );
+    });
+    await prepare(attempts);
+    for (const one of attempts) expect(await attempt(one), one.object).toBe(false);
+    console.log(`aborted at ${attempts.length} statements`);
+    expect(await judge(attempts)).toEqual([]);
+  });
+
+  it('when the process is killed at a statement', async () => {
+    const wrong: string[] = [];
+    const scenarios = KILLS < SCENARIOS.length ? some(SCENARIOS, 2 * KILLS) : numbers(KILLS).map(anyScenario);
+    for (const [i, scenario] of scenarios.entries()) {
+      const at = random.between(1, witness.points.get(scenario)?.statement ?? 1);
+      const one: Attempt = {
+        object: `kill ${at} (${i}): ${scenario.name}`,
+        scenario,
+        stop: { kind: 'statement', at, how: 'spin' },
+      };
+      await prepare([one]);
+      const answer = attempt(one);
+      await until(async () => workerd.stderr.includes(SPINNING));
+      await restart();
+      expect(await answer).toBe(false);
+      wrong.push(...(await judge([one])));
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it('when the process is killed at any moment, and what was answered is there', async () => {
+    const wrong: string[] = [];
+    let answered = 0;
+    for (let kill = 0; kill < KILLS; kill++) {
+      const attempts = some(SCENARIOS, 12).map(
+        (scenario): Attempt => ({ object: `moment ${kill}: ${scenario.name}`, scenario }),
+      );
+      await prepare(attempts);
+      const answers = attempts.map(attempt);
+      // Kills come from before the first is answered to after most are.
+      await new Promise((resolve) => setTimeout(resolve, random.between(1, 250)));
+      await restart();
+      for (const [i, one] of attempts.entries()) {
+        const isAnswered = (await answers[i]) === true;
+        answered += Number(isAnswered);
+        wrong.push(...(await witness.judge(one.object, one.scenario, isAnswered)));
+      }
+    }
+    console.log(`${KILLS} kills, ${answered} of ${12 * KILLS} answered`);
+    expect(wrong).toEqual([]);
+  });
 });
+
+/** Does it; returns whether the answer came. */
+async function attempt({ object, scenario, stop }: Attempt): Promise<boolean> {
+  try {
+    const { ok, code, message } = await witness.run(object, scenario, stop);
+    if (code !== undefined) throw new Error(`${object}: ${message}`);
+    return ok;
+  } catch {
+    return false;
+  }
+}
+
+function anyScenario(): Scenario {
+  return SCENARIOS[random.between(0, SCENARIOS.length - 1)] as Scenario;
+}
+
+/** As many of them, at random, in their order. */
+function some<T>(all: readonly T[], count: number): T[] {
+  const left = all.map((_, i) => i);
+  while (left.length > count) left.splice(random.between(0, left.length - 1), 1);
+  return left.map((i) => all[i] as T);
+}
 
 function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i + 1);
@@ -72,11 +157,10 @@ async function restart(): Promise<void> {
 
 /** Waits for `condition`, however slow the machine. */
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 2_000; i++) {
+  for (let i = 0; i < 4_000; i++) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   throw new Error('what was waited for has not come');
 }
-void SPINNING;
-void random;
+void check;

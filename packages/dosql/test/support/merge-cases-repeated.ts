@@ -294,4 +294,15 @@ export const CRISS_CROSS_CASES: readonly MergeCase[] = [
     { merge: 'c', into: 'b', gives: unchanged },
     { on: 'c', rows: { t: [[1, 'b', 'b1'], R2, R3] } },
   ]),
+  crossed('a branch that was made before a merge that wrote nothing does not know of it', [
+    { branch: 'b' },
+    { branch: 'c' },
+    set('b', 1, 'a', 'b'),
+    set('c', 1, 'a', 'c'),
+    { branch: 'before', from: 'b' },
+    { merge: 'c', into: 'b', strategy: 'ours', gives: unchanged },
+    { branch: 'after', from: 'b' },
+    { merge: 'c', into: 'before', gives: conflict('t', { id: 1 }, 'a') },
+    { merge: 'c', into: 'after', gives: unchanged },
+  ]),
 ];
