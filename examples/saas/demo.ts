@@ -19,6 +19,16 @@ interface Change {
   readonly before: Task | null;
   readonly after: Task | null;
 }
+interface RowDiff {
+  readonly type: string;
+  readonly before: Task | null;
+  readonly after: Task | null;
+}
+interface Merged {
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+}
 interface Status {
   readonly schema_version: number;
   readonly migrations: readonly unknown[];
@@ -103,6 +113,38 @@ try {
     line(`"${versions[0]?.row.title}" was in ${statuses.join(', then ')}`);
   });
 
+  const branch = `/branches/${encodeURIComponent('launch/crunch')}`;
+  await step('Acme makes a branch: nothing is copied', async () => {
+    await acme.post('/branches', { name: 'launch/crunch' });
+  });
+  await step('There it moves all that is in progress to review, and gives it to Cleo', async () => {
+    const { changes } = await acme.post<{ changes: number }>(`${branch}/bulk`, {
+      where: { status: 'in_progress' },
+      set: { status: 'review', assignee_id: 3 },
+    });
+    assert.equal(changes, 2);
+    line(`${changes} tasks changed; main has ${await countOf(acme, 'review')} in review, as before`);
+    assert.equal(await countOf(acme, 'review'), 1);
+  });
+  await step('What it would change', async () => {
+    await acme.patch('/tasks/1', { title: 'Book the big launch venue' });
+    const { changes } = await acme.get<{ changes: RowDiff[] }>(`${branch}/diff`);
+    for (const { type, before, after } of changes)
+      line(`${type}  ${after?.title}  ${before?.status} → ${after?.status}`);
+    assert.deepEqual(
+      changes.map(({ after }) => after?.id),
+      [3, 4],
+    );
+  });
+  await step('Main has changed meanwhile, and the branch is merged into it: all or nothing', async () => {
+    const { inserted, updated, deleted } = await acme.post<Merged>(`${branch}/merge`, {});
+    assert.deepEqual({ inserted, updated, deleted }, { inserted: 0, updated: 2, deleted: 0 });
+    line(`${updated} rows updated`);
+    assert.equal(await countOf(acme, 'review'), 3);
+    assert.equal((await acme.send('DELETE', branch)).status, 204);
+  });
+  table(await tasksOf(acme));
+
   await step(
     "A WebSocket that listened heard all of Acme's changes, in order, and no one else's",
     async () => {
@@ -145,6 +187,10 @@ async function signUp(tenant: string, owner: string): Promise<Client> {
 
 async function tasksOf(client: Client, and = ''): Promise<Task[]> {
   return (await client.get<{ tasks: Task[] }>(`/tasks?project_id=1${and}`)).tasks;
+}
+
+async function countOf(client: Client, status: string): Promise<number> {
+  return (await client.get<{ tasks: Task[] }>(`/tasks?status=${status}`)).tasks.length;
 }
 
 async function refused(client: Client, tenant: string, expected: number, who: string): Promise<void> {

@@ -81,9 +81,11 @@ export function errorResponse(error: unknown): Response {
   return json({ error: 'internal error' }, { status: 500 });
 }
 
-/** The constraints that a valid request can still run into. */
+/** The constraints that a valid request can still run into, and branches that come and go meanwhile. */
 function databaseError(error: unknown): HttpError | undefined {
   if (!(error instanceof DoSQLError)) return undefined;
+  if (error.code === 'NO_SUCH_BRANCH') return notFound('branch');
+  if (error.code === 'BRANCH_EXISTS') return new HttpError(409, 'there is a branch of this name');
   if (error.code === 'CONSTRAINT_FOREIGNKEY')
     return new HttpError(422, 'the body refers to a row that is not there');
   if (error.code !== 'CONSTRAINT_UNIQUE') return undefined;

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { HttpError, type Issue } from './http.ts';
+import { TABLES } from './tables.ts';
 
 // Every shape that the app takes from outside. Objects are strict: an unknown field is refused, so that a
 // typing error is told rather than ignored.
@@ -95,6 +96,52 @@ export const TaskPatch = v.strictObject({
 /** `PATCH /tasks` */
 export const TaskPatchWithId = v.strictObject({ id, ...TaskPatch.entries });
 
+const branchName = v.pipe(
+  text,
+  v.trim(),
+  v.regex(
+    /^[\p{L}\p{N}](?:[\p{L}\p{M}\p{N} ._/-]*[\p{L}\p{M}\p{N}])?$/u,
+    'give letters and digits, and in between spaces and . _ - /',
+  ),
+  v.maxLength(100, 'give at most 100 characters'),
+  v.check((name) => name.toLowerCase() !== 'main', 'this name is reserved'),
+);
+
+/** `POST /branches` */
+export const NewBranch = v.strictObject({ name: branchName });
+
+/** `POST /branches/:name/bulk` */
+export const BulkEdit = v.strictObject({
+  where: v.strictObject({
+    project_id: v.optional(id),
+    status: v.optional(taskStatus),
+    assignee_id: v.optional(v.nullable(id)),
+    label: v.optional(label),
+  }),
+  set: v.pipe(
+    v.strictObject({
+      status: v.optional(taskStatus),
+      assignee_id: v.optional(v.nullable(id)),
+      priority: v.optional(priority),
+      due_date: v.optional(dueDate),
+      label: v.optional(label),
+    }),
+    v.check((set) => Object.keys(set).length > 0, 'give at least one field'),
+  ),
+});
+
+/** `POST /branches/:name/merge` */
+export const Merge = v.strictObject({ dryRun: v.optional(v.boolean('give true or false'), false) });
+
+const side = v.picklist(['ours', 'theirs'], 'give ours or theirs');
+
+/** `POST /branches/:name/conflicts/resolve`: a side, or the values of the cells in question. */
+export const Resolution = v.strictObject({
+  table: v.picklist(TABLES, `give ${TABLES.join(', ')}`),
+  key: v.strictObject({ id }),
+  take: v.union([side, TaskPatch], 'give ours, theirs, or fields of a task'),
+});
+
 const queryInteger = v.pipe(v.string(), v.regex(/^\d{1,15}$/, 'give a whole number'), v.transform(Number));
 
 /** A point of the past: `lsn:123`, ms since the epoch, or a time in ISO-8601, which DoSQL itself parses. */
@@ -108,6 +155,8 @@ const point = v.pipe(
 );
 const asOf = { as_of: v.optional(point) };
 
+/** What a path that takes a branch takes besides. */
+export const BranchQuery = v.strictObject({ branch: v.optional(v.string()) });
 /** The query of a path that takes none. */
 export const NoQuery = v.strictObject({});
 /** The query of a path that takes only a point of the past. */

@@ -1,3 +1,4 @@
+import { newId } from './branches.ts';
 import { json, notFound, readJson } from './http.ts';
 import { rowsAt } from './history.ts';
 import { NewProject, NoQuery, parseInput, parseQuery, ProjectQuery, PointQuery } from './input.ts';
@@ -38,11 +39,12 @@ export async function getProject({ db, query, id }: Context): Promise<Response> 
 }
 
 /** `POST /projects { name, description?, owner_id }` */
-export async function createProject({ db, request }: Context): Promise<Response> {
-  const project = parseInput(NewProject, await readJson(request));
-  const [created] = await db.query(
-    'INSERT INTO projects (name, description, owner_id) VALUES (:name, :description, :owner_id) RETURNING *',
-    project,
+export async function createProject(context: Context): Promise<Response> {
+  const project = parseInput(NewProject, await readJson(context.request));
+  const [created] = await context.db.query(
+    `INSERT INTO projects (id, name, description, owner_id)
+     VALUES (:id, :name, :description, :owner_id) RETURNING *`,
+    { id: await newId(context, 'projects'), ...project },
   );
   return json(created, { status: 201 });
 }

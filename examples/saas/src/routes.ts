@@ -1,7 +1,11 @@
 import type { Database } from '@dotdo/dosql';
 import { activity, live } from './activity.ts';
+import { createBranch, dropBranch, listBranches, onBranch } from './branches.ts';
+import { bulkEdit } from './bulk.ts';
+import { diffBranch } from './diff.ts';
 import { exportAll } from './export.ts';
 import { HttpError, methodNotAllowed } from './http.ts';
+import { listConflicts, mergeBranch, resolveConflict } from './merge.ts';
 import { createProject, deleteProject, getProject, listProjects } from './projects.ts';
 import { status } from './status.ts';
 import {
@@ -13,29 +17,50 @@ import {
   updateTask,
   updateTaskById,
 } from './tasks.ts';
-import { createUser, getUser, listUsers } from './users.ts';
+import { createToken, createUser, getUser, listUsers } from './users.ts';
 
 /** What a handler works with. */
 export interface Context {
   readonly ctx: DurableObjectState;
+  /** Signs tokens. */
+  readonly secret: string;
+  readonly main: Database;
+  /** What the request reads and writes: main, or the branch in its query. */
   readonly db: Database;
+  /** Whose token the request carries. */
+  readonly userId: number;
   readonly request: Request;
   readonly query: URLSearchParams;
   /** The row that the path names; 0, which no row has, on a path that names none. */
   readonly id: number;
+  /** The branch that the path names; empty on a path that names none. */
+  readonly name: string;
 }
 
 type Handler = (context: Context) => Response | Promise<Response>;
+type Methods = Readonly<Record<string, Handler>>;
 
-/** The tenant's whole HTTP interface. */
-const ROUTES: readonly (readonly [path: RegExp, methods: Readonly<Record<string, Handler>>])[] = [
-  [/^\/users$/, { GET: listUsers, POST: createUser }],
-  [/^\/users\/(\d{1,15})$/, { GET: getUser }],
+/** Paths that take `?branch=`: what they read and write is then the branch's. */
+const ROUTES_OF_ANY_BRANCH: readonly (readonly [path: RegExp, methods: Methods])[] = [
   [/^\/projects$/, { GET: listProjects, POST: createProject }],
-  [/^\/projects\/(\d{1,15})$/, { GET: getProject, DELETE: deleteProject }],
+  [/^\/projects\/(?<id>\d{1,15})$/, { GET: getProject, DELETE: deleteProject }],
   [/^\/tasks$/, { GET: listTasks, POST: createTask, PATCH: updateTaskById }],
-  [/^\/tasks\/(\d{1,15})$/, { GET: getTask, PATCH: updateTask, DELETE: deleteTask }],
-  [/^\/tasks\/(\d{1,15})\/history$/, { GET: taskHistory }],
+  [/^\/tasks\/(?<id>\d{1,15})$/, { GET: getTask, PATCH: updateTask, DELETE: deleteTask }],
+];
+
+/** The rest of the tenant's HTTP interface. */
+const ROUTES: typeof ROUTES_OF_ANY_BRANCH = [
+  [/^\/users$/, { GET: listUsers, POST: createUser }],
+  [/^\/users\/(?<id>\d{1,15})$/, { GET: getUser }],
+  [/^\/users\/(?<id>\d{1,15})\/tokens$/, { POST: createToken }],
+  [/^\/tasks\/(?<id>\d{1,15})\/history$/, { GET: taskHistory }],
+  [/^\/branches$/, { GET: listBranches, POST: createBranch }],
+  [/^\/branches\/(?<name>[^/]+)$/, { DELETE: dropBranch }],
+  [/^\/branches\/(?<name>[^/]+)\/bulk$/, { POST: bulkEdit }],
+  [/^\/branches\/(?<name>[^/]+)\/diff$/, { GET: diffBranch }],
+  [/^\/branches\/(?<name>[^/]+)\/merge$/, { POST: mergeBranch }],
+  [/^\/branches\/(?<name>[^/]+)\/conflicts$/, { GET: listConflicts }],
+  [/^\/branches\/(?<name>[^/]+)\/conflicts\/resolve$/, { POST: resolveConflict }],
   [/^\/activity$/, { GET: activity }],
   [/^\/activity\/live$/, { GET: live }],
   [/^\/export$/, { GET: exportAll }],
@@ -47,15 +72,42 @@ const ROUTES: readonly (readonly [path: RegExp, methods: Readonly<Record<string,
  *
  * @throws HttpError 404 for a path that is none, 405 for a method that it does not take.
  */
-export async function route(context: Pick<Context, 'ctx' | 'db' | 'request'>): Promise<Response> {
-  const { method, url } = context.request;
-  const { pathname, searchParams: query } = new URL(url);
-  for (const [path, methods] of ROUTES) {
+export async function route(
+  context: Pick<Context, 'ctx' | 'secret' | 'main' | 'userId' | 'request'>,
+): Promise<Response> {
+  const { main, request } = context;
+  const { pathname, searchParams: query } = new URL(request.url);
+  const here = { ...context, query, db: main };
+  const branched = find(ROUTES_OF_ANY_BRANCH, pathname, request.method);
+  if (branched !== undefined) return onBranch(here, (db) => branched.handler({ ...here, db, ...branched }));
+  const found = find(ROUTES, pathname, request.method);
+  if (found === undefined) throw new HttpError(404, 'there is no such path');
+  if (query.has('branch')) throw new HttpError(400, 'this path takes no branch');
+  return found.handler({ ...here, ...found });
+}
+
+/** The handler for a path and a method, with what the path names; undefined for a path that is none of these. */
+function find(
+  routes: typeof ROUTES,
+  pathname: string,
+  method: string,
+): ({ readonly handler: Handler } & Pick<Context, 'id' | 'name'>) | undefined {
+  for (const [path, methods] of routes) {
     const match = path.exec(pathname);
     if (match === null) continue;
     const handler = Object.hasOwn(methods, method) ? methods[method] : undefined;
     if (handler === undefined) throw methodNotAllowed(Object.keys(methods));
-    return handler({ ...context, query, id: Number(match[1] ?? 0) });
+    const { id = 0, name = '' } = match.groups ?? {};
+    return { handler, id: Number(id), name: decode(name) };
   }
-  throw new HttpError(404, 'there is no such path');
+  return undefined;
+}
+
+/** A branch's name in a path, where "/" is written "%2F". */
+function decode(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    throw new HttpError(400, `"${name}" is not encoded as a URL's parts are`);
+  }
 }

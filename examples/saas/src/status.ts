@@ -1,13 +1,15 @@
 import { json } from './http.ts';
 import { NoQuery, parseQuery } from './input.ts';
 import type { Context } from './routes.ts';
+import { userById } from './users.ts';
 
-/** `GET /status`: the schema's version, and how far the history reaches. */
-export async function status({ db, query }: Context): Promise<Response> {
+/** `GET /status`: who is asking, the schema's version, and how far the history reaches. */
+export async function status({ db, userId, query }: Context): Promise<Response> {
   parseQuery(NoQuery, query);
   const migrations = await db.migrations();
   return json({
     tenant: db.name,
+    user: await userById(db, userId),
     schema_version: migrations.length,
     migrations: migrations.map(({ name, appliedAt, durationMs }) => ({
       name,

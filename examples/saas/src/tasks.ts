@@ -1,3 +1,4 @@
+import { newId } from './branches.ts';
 import { rowsAt } from './history.ts';
 import { json, notFound, readJson } from './http.ts';
 import {
@@ -45,15 +46,16 @@ export async function getTask({ db, query, id }: Context): Promise<Response> {
 }
 
 /** `POST /tasks { project_id, title, … }` */
-export async function createTask({ db, request }: Context): Promise<Response> {
+export async function createTask(context: Context): Promise<Response> {
+  const { db, request } = context;
   const task = parseInput(NewTask, await readJson(request));
   const { lastRowId } = await db.run(
     `INSERT INTO tasks
-       (project_id, title, description, assignee_id, status, priority, due_date, label, completed_at)
+       (id, project_id, title, description, assignee_id, status, priority, due_date, label, completed_at)
      VALUES
-       (:project_id, :title, :description, :assignee_id, :status, :priority, :due_date, :label,
+       (:id, :project_id, :title, :description, :assignee_id, :status, :priority, :due_date, :label,
         iif(:status = 'done', CURRENT_TIMESTAMP, NULL))`,
-    task,
+    { id: await newId(context, 'tasks'), ...task },
   );
   return json(await db.get(`${SELECT} WHERE t.id = ?`, [lastRowId]), { status: 201 });
 }

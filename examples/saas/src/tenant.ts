@@ -4,6 +4,7 @@ import { follow, unfollow } from './activity.ts';
 import { errorResponse, HttpError } from './http.ts';
 import type { Owner } from './input.ts';
 import { route } from './routes.ts';
+import { OWNER_ID, USER_HEADER } from './users.ts';
 import type { Env } from './worker.ts';
 
 /**
@@ -30,7 +31,10 @@ export class Tenant extends DurableObject<Env> {
     const db = await this.#open(name);
     return db.transaction(async (tx) => {
       if (this.exists()) return false;
-      await tx.run("INSERT INTO users (email, name, role) VALUES (:email, :name, 'owner')", { ...owner });
+      await tx.run("INSERT INTO users (id, email, name, role) VALUES (:id, :email, :name, 'owner')", {
+        id: OWNER_ID,
+        ...owner,
+      });
       this.ctx.storage.kv.put('name', name);
       return true;
     });
@@ -41,7 +45,9 @@ export class Tenant extends DurableObject<Env> {
     try {
       const name = this.#name;
       if (name === undefined) throw new HttpError(404, 'there is no such tenant');
-      return await route({ ctx: this.ctx, db: await this.#open(name), request });
+      const main = await this.#open(name);
+      const userId = Number(request.headers.get(USER_HEADER));
+      return await route({ ctx: this.ctx, secret: this.env.TOKEN_SECRET, main, userId, request });
     } catch (error) {
       return errorResponse(error);
     }

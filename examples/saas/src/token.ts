@@ -1,22 +1,30 @@
 import { createCrypto } from '@dotdo/dosql/crypto';
 
+/** Whom a token was issued to. */
+export interface Holder {
+  readonly tenant: string;
+  readonly userId: number;
+}
+
 /**
- * A tenant's token: `<tenant>.<random id>.<HMAC of both>`. Whoever holds it is the tenant, so it is an API
- * key; nothing about it is stored, and a new secret revokes every token at once.
+ * A user's token: `<tenant>.<user id>.<random id>.<HMAC of all three>`. Whoever holds it is that user, so it
+ * is an API key; nothing about it is stored, and a new secret revokes every token at once. It says nothing of
+ * the user's role, which is read when it is needed: one that is taken away is gone with the next request.
  */
-export async function issueToken(secret: string, tenant: string): Promise<string> {
+export async function issueToken(secret: string, { tenant, userId }: Holder): Promise<string> {
   const crypto = createCrypto({ key: secret });
-  const claim = `${tenant}.${crypto.randomId()}`;
+  const claim = `${tenant}.${userId}.${crypto.randomId()}`;
   return `${claim}.${await crypto.hmac(claim)}`;
 }
 
-/** The tenant that a token was issued to; undefined when it was not issued with this secret. */
-export async function tenantOf(secret: string, token: string): Promise<string | undefined> {
+/** Whom a token was issued to; undefined when it was not issued with this secret. */
+export async function holderOf(secret: string, token: string): Promise<Holder | undefined> {
   const crypto = createCrypto({ key: secret });
   const end = token.lastIndexOf('.');
   const claim = token.slice(0, Math.max(end, 0));
   if (!crypto.equal(await crypto.hmac(claim), token.slice(end + 1))) return undefined;
-  return claim.slice(0, claim.indexOf('.'));
+  const [tenant = '', userId] = claim.split('.');
+  return { tenant, userId: Number(userId) };
 }
 
 /**

@@ -1,7 +1,8 @@
 import { errorResponse, HttpError, json, methodNotAllowed, readJson } from './http.ts';
 import { isTenantName, parseInput, SignUp } from './input.ts';
 import type { Tenant } from './tenant.ts';
-import { issueToken, tenantOf, tokenIn } from './token.ts';
+import { holderOf, issueToken, tokenIn } from './token.ts';
+import { OWNER_ID, USER_HEADER } from './users.ts';
 
 export { Tenant } from './tenant.ts';
 
@@ -10,15 +11,16 @@ export interface Env {
   readonly TENANT: DurableObjectNamespace<Tenant>;
   /** Tenants are subdomains of this domain. */
   readonly DOMAIN: string;
-  /** Signs the tenants' tokens. */
+  /** Signs the users' tokens. */
   readonly TOKEN_SECRET: string;
 }
 
 /**
  * Sends every request to the Durable Object of the tenant that it names, if it may go there.
  *
- * Invariant: a request reaches an object's `fetch` only with a token for that very tenant. Objects know no
- * tenant but their own, so there is no query that could forget to filter by tenant.
+ * Invariant: a request reaches an object's `fetch` only with a token for that very tenant, and with the id of
+ * the user whom that token is for. Objects know no tenant but their own, so there is no query that could forget
+ * to filter by tenant.
  */
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
@@ -26,21 +28,24 @@ export default {
       const url = new URL(request.url);
       if (url.pathname === '/signup') return await signUp(request, env);
       const { tenant, path } = destination(url, request.headers, env.DOMAIN);
-      await authorize(tenant, request, env);
+      const userId = await authorize(tenant, request, env);
       url.pathname = path;
-      return await objectOf(tenant, env).fetch(new Request(url, request));
+      const inside = new Request(url, request);
+      // Set, not added: what a client says here itself is not believed.
+      inside.headers.set(USER_HEADER, String(userId));
+      return await objectOf(tenant, env).fetch(inside);
     } catch (error) {
       return errorResponse(error);
     }
   },
 };
 
-/** `POST /signup { tenant, owner: { email, name } }`: creates the tenant and answers its token. */
+/** `POST /signup { tenant, owner: { email, name } }`: creates the tenant and answers its owner's token. */
 async function signUp(request: Request, env: Env): Promise<Response> {
   if (request.method !== 'POST') throw methodNotAllowed(['POST']);
   const { tenant, owner } = parseInput(SignUp, await readJson(request));
   // Signed first: without a secret nobody can sign up, rather than sign up and never get in.
-  const token = await issueToken(env.TOKEN_SECRET, tenant);
+  const token = await issueToken(env.TOKEN_SECRET, { tenant, userId: OWNER_ID });
   if (!(await objectOf(tenant, env).signUp(tenant, owner))) throw new HttpError(409, `"${tenant}" is taken`);
   return json({ tenant, token }, { status: 201 });
 }
@@ -64,13 +69,13 @@ function subdomain(hostname: string, domain: string): string | undefined {
 }
 
 /**
- * Throws unless the request carries the tenant's token. That a tenant exists is no secret, as signing up
- * tells which names are taken, so a wrong name gets a 404 rather than a puzzling 401.
+ * The user whose token the request carries; throws unless it is one of this tenant. That a tenant exists is no
+ * secret, as signing up tells which names are taken, so a wrong name gets a 404 rather than a puzzling 401.
  */
-async function authorize(tenant: string, { headers }: Request, env: Env): Promise<void> {
+async function authorize(tenant: string, { headers }: Request, env: Env): Promise<number> {
   const token = tokenIn(headers);
-  const holder = token === undefined ? undefined : await tenantOf(env.TOKEN_SECRET, token);
-  if (holder === tenant) return;
+  const holder = token === undefined ? undefined : await holderOf(env.TOKEN_SECRET, token);
+  if (holder?.tenant === tenant) return holder.userId;
   if (!(await objectOf(tenant, env).exists())) throw noSuchTenant(tenant);
   if (holder !== undefined) throw new HttpError(403, 'this token is for another tenant');
   throw new HttpError(

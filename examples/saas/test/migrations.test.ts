@@ -42,6 +42,7 @@ it.each([1, 2])(
     await storage.exec(`INSERT INTO tasks (project_id, title, status, updated_at)
     VALUES (1, 'finished', 'done', '2026-01-02 03:04:05'), (1, 'open', 'todo', '2026-01-02 03:04:05')`);
     const { lsn } = await client.get<{ lsn: number }>('/status');
+    await client.post('/branches', { name: 'old' });
 
     await harness.update(deployment(FILES.length));
     const { url } = await harness.listen();
@@ -62,5 +63,11 @@ it.each([1, 2])(
     const { tasks } = await client.get<{ tasks: object[] }>(`/tasks?as_of=lsn:${lsn}`);
     expect(tasks).toMatchObject([{ title: 'finished' }, { title: 'open' }]);
     expect(tasks[1]).not.toHaveProperty('label');
+    // So does a branch that was made then: it is read and merged, but the app cannot write it any more.
+    expect(await client.get('/tasks?branch=old')).toMatchObject({ tasks: [{ title: 'finished' }, {}] });
+    const write = await client.send<{ error: string }>('PATCH', '/tasks/2?branch=old', { label: 'x' });
+    expect(write).toMatchObject({ status: 409, body: { error: expect.stringContaining('older') } });
+    expect(await client.post('/branches/old/merge', {})).toMatchObject({ merged: true, updated: 0 });
+    expect(await client.get('/tasks/2')).toMatchObject({ label: 'new' });
   },
 );

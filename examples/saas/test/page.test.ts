@@ -66,6 +66,14 @@ function column(page: Page, name: string): Locator {
   return page.getByRole('region', { name, exact: true });
 }
 
+/** Makes a branch on the page, which then shows it. */
+async function makeBranch(page: Page, name: string): Promise<void> {
+  await page.getByLabel('Branch', { exact: true }).selectOption('New branch…');
+  await page.getByLabel('Name', { exact: true }).fill(name);
+  await page.getByRole('button', { name: 'OK', exact: true }).click();
+  await page.getByText(`You are on the branch “${name}”`).waitFor();
+}
+
 async function addTask(page: Page, title: string): Promise<void> {
   await page.getByRole('button', { name: 'Add task' }).click();
   await page.getByLabel('Title').fill(title);
@@ -199,4 +207,86 @@ it('shows hostile text as text', async () => {
   expect(await page.locator('img, #board b, body script').count()).toBe(0);
   expect(await page.title()).toBe(`${client.tenant} · Board`);
   expect(complaints).toEqual([]);
+});
+
+it('tries a bulk edit on a branch, and merges it where both sides agree', async () => {
+  const { client, page, context } = await openBoard();
+  for (const title of ['One', 'Two', 'Three']) await client.post('/tasks', { project_id: 1, title });
+  const other = await openPage(context, client);
+  await makeBranch(page, 'spring/cleaning');
+  await page.getByRole('button', { name: 'Bulk edit' }).click();
+  await page.getByLabel('In column').selectOption('To do');
+  await page.getByLabel('Move to').selectOption('Done');
+  await page.getByLabel('Assign to').selectOption('Ada Okafor');
+  await page.getByRole('button', { name: 'Change them' }).click();
+  await page.getByText('3 tasks changed.').waitFor();
+  await page.getByRole('button', { name: 'Two', exact: true }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('Two').waitFor({ state: 'detached' });
+  await addTask(page, 'Four');
+  expect(await column(page, 'Done').getByRole('listitem').count()).toBe(2);
+  // Nothing of it is seen by the others, who go on.
+  await client.patch('/tasks/1', { status: 'review' });
+  await client.patch('/tasks/3', { title: 'Third' });
+  await column(other, 'To do').getByText('Third').waitFor();
+  expect(await column(other, 'Done').getByRole('listitem').count()).toBe(0);
+
+  await page.getByRole('button', { name: 'Show changes' }).click();
+  const review = page.getByRole('dialog');
+  const lineOf = (title: string, name: string): Locator =>
+    review.getByRole('region', { name: title, exact: true }).getByRole('row', { name });
+  expect(await lineOf('One', 'Status').innerText()).toMatch(/To do → Done/);
+  expect(await lineOf('One', 'Assignee').innerText()).toMatch(/– → Ada Okafor/);
+  expect(await review.getByText('removed').count()).toBe(1);
+  expect(await lineOf('Four', 'Title').innerText()).toMatch(/Four/);
+  await review.getByRole('button', { name: 'Close' }).click();
+
+  await page.getByRole('button', { name: 'Merge into main' }).click();
+  await review.getByRole('heading', { name: 'Changed on main too' }).waitFor();
+  expect(await review.getByRole('region').count()).toBe(1);
+  expect(await lineOf('One', 'Status').innerText()).toMatch(/main: Review[^]*branch: Done/);
+  await review.getByLabel('branch: Done').check();
+  await review.getByRole('button', { name: 'Merge again' }).click();
+  await page.getByText('“spring/cleaning” is merged: 1 added, 2 changed, 1 deleted.').waitFor();
+  for (const board of [page, other]) {
+    await column(board, 'Done').getByText('One', { exact: true }).waitFor();
+    await column(board, 'Done').getByText('Third').waitFor();
+    await column(board, 'To do').getByText('Four').waitFor();
+    await board.getByText('Two').waitFor({ state: 'detached' });
+  }
+  // The browser itself logs an answer of 409.
+  expect(complaints.filter((text) => !text.includes('409'))).toEqual([]);
+});
+
+it('drops a branch with all that was tried on it', async () => {
+  const { client, page } = await openBoard();
+  await client.post('/tasks', { project_id: 1, title: 'Steady' });
+  await makeBranch(page, 'trial');
+  await page.getByText('Steady').hover();
+  await page.getByRole('button', { name: 'Move "Steady" to In progress' }).click();
+  await column(page, 'In progress').getByText('Steady').waitFor();
+  await page.getByLabel('Branch', { exact: true }).selectOption('main');
+  await column(page, 'To do').getByText('Steady').waitFor();
+  await page.getByLabel('Branch', { exact: true }).selectOption('trial');
+  await column(page, 'In progress').getByText('Steady').waitFor();
+  await page.getByRole('button', { name: 'Drop', exact: true }).click();
+  await page.getByRole('button', { name: 'Drop it' }).click();
+  await column(page, 'To do').getByText('Steady').waitFor();
+  expect(await page.getByText('You are on the branch').isVisible()).toBe(false);
+  expect(await client.get('/branches')).toEqual({ branches: [] });
+  // One that someone else drops is told of when it is asked for.
+  await makeBranch(page, 'short lived');
+  await page.getByLabel('Branch', { exact: true }).selectOption('main');
+  await client.send('DELETE', '/branches/short%20lived');
+  await page.getByLabel('Branch', { exact: true }).selectOption('short lived');
+  await page.getByText('there is no such branch').waitFor();
+  await column(page, 'To do').getByText('Steady').waitFor();
+  expect(await page.getByLabel('Branch', { exact: true }).innerText()).not.toContain('short lived');
+  const { id } = await client.post<{ id: number }>('/users', { name: 'Mo', email: 'mo@trial.test' });
+  const { token } = await client.post<{ token: string }>(`/users/${id}/tokens`, {});
+  const member = await openPage(await openBrowser(), new Client(app.url, client.tenant, token));
+  await column(member, 'To do').getByText('Steady').waitFor();
+  expect(await member.getByLabel('Branch', { exact: true }).isVisible()).toBe(false);
+  // The browser itself logs an answer of 404.
+  expect(complaints.filter((text) => !text.includes('404'))).toEqual([]);
 });

@@ -12,6 +12,7 @@ import type { LineState } from './branch/states.ts';
 import type { Core } from './core.ts';
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
+import { blame, type Blame } from './history/blame.ts';
 import type { Point } from './history/point.ts';
 import type {
   ConflictKey,
@@ -23,7 +24,13 @@ import type {
   RowDiff,
 } from './merge/index.ts';
 import { versions, type KeyValue, type Version } from './history/versions.ts';
-import { appliedMigrations, type AppliedMigration } from './migration.ts';
+import {
+  appliedMigrations,
+  loadMigrations,
+  migrate,
+  type AppliedMigration,
+  type Migrations,
+} from './migration.ts';
 import { PreparedStatement } from './prepared.ts';
 import { Session } from './session.ts';
 import { sqlStorage, storageFacade } from './sql-storage.ts';
@@ -143,7 +150,14 @@ export class Database extends Session {
    */
   async dropBranch(name: string): Promise<void> {
     const branching = await this.#core.branching();
-    return this.gate.pass(() => branching.drop(name));
+    const { forgetConflicts } = await import('./merge/index.ts');
+    return this.gate.pass(() =>
+      this.engine.atomically(() => {
+        const { branches } = branching;
+        forgetConflicts(this.engine, branches, branches.idOf(name));
+        branching.drop(name);
+      }),
+    );
   }
 
   /**
@@ -195,9 +209,14 @@ export class Database extends Session {
    * Settles conflicts of a table, that of one row or `'all'`: by our row, theirs, or a row that is given, null for
    * none. Returns how many. Merging the branch again then completes the merge.
    */
-  async resolve(table: string, key: ConflictKey, take: Resolution): Promise<number> {
+  async resolve(
+    table: string,
+    key: ConflictKey,
+    take: Resolution,
+    { source }: { readonly source?: string } = {},
+  ): Promise<number> {
     const { resolveConflicts } = await import('./merge/index.ts');
-    return this.gate.pass(() => resolveConflicts(this.engine, this.activeBranch, table, key, take));
+    return this.gate.pass(() => resolveConflicts(this.engine, this.activeBranch, table, key, take, source));
   }
 
   /** The earliest point that can be read. */
@@ -216,7 +235,18 @@ export class Database extends Session {
    * ```
    */
   history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
-    return this.gate.pass(() => versions(this.engine, table, key) as Version<T>[]);
+    return this.gate.pass(() => versions(this.engine, table, key, this.scope().branch) as Version<T>[]);
+  }
+
+  /**
+   * For each column of one row, the change that gave it the value that it has; empty when there is no such row.
+   *
+   * ```ts
+   * const { tx, timestamp } = (await db.blame('tasks', 42)).find(({ column }) => column === 'status')!;
+   * ```
+   */
+  blame(table: string, key: KeyValue): Promise<Blame[]> {
+    return this.gate.pass(() => blame(this.engine, table, key, this.scope().branch));
   }
 
   /**
@@ -273,9 +303,26 @@ export class Database extends Session {
     return this.#change(({ purge }) => purge(this.engine, table, target, this.scope().branch));
   }
 
-  /** The migrations that have been applied, in order. */
+  /** The migrations that have been applied, in order; a branch's are its parent's up to the fork, and its own. */
   migrations(): Promise<AppliedMigration[]> {
-    return this.gate.pass(() => appliedMigrations(this.engine));
+    return this.gate.pass(() => appliedMigrations(this.engine, this.scope().branch));
+  }
+
+  /**
+   * Applies migrations that have not been applied yet, as {@link DB} does on opening, and returns these. On a branch
+   * they change the branch only; merging it brings them over together with what they did.
+   *
+   * ```ts
+   * const next = await db.branch('next');
+   * await next.migrate({ folder: '.do/migrations/saas' });
+   * await db.merge('next');
+   * ```
+   *
+   * @throws DoSQLError `MIGRATION_FAILED`, `MIGRATION_CHANGED`, `MIGRATION_MISSING`
+   */
+  async migrate(migrations: Migrations): Promise<AppliedMigration[]> {
+    const loaded = await loadMigrations(migrations);
+    return this.gate.hold(() => migrate(this.engine, loaded, this.scope().branch));
   }
 
   /**

@@ -22,6 +22,7 @@ export type {
 } from './change/index.ts';
 export type { Database, Plan } from './database.ts';
 export { DoSQLError, type ErrorCode } from './error.ts';
+export type { Blame } from './history/blame.ts';
 export type { Point } from './history/point.ts';
 export type { KeyValue, Version } from './history/versions.ts';
 export type {

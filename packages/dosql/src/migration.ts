@@ -1,6 +1,7 @@
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
-import { all } from './sql/read.ts';
+import { MAIN } from './schema/line.ts';
+import { all, first } from './sql/read.ts';
 import { parse } from './sql/statement.ts';
 
 /** One migration: its name orders and identifies it, its SQL is one or more statements. */
@@ -23,6 +24,10 @@ export interface AppliedMigration {
   readonly appliedAt: Date;
   readonly durationMs: number;
 }
+
+/** What has been applied on which line, and the line's LSN after it. */
+const CREATE =
+  'CREATE TABLE IF NOT EXISTS __dosql_migration(branch INTEGER NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL, duration_ms REAL NOT NULL, lsn INTEGER NOT NULL, PRIMARY KEY(branch, name)) WITHOUT ROWID';
 
 /** The migrations that `source` gives, in order of their names. */
 export async function loadMigrations(source: Migrations): Promise<readonly Migration[]> {
@@ -47,19 +52,20 @@ function compareNames(a: string, b: string): number {
 }
 
 /**
- * Applies what has not been applied yet, each migration in a transaction with its record.
+ * Applies what has not been applied yet on a line, each migration in a transaction with its record, and returns these.
  *
  * @throws DoSQLError `MIGRATION_CHANGED` when an applied one has another text, `MIGRATION_MISSING` when an
  * applied one is gone or a new one sorts before it, `MIGRATION_FAILED` when a statement fails: then the
  * database is as it was before that migration.
  */
-export async function migrate(engine: Engine, migrations: readonly Migration[]): Promise<void> {
+export async function migrate(
+  engine: Engine,
+  migrations: readonly Migration[],
+  line: number = MAIN,
+): Promise<AppliedMigration[]> {
   const checksums = await Promise.all(migrations.map(({ sql }) => checksumOf(sql)));
-  const { sql } = engine.storage;
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS __dosql_migration(name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL, duration_ms REAL NOT NULL) WITHOUT ROWID',
-  );
-  const applied = appliedMigrations(engine);
+  engine.storage.sql.exec(CREATE);
+  const applied = appliedMigrations(engine, line);
   for (const { name, checksum } of applied) {
     const at = migrations.findIndex((migration) => migration.name === name);
     if (at < 0)
@@ -78,26 +84,61 @@ export async function migrate(engine: Engine, migrations: readonly Migration[]):
         'MIGRATION_MISSING',
         `migration "${migration.name}" sorts before "${last}", which has been applied: give it a later number`,
       );
-    apply(engine, migration, checksums[i] as string);
+    apply(engine, migration, checksums[i] as string, line);
   }
+  return appliedMigrations(engine, line).filter(
+    ({ name }) => !applied.some((earlier) => earlier.name === name),
+  );
 }
 
-/** The applied migrations, in their order. */
-export function appliedMigrations(engine: Engine): AppliedMigration[] {
-  return all<[string, string, number, number]>(
-    engine.storage.sql,
-    'SELECT name, checksum, applied_at, duration_ms FROM __dosql_migration',
-  )
-    .map(([name, checksum, appliedAt, durationMs]) => ({
-      name,
-      checksum,
-      appliedAt: new Date(appliedAt),
-      durationMs,
-    }))
-    .toSorted((a, b) => compareNames(a.name, b.name));
+/** The migrations that have been applied on a line, in their order: a branch's parent's up to the fork, and its own. */
+export function appliedMigrations(engine: Engine, line: number = MAIN): AppliedMigration[] {
+  const { sql } = engine.storage;
+  if (first(sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_migration'") === undefined) return [];
+  const lines = engine.branching?.lineage(line) ?? [{ line, upTo: Infinity }];
+  const found = new Map<string, AppliedMigration>();
+  for (const { line: branch, upTo } of lines)
+    for (const [name, checksum, appliedAt, durationMs] of all<[string, string, number, number]>(
+      sql,
+      'SELECT name, checksum, applied_at, duration_ms FROM __dosql_migration WHERE branch = ? AND lsn <= ?',
+      branch,
+      Math.min(upTo, Number.MAX_SAFE_INTEGER),
+    ))
+      if (!found.has(name)) found.set(name, { name, checksum, appliedAt: new Date(appliedAt), durationMs });
+  return [...found.values()].toSorted((a, b) => compareNames(a.name, b.name));
 }
 
-function apply(engine: Engine, { name, sql }: Migration, checksum: string): void {
+/** Takes note that what has been applied on the line `source` has come to the line `into` by merging, at `lsn`. */
+export function mergeMigrations(engine: Engine, source: number, into: number, lsn: number): void {
+  const there = appliedMigrations(engine, into);
+  for (const migration of appliedMigrations(engine, source))
+    if (!there.some(({ name }) => name === migration.name)) record(engine, migration, into, lsn);
+}
+
+/** Forgets what was applied on a branch that is no more. */
+export function forgetMigrations(sql: SqlStorage, line: number): void {
+  if (first(sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_migration'") !== undefined)
+    sql.exec('DELETE FROM __dosql_migration WHERE branch = ?', line);
+}
+
+function record(
+  engine: Engine,
+  { name, checksum, appliedAt, durationMs }: AppliedMigration,
+  line: number,
+  lsn: number,
+): void {
+  engine.storage.sql.exec(
+    'INSERT INTO __dosql_migration(branch, name, checksum, applied_at, duration_ms, lsn) VALUES(?, ?, ?, ?, ?, ?)',
+    line,
+    name,
+    checksum,
+    appliedAt.getTime(),
+    durationMs,
+    lsn,
+  );
+}
+
+function apply(engine: Engine, { name, sql }: Migration, checksum: string, line: number): void {
   const started = performance.now();
   let position = 0;
   let text = sql;
@@ -106,15 +147,11 @@ function apply(engine: Engine, { name, sql }: Migration, checksum: string): void
       for (const statement of parse(sql)) {
         position++;
         text = statement.sql;
-        engine.run(statement, []);
+        engine.run(statement, [], line === MAIN ? {} : { branch: line });
       }
-      engine.storage.sql.exec(
-        'INSERT INTO __dosql_migration VALUES(?, ?, ?, ?)',
-        name,
-        checksum,
-        engine.nowMs(),
-        performance.now() - started,
-      );
+      const durationMs = performance.now() - started;
+      const appliedAt = new Date(engine.nowMs());
+      record(engine, { name, checksum, appliedAt, durationMs }, line, engine.log.end());
     });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

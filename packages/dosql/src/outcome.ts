@@ -30,6 +30,8 @@ export interface RunOptions {
 export interface Branching {
   /** The state of main, as an LSN, that the oldest branch forked from: the log after it is needed. */
   readonly heldFrom: number | undefined;
+  /** The lines that a line is made of, itself first, and the LSN up to which it has the states of each. */
+  lineage(line: number): readonly { readonly line: number; readonly upTo: number }[];
   /** Whether a statement on main names a table of a branch. */
   names(statement: Statement): boolean;
   prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound;

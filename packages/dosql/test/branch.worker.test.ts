@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createCDC } from '../src/index.ts';
 import { failure, withDatabase } from './support/database.ts';
 
 const SHOP = `
@@ -48,5 +49,16 @@ describe('a branch', () => {
       expect(draft.activeBranch).toBe('draft');
       await db.dropBranch('draft');
       expect(await failure(draft.query('SELECT 1 FROM item'))).toMatchObject({ code: 'NO_SUCH_BRANCH' });
+    }));
+
+  it('merges as the changes that were made, and no more: definitions that say the same are the same', () =>
+    withDatabase(async (db) => {
+      await db.exec(SHOP);
+      const draft = await db.branch('draft');
+      await draft.run('UPDATE item SET stock = 7 WHERE id = 3');
+      const before = db.lsn();
+      expect(await db.merge('draft')).toMatchObject({ merged: true, updated: 1 });
+      const { changes } = await createCDC(db).read(before);
+      expect(changes.map(({ op, table, key }) => [op, table, key])).toEqual([['update', 'item', { id: 3 }]]);
     }));
 });

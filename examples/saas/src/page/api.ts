@@ -7,10 +7,12 @@ export interface Session {
 /** An answer of the server that is not success; the message is meant for people. */
 export class Refusal extends Error {
   readonly status: number;
+  readonly body: { readonly error: string };
 
-  constructor(status: number, message: string) {
-    super(message);
+  constructor(status: number, body: { readonly error: string }) {
+    super(body.error);
     this.status = status;
+    this.body = body;
   }
 }
 
@@ -38,6 +40,6 @@ export async function ask<T>(
 async function request<T>(path: string, init: RequestInit): Promise<T> {
   const response = await fetch(path, init);
   const body = response.status === 204 ? undefined : await response.json();
-  if (!response.ok) throw new Refusal(response.status, (body as { error: string }).error);
+  if (!response.ok) throw new Refusal(response.status, body as { error: string });
   return body as T;
 }

@@ -2,6 +2,9 @@ import { COLUMN_NAMES } from './board.ts';
 import { byId, fieldsOf, fillSelect, onSubmit, reportIn } from './dom.ts';
 import { STATUSES, type Task, type User } from './model.ts';
 
+/** The choice of tasks that are no one's, where an empty one says that it does not matter. */
+const NO_ONE = 'none';
+
 /** What the task dialog lets one write. */
 export type TaskFields = Omit<Task, 'id' | 'project_id'>;
 
@@ -38,6 +41,28 @@ export function editTask(
   remove.addEventListener('click', () => void reportIn(form, removeAndClose), { signal });
 }
 
+/** Fields that a bulk edit looks for, and those that it sets: what is not among them is not looked at, or stays. */
+export interface BulkEdit {
+  readonly where: Readonly<Record<string, string | number | null>>;
+  readonly set: Readonly<Record<string, string | number | null>>;
+}
+
+/** Opens the dialog that changes many tasks at once. */
+export function editInBulk(users: readonly User[], save: (edit: BulkEdit) => Promise<void>): void {
+  const { form } = open('bulk', 'Bulk edit', () => save(bulkEdit(form)));
+  const statuses = STATUSES.map((status) => [status, COLUMN_NAMES[status]] as const);
+  const assignees = [
+    [NO_ONE, 'No one'] as const,
+    ...users.map(({ id, name }) => [String(id), name] as const),
+  ];
+  fillSelect(field<HTMLSelectElement>(form, 'where_status'), [['', 'Any'], ...statuses], '');
+  fillSelect(field<HTMLSelectElement>(form, 'where_assignee_id'), [['', 'Anyone'], ...assignees], '');
+  fillSelect(field<HTMLSelectElement>(form, 'status'), [['', 'As it is'], ...statuses], '');
+  fillSelect(field<HTMLSelectElement>(form, 'assignee_id'), [['', 'As it is'], ...assignees], '');
+  field(form, 'priority').value = '';
+  field(form, 'due_date').value = '';
+}
+
 /** Opens the dialog for one line of text. */
 export function askForText(
   heading: string,
@@ -51,7 +76,7 @@ export function askForText(
 }
 
 /** Shows a dialog until it is cancelled, or saved without complaint; `signal` tells when it has closed. */
-function open(
+export function open(
   name: string,
   heading: string,
   save: () => Promise<void>,
@@ -84,6 +109,31 @@ function taskFields(form: HTMLFormElement): TaskFields {
     due_date: due_date || null,
     label: label || null,
   };
+}
+
+function bulkEdit(form: HTMLFormElement): BulkEdit {
+  const { where_status, where_assignee_id, status, assignee_id, priority, due_date } = fieldsOf(form);
+  return {
+    where: { ...given('status', where_status), ...given('assignee_id', where_assignee_id, userId) },
+    set: {
+      ...given('status', status),
+      ...given('assignee_id', assignee_id, userId),
+      ...given('priority', priority, Number),
+      ...given('due_date', due_date),
+    },
+  };
+}
+
+function given(
+  name: string,
+  value: string | undefined,
+  read: (value: string) => string | number | null = (value) => value,
+): Record<string, string | number | null> {
+  return value === undefined || value === '' ? {} : { [name]: read(value) };
+}
+
+function userId(value: string): number | null {
+  return value === NO_ONE ? null : Number(value);
 }
 
 function field<E extends HTMLElement = HTMLInputElement>(form: HTMLFormElement, name: string): E {

@@ -26,6 +26,9 @@ export interface Task {
   readonly label: string | null;
 }
 
+/** A row of any table. */
+export type Cells = Readonly<Record<string, string | number | null>>;
+
 /** A change of one row, as the server streams it. */
 export interface Change {
   readonly lsn: number;
@@ -33,14 +36,35 @@ export interface Change {
   readonly table: string;
   readonly op: 'insert' | 'update' | 'delete';
   readonly key: { readonly id: number };
-  readonly before: Readonly<Record<string, string | number | null>> | null;
-  readonly after: Readonly<Record<string, string | number | null>> | null;
+  readonly before: Cells | null;
+  readonly after: Cells | null;
 }
 
-/** How far the history reaches: from `earliest` to `lsn`, the present. */
-export interface Reach {
+/** How far the history reaches, from `earliest` to `lsn`, the present; and who is asking. */
+export interface Status {
   readonly lsn: number;
   readonly earliest: { readonly lsn: number };
+  readonly user?: { readonly role: string };
+}
+
+/** A row that main and a branch do not have alike. */
+export interface RowDiff {
+  readonly table: string;
+  readonly key: { readonly id: number };
+  readonly type: 'added' | 'removed' | 'modified';
+  readonly before: Cells | null;
+  readonly after: Cells | null;
+  readonly columns: readonly string[];
+}
+
+/** A row that has changed on main, `ours`, and on a branch, `theirs`, each otherwise. */
+export interface Conflict {
+  readonly table: string;
+  readonly key: { readonly id: number };
+  readonly base: Cells | null;
+  readonly ours: Cells | null;
+  readonly theirs: Cells | null;
+  readonly columns: readonly string[];
 }
 
 type Rows<T> = Map<number, T>;
@@ -56,14 +80,18 @@ export class Snapshot {
     this.lsn = lsn;
   }
 
-  /** Reads the three tables as of one LSN, so that they belong together, whatever is written meanwhile. */
-  static async at(session: Session, lsn: number, signal?: AbortSignal): Promise<Snapshot> {
-    const read = <T>(path: string): Promise<T> =>
-      ask<T>(session, 'GET', `${path}?as_of=lsn:${lsn}`, undefined, signal);
+  /**
+   * Reads the three tables as of one LSN, so that they belong together, whatever is written meanwhile. Users are
+   * main's on every branch.
+   */
+  static async at(session: Session, lsn: number, signal?: AbortSignal, branch?: string): Promise<Snapshot> {
+    const asOf = `?as_of=lsn:${lsn}`;
+    const onBranch = branch === undefined ? asOf : `${asOf}&branch=${encodeURIComponent(branch)}`;
+    const read = <T>(path: string): Promise<T> => ask<T>(session, 'GET', path, undefined, signal);
     const [{ users }, { projects }, { tasks }] = await Promise.all([
-      read<{ users: User[] }>('/users'),
-      read<{ projects: Project[] }>('/projects'),
-      read<{ tasks: Task[] }>('/tasks'),
+      read<{ users: User[] }>(`/users${asOf}`),
+      read<{ projects: Project[] }>(`/projects${onBranch}`),
+      read<{ tasks: Task[] }>(`/tasks${onBranch}`),
     ]);
     const snapshot = new Snapshot(lsn);
     for (const user of users) snapshot.users.set(user.id, user);

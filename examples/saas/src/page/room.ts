@@ -1,18 +1,24 @@
 import { ask, type Session } from './api.ts';
 import { drawBoard } from './board.ts';
+import { Branches } from './branches.ts';
 import { askForText, editTask, type TaskFields } from './dialogs.ts';
 import { byId, fillSelect } from './dom.ts';
 import { Live } from './live.ts';
-import { Snapshot, type Project, type Reach, type Task } from './model.ts';
+import { Snapshot, type Project, type Status, type Task } from './model.ts';
 import { Timeline } from './timeline.ts';
 
-/** The board of one tenant: its present, which follows the server, and the past that is looked at, if any. */
+/**
+ * The board of one tenant: its present, which follows the server, and the past or the branch that is looked at
+ * instead, if any.
+ */
 export class Room {
   readonly #session: Session;
   readonly #timeline: Timeline;
+  readonly #branches: Branches;
   readonly #projects = byId<HTMLSelectElement>('project');
   #present = new Snapshot(0);
   #past: Snapshot | undefined;
+  #branch: Snapshot | undefined;
   #projectId: number | undefined;
   #live: Live | undefined;
 
@@ -21,6 +27,12 @@ export class Room {
     this.#timeline = new Timeline(session, (past) => {
       this.#past = past;
       this.#draw();
+    });
+    this.#branches = new Branches(session, {
+      show: (branch) => this.#showBranch(branch),
+      snapshot: () => this.#snapshot,
+      projectId: () => this.#projectId,
+      notify: (text) => this.#notify(text),
     });
     byId('tenant').textContent = session.tenant;
     document.title = `${session.tenant} · Board`;
@@ -37,11 +49,12 @@ export class Room {
 
   /** Reads the present and listens to what comes after it. */
   async load(): Promise<void> {
-    const reach = await ask<Reach>(this.#session, 'GET', '/status');
-    this.#present = await Snapshot.at(this.#session, reach.lsn);
-    this.#timeline.extend(reach.lsn, reach.earliest.lsn);
+    const { lsn, earliest, user } = await ask<Status>(this.#session, 'GET', '/status');
+    this.#present = await Snapshot.at(this.#session, lsn);
+    this.#timeline.extend(lsn, earliest.lsn);
+    if (user !== undefined && user.role !== 'member') await this.#branches.load();
     this.#draw();
-    this.#live = new Live(this.#session, reach.lsn, {
+    this.#live = new Live(this.#session, lsn, {
       change: (change) => {
         this.#present.apply(change);
         this.#timeline.extend(change.lsn);
@@ -66,8 +79,24 @@ export class Room {
     live.classList.toggle('on', isConnected);
   }
 
+  get #snapshot(): Snapshot {
+    return this.#past ?? this.#branch ?? this.#present;
+  }
+
+  /** A branch is read when it is shown and after each change made here; main comes by itself. */
+  async #showBranch(branch: string | undefined): Promise<void> {
+    if (branch === undefined) this.#branch = undefined;
+    else {
+      const { lsn } = await ask<Status>(this.#session, 'GET', '/status');
+      this.#branch = await Snapshot.at(this.#session, lsn, undefined, branch);
+    }
+    this.#past = undefined;
+    this.#timeline.leave();
+    this.#draw();
+  }
+
   #draw(): void {
-    const snapshot = this.#past ?? this.#present;
+    const snapshot = this.#snapshot;
     const isPast = this.#past !== undefined;
     const projects = [...snapshot.projects.values()].filter(({ status }) => status === 'active');
     if (!projects.some(({ id }) => id === this.#projectId) && !isPast) this.#projectId = projects[0]?.id;
@@ -79,6 +108,8 @@ export class Room {
     );
     this.#projects.hidden = projects.length === 0;
     byId('new-project').hidden = isPast;
+    byId('history').hidden = this.#branch !== undefined;
+    byId<HTMLSelectElement>('branch').disabled = isPast;
     byId('new-task').hidden = isPast || projects.length === 0;
     byId('notice').textContent = this.#noticeFor(isPast, projects);
     drawBoard(
@@ -101,8 +132,9 @@ export class Room {
   #addProject(): void {
     askForText('New project', 'Name', '', async (name) => {
       const [owner] = this.#present.users.keys();
-      const project = await ask<Project>(this.#session, 'POST', '/projects', { name, owner_id: owner });
+      const project = await this.#send<Project>('POST', '/projects', { name, owner_id: owner });
       this.#projectId = project.id;
+      await this.#refresh();
     });
   }
 
@@ -110,17 +142,35 @@ export class Room {
     const path = task === undefined ? '/tasks' : `/tasks/${task.id}`;
     editTask(task, [...this.#present.users.values()], {
       save: async (fields: TaskFields) => {
-        if (task === undefined)
-          await ask(this.#session, 'POST', path, { ...fields, project_id: this.#projectId });
-        else await ask(this.#session, 'PATCH', path, fields);
+        if (task === undefined) await this.#send('POST', path, { ...fields, project_id: this.#projectId });
+        else await this.#send('PATCH', path, fields);
+        await this.#refresh();
       },
-      remove: () => ask(this.#session, 'DELETE', path),
+      remove: async () => {
+        await this.#send('DELETE', path);
+        await this.#refresh();
+      },
     });
   }
 
-  /** What is written comes back over the socket, like everyone else's changes: that is what draws it. */
   #write(method: string, path: string, body: unknown): void {
-    ask(this.#session, method, path, body).catch((error: unknown) => this.#notify(error));
+    const write = async (): Promise<void> => {
+      await this.#send(method, path, body);
+      await this.#refresh();
+    };
+    write().catch((error: unknown) => this.#notify(error));
+  }
+
+  #send<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const { current } = this.#branches;
+    const query = current === undefined ? '' : `?branch=${encodeURIComponent(current)}`;
+    return ask<T>(this.#session, method, path + query, body);
+  }
+
+  /** What is written on main comes back over the socket, like everyone else's changes: that is what draws it. */
+  async #refresh(): Promise<void> {
+    const { current } = this.#branches;
+    if (current !== undefined) await this.#showBranch(current);
   }
 
   #notify(error: unknown): void {

@@ -36,6 +36,13 @@ export class Timeline {
     if (wasNow) this.#slider.value = this.#slider.max;
   }
 
+  /** Nothing of the past is shown any more; not for main, when a branch is. */
+  leave(): void {
+    this.#loading?.abort();
+    this.#slider.value = this.#slider.max;
+    this.#label('now', false);
+  }
+
   get #isNow(): boolean {
     return this.#slider.value === this.#slider.max;
   }
@@ -69,7 +76,7 @@ export class Timeline {
     const path = `/activity?after=${Math.max(lsn - 1, 0)}&limit=1`;
     const { changes } = await ask<{ changes: Change[] }>(this.#session, 'GET', path, undefined, signal);
     const [change] = changes;
-    if (change === undefined || change.lsn > lsn) return 'the tables were set up';
+    if (change === undefined || change.lsn > lsn) return 'no user, project or task changed';
     const row = change.after ?? change.before ?? {};
     const name = String(row['title'] ?? row['name'] ?? '');
     const when = new Date(change.timestamp).toLocaleString('en', {

@@ -198,7 +198,7 @@ export function changedKeys(segments: readonly Segment[]): string | undefined {
     versions.map((version) => {
       const names = keyNames(version);
       const keys = keySlots(version).map((slot, i) => `${slot} AS ${names[i]}`);
-      return `SELECT ${keys.join(', ')} FROM __dosql_log WHERE lsn > ${after} AND lsn <= ${upTo} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
+      return `SELECT DISTINCT ${keys.join(', ')} FROM __dosql_log WHERE lsn > ${after} AND lsn <= ${upTo} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
     }),
   );
   return selects.length === 0 ? undefined : compound(selects, 'UNION');

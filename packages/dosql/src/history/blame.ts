@@ -1,9 +1,10 @@
 import type { ChangeRow } from '@dotdo/cdc';
 import type { Engine } from '../engine.ts';
+import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import type { SqlValue } from '../value/row.ts';
-import { changesOf, keyOf, presentRow, type KeyValue, type RowChange } from './row-key.ts';
+import { changesOf, keyOf, presentRow, versionsOn, type KeyValue, type RowChange } from './row-key.ts';
 
 /** Which change gave a column of a row the value that it has. */
 export interface Blame {
@@ -25,15 +26,15 @@ const UNKNOWN: Origin = { op: undefined, lsn: undefined, tx: undefined, timestam
  * For each column of the row with this key: the last change that gave it another value than it had. Empty when
  * there is no such row now. What was deleted and inserted again in one transaction, as REPLACE does, is an update.
  */
-export function blame(engine: Engine, table: string, key: KeyValue): Blame[] {
-  const { relation, key: wanted } = keyOf(engine, table, key);
-  const row = presentRow(engine, relation, wanted);
+export function blame(engine: Engine, table: string, key: KeyValue, line: number = MAIN): Blame[] {
+  const { relation, key: wanted } = keyOf(engine, table, key, line);
+  const row = presentRow(engine, relation, wanted, line);
   if (row === undefined) return [];
-  const steps = stepsOf(changesOf(engine, relation, wanted)).toReversed();
+  const steps = stepsOf(changesOf(engine, relation, wanted, line)).toReversed();
   return relation.columns.map(({ id, name }) => ({
     column: name,
     value: row[name] ?? null,
-    ...originOf(engine, relation, id, steps),
+    ...originOf(engine, relation, id, steps, line),
   }));
 }
 
@@ -65,8 +66,14 @@ function stepsOf(changes: readonly RowChange[]): Step[] {
   return steps;
 }
 
-function originOf(engine: Engine, relation: Relation, id: number, latestFirst: readonly Step[]): Origin {
-  const added = additionOf(engine, relation, id);
+function originOf(
+  engine: Engine,
+  relation: Relation,
+  id: number,
+  latestFirst: readonly Step[],
+  line: number,
+): Origin {
+  const added = additionOf(engine, relation, id, line);
   const step = latestFirst.find(({ changes }) => changes(id));
   if (added !== undefined && (step === undefined || step.entry.lsn < added))
     return schemaOrigin(engine, added);
@@ -76,8 +83,9 @@ function originOf(engine: Engine, relation: Relation, id: number, latestFirst: r
 }
 
 /** The LSN at which a column was added to a table that was there already. */
-function additionOf({ catalog, log }: Engine, { tableId }: Relation, id: number): number | undefined {
-  const versions = catalog.versions(tableId);
+function additionOf(engine: Engine, { tableId }: Relation, id: number, line: number): number | undefined {
+  const { log } = engine;
+  const versions = versionsOn(engine, tableId, line);
   const first = versions.findIndex(({ columns }) => columns.some((column) => column.id === id));
   const since = versions[first]?.since;
   return first > 0 && since !== undefined && since > log.earliest().lsn ? since : undefined;

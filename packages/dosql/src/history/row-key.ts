@@ -3,9 +3,9 @@ import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
+import { MAIN } from '../schema/line.ts';
 import { columnOf, type Affinity, type Relation } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
-import { first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe, encode, type SqlParameter } from '../value/parameter.ts';
 import { toRows, type RawValue, type Row, type SqlValue } from '../value/row.ts';
@@ -30,21 +30,59 @@ export interface RowChange {
   readonly after: ChangeRow | undefined;
 }
 
+/** A line of history, or several, one after the other: each with the LSN up to which it counts. */
+type Lineage = readonly { readonly line: number; readonly upTo: number }[];
+
+/** The lines that a line's states come from, itself first. */
+function lineageOf({ branching }: Engine, line: number): Lineage {
+  return branching?.lineage(line) ?? [{ line, upTo: Infinity }];
+}
+
 /**
- * The table's version that a key means, and the key's columns with their values.
+ * The table's version that a key means on a line, and the key's columns with their values.
  *
  * @throws DoSQLError `NO_SUCH_TABLE`, and `BAD_PARAMETER` for a key that is not the table's.
  */
 export function keyOf(
-  { catalog, log }: Engine,
+  engine: Engine,
   table: string,
   key: KeyValue,
+  line: number,
 ): { relation: Relation; key: KeyColumn[] } {
   const relation =
-    catalog.relationAt(table, log.end()) ?? // A table that has been dropped has a history still.
-    catalog.relationsOf(0).findLast(({ name }) => sameName(name, table));
+    presentRelation(engine, table, line) ?? // A table that has been dropped has a history still.
+    lineageOf(engine, line)
+      .flatMap(({ line, upTo }) =>
+        engine.catalog
+          .relationsOf(line)
+          .filter(({ since }) => since <= upTo)
+          .toReversed(),
+      )
+      .find(({ name }) => sameName(name, table));
   if (relation === undefined) throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${table}`);
   return { relation, key: keyColumns(relation, key) };
+}
+
+/** The table that a line has now by this name, its own or one of the lines that it came from. */
+function presentRelation(engine: Engine, table: string, line: number): Relation | undefined {
+  const { catalog, log } = engine;
+  const end = log.end();
+  const passed: number[] = [];
+  for (const { line: at, upTo } of lineageOf(engine, line)) {
+    const relation = catalog.relationAt(table, Math.min(upTo, end), at);
+    // One that the branch has renamed or dropped is there no more.
+    const isOther = passed.some((branch) => catalog.versions(relation?.tableId ?? 0, branch).length > 0);
+    if (relation !== undefined && !isOther) return relation;
+    passed.push(at);
+  }
+  return undefined;
+}
+
+/** All versions of a table that a line has had, its own or from those that it came from, oldest first. */
+export function versionsOn(engine: Engine, tableId: number, line: number): Relation[] {
+  return lineageOf(engine, line)
+    .toReversed()
+    .flatMap(({ line, upTo }) => engine.catalog.versions(tableId, line).filter(({ since }) => since <= upTo));
 }
 
 function keyColumns(relation: Relation, key: KeyValue): KeyColumn[] {
@@ -80,34 +118,49 @@ function keyColumns(relation: Relation, key: KeyValue): KeyColumn[] {
 
 /** The row that has the key now; undefined when none has. */
 export function presentRow(
-  { storage, catalog, log }: Engine,
+  engine: Engine,
   relation: Relation,
   key: readonly KeyColumn[],
+  line: number,
 ): Row | undefined {
-  if (catalog.relationAt(relation.name, log.end()) !== relation) return undefined;
-  const { bindings, write } = encodeKey(key);
-  const where = key.map(({ name }, i) => `${quoteName(name)} IS ${write(i + 1)}`).join(' AND ');
-  const from = `FROM main.${quoteName(relation.table)} WHERE ${where}`;
-  const cursor = storage.sql.exec(`SELECT * ${from}`, ...bindings);
-  const names = cursor.columnNames;
-  const [row] = toRows(names, [...cursor.raw()] as RawValue[][]);
+  if (presentRelation(engine, relation.name, line) !== relation) return undefined;
+  const read = (columns: string): { names: readonly string[]; raw: RawValue[][] } => {
+    const where = key.map(({ name }, i) => `${quoteName(name)} IS ?${i + 1}`).join(' AND ');
+    const sql = `SELECT ${columns} FROM ${quoteName(relation.name)} WHERE ${where}`;
+    const values = key.map(({ value }) => value);
+    return engine.run(engine.statement(sql), values, line === MAIN ? {} : { branch: line });
+  };
+  const { names, raw } = read(relation.columns.map(({ name }) => quoteName(name)).join(', '));
+  const [row] = toRows(names, raw);
   if (row === undefined) return undefined;
   // The platform rounds an integer past 2^53: it is read again as text.
   for (const name of names) {
     const value = row[name];
     if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) continue;
     const column = quoteName(name);
-    const text = `SELECT typeof(${column}), CAST(${column} AS TEXT) ${from}`;
-    const exact = first<[string, string]>(storage.sql, text, ...bindings);
+    const exact = read(`typeof(${column}), CAST(${column} AS TEXT)`).raw[0] as [string, string] | undefined;
     if (exact?.[0] === 'integer') row[name] = BigInt(exact[1]);
   }
   return row;
 }
 
-/** Every change of the log that a row with this key has had, oldest first. */
-export function changesOf(engine: Engine, relation: Relation, key: readonly KeyColumn[]): RowChange[] {
+/** Every change of the log that a row with this key has had on a line, or before the line forked, oldest first. */
+export function changesOf(
+  engine: Engine,
+  relation: Relation,
+  key: readonly KeyColumn[],
+  line: number,
+): RowChange[] {
+  return lineageOf(engine, line)
+    .toReversed()
+    .flatMap(({ line, upTo }) => changesOn(engine, { ...relation, branch: line }, key, upTo));
+}
+
+function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[], upTo: number): RowChange[] {
   const { catalog, log, entries } = engine;
-  const versions = catalog.versions(relation.tableId);
+  const end = Math.min(upTo, log.end());
+  const versions = catalog.versions(relation.tableId, relation.branch).filter(({ since }) => since <= end);
+  if (versions.length === 0) return [];
   const { bindings, write } = encodeKey(key);
   const candidates = indexed(engine, relation, key);
   const list = `?${bindings.length + 1}`;
@@ -121,7 +174,7 @@ export function changesOf(engine: Engine, relation: Relation, key: readonly KeyC
     // A change that takes several rows of the log is read whole, whichever of its halves has the key.
     const around = JSON.stringify(Array.from({ length: 3 * parts }, (_, i) => i - parts));
     return (
-      `SELECT l.lsn + p.value FROM ${from} CROSS JOIN json_each('${around}') AS p WHERE l.lsn > ${log.earliest().lsn} ` +
+      `SELECT l.lsn + p.value FROM ${from} CROSS JOIN json_each('${around}') AS p WHERE l.lsn > ${log.earliest().lsn} AND l.lsn <= ${end} ` +
       `AND l.rel = ${version.id} AND l.op BETWEEN ${OP.insert} AND ${OP.updateAfter} AND ((${sides.join(') OR (')})) ` +
       `AND p.value BETWEEN iif(l.op = ${OP.updateAfter}, ${-parts}, 0) AND iif(l.op = ${OP.updateBefore}, ${2 * parts}, ${parts}) - 1`
     );
@@ -130,6 +183,7 @@ export function changesOf(engine: Engine, relation: Relation, key: readonly KeyC
   const found = entries.where(
     condition,
     candidates === undefined ? bindings : [...bindings, JSON.stringify(candidates)],
+    relation.branch,
   );
   return found.flatMap((entry): RowChange[] => {
     if (entry.op === 'schema') return [];

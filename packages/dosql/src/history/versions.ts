@@ -1,4 +1,5 @@
 import type { Engine } from '../engine.ts';
+import { MAIN } from '../schema/line.ts';
 import type { Row } from '../value/row.ts';
 import { changesOf, keyOf, presentRow, type KeyValue } from './row-key.ts';
 
@@ -21,10 +22,10 @@ export interface Version<T = Row> {
 
 /**
  * Every version of the row with this key that the log knows, oldest first. Rows that were deleted have
- * theirs too, and so have those of a table that was dropped.
+ * theirs too, and so have those of a table that was dropped. On a branch, those of before it forked are its parent's.
  */
-export function versions(engine: Engine, table: string, key: KeyValue): Version[] {
-  const { relation, key: wanted } = keyOf(engine, table, key);
+export function versions(engine: Engine, table: string, key: KeyValue, line: number = MAIN): Version[] {
+  const { relation, key: wanted } = keyOf(engine, table, key, line);
   const earliest = engine.log.earliest();
   const unknown = {
     op: undefined,
@@ -34,7 +35,7 @@ export function versions(engine: Engine, table: string, key: KeyValue): Version[
   };
   const found: Version[] = [];
   let open: Omit<Version, 'lsnTo' | 'validTo'> | undefined;
-  for (const { entry, before, after } of changesOf(engine, relation, wanted)) {
+  for (const { entry, before, after } of changesOf(engine, relation, wanted, line)) {
     if (before !== undefined) {
       open ??= { ...unknown, row: before };
       found.push({ ...open, lsnTo: entry.lsn, validTo: entry.timestamp });
@@ -49,7 +50,7 @@ export function versions(engine: Engine, table: string, key: KeyValue): Version[
         tx: entry.tx,
       };
   }
-  const row = presentRow(engine, relation, wanted);
+  const row = presentRow(engine, relation, wanted, line);
   if (row !== undefined) found.push({ ...(open ?? unknown), row, lsnTo: null, validTo: null });
   return found;
 }

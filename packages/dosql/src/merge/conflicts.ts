@@ -2,12 +2,13 @@ import type { Branches } from '../branch/branches.ts';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
+import { MAIN } from '../schema/line.ts';
 import { all, first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
 import type { Row, SqlValue } from '../value/row.ts';
 import type { MergeConflict } from './merge.ts';
-import { storedJson, storedOf, unstored, type Stored } from './rows.ts';
+import { storedJson, storedOf, storedRows, type Stored } from './rows.ts';
 
 /** A conflict that a merge has left. */
 export interface KeptConflict extends MergeConflict {
@@ -131,9 +132,8 @@ export class ConflictStore {
       'dosql_state',
       ...['base_', 'our_', 'their_'].flatMap((side) => columns.map((column) => quoteName(side + column))),
     ];
-    const values = cells.map((_, i) => unstored(`(value ->> ${i})`));
     this.#sql.exec(
-      `INSERT INTO ${quoteName(table)}(${names.join(', ')}) SELECT ${values.join(', ')} FROM json_each(?)`,
+      `INSERT INTO ${quoteName(table)}(${names.join(', ')}) ${storedRows(cells.length)}`,
       `[[${cells.map(storedJson).join(',')}]]`,
     );
   }
@@ -181,6 +181,7 @@ export function resolveConflicts(
   table: string,
   key: ConflictKey,
   take: Resolution,
+  source?: string,
 ): number {
   const { sql } = engine.storage;
   const name = tableNames(sql).find((other) => sameName(other, PREFIX + table));
@@ -193,8 +194,9 @@ export function resolveConflicts(
     .map((column) => column.slice('our_'.length));
   const wanted = all<[number, string]>(
     sql,
-    `SELECT dosql_id, dosql_state FROM ${quoted} WHERE target = ?`,
+    `SELECT dosql_id, dosql_state FROM ${quoted} WHERE target = ?1 AND source = coalesce(?2, source)`,
     target,
+    source ?? null,
   ).filter(([, state]) =>
     key === 'all' ? true : isKey((JSON.parse(state, decoded) as MergeConflict).key, key),
   );
@@ -213,7 +215,7 @@ export function resolveConflicts(
       `the row for "${table}" has "${strange}", which is no column of it`,
     );
   engine.atomically(() => {
-    for (const [id] of wanted) {
+    for (const [id, state] of wanted) {
       if (take === 'theirs')
         sql.exec(
           `UPDATE ${quoted} SET our_diff_type = their_diff_type, ${own.map((column) => `${quoteName(`our_${column}`)} = ${quoteName(`their_${column}`)}`).join(', ')} WHERE dosql_id = ?`,
@@ -228,8 +230,8 @@ export function resolveConflicts(
         for (const [column, value] of Object.entries(take)) {
           const named = own.find((other) => sameName(other, column)) as string;
           sql.exec(
-            `UPDATE ${quoted} SET our_diff_type = 'modified', ${quoteName(`our_${named}`)} = (SELECT ${unstored('(?1 ->> 0)')}) WHERE dosql_id = ?2`,
-            `[${storedJson(storedOf(value))}]`,
+            `UPDATE ${quoted} SET our_diff_type = 'modified', ${quoteName(`our_${named}`)} = (${storedRows(1)}) WHERE dosql_id = ?2`,
+            `[[${storedJson(storedOf(value))}]]`,
             id,
           );
         }
@@ -239,9 +241,29 @@ export function resolveConflicts(
           `the resolution is ${describe(take)}: give 'ours', 'theirs', a row, or null for none`,
         );
       sql.exec(`DELETE FROM ${quoted} WHERE dosql_id = ?`, id);
+      // What is given is meant, also where it is what ours has and theirs has changed.
+      if (take !== null && typeof take === 'object')
+        sql.exec(
+          `UPDATE __dosql_resolution SET row = json_set(row, '$."$given"', json(?)) WHERE target = ? AND source = coalesce(?, source) AND tbl = ? AND state = ?`,
+          JSON.stringify(Object.keys(take)),
+          target,
+          source ?? null,
+          name.slice(PREFIX.length),
+          state,
+        );
     }
   });
   return wanted.length;
+}
+
+/** Forgets all conflicts of merges from and into a branch, which is about to be dropped. */
+export function forgetConflicts(engine: Engine, branches: Branches, id: number): void {
+  if (!hasStore(engine.storage.sql)) return;
+  for (const other of [MAIN, ...branches.list().map((branch) => branch.id)]) {
+    if (other === id) continue;
+    new ConflictStore(engine, branches, id, other).clear();
+    new ConflictStore(engine, branches, other, id).clear();
+  }
 }
 
 function hasStore(sql: SqlStorage): boolean {

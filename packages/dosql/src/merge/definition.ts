@@ -157,10 +157,15 @@ export function normal(text: string): string {
   return tokenize(text)
     .map((token) =>
       token.kind === 'quoted'
-        ? quoteName(lowerName(nameOf(text, token)))
+        ? normalName(nameOf(text, token))
         : token.text || text.slice(token.start, token.end),
     )
     .join(' ');
+}
+
+/** A quoted name as it would be without its quotes, if it can be: then it is the same name. */
+function normalName(name: string): string {
+  return /^[A-Za-z_][\w$]*$/.test(name) ? name.toUpperCase() : quoteName(lowerName(name));
 }
 
 /** Whether two pieces of SQL say the same; undefined only equals itself. */

@@ -1,6 +1,6 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import { isKeyless, States, tableNamed, type LineState } from '../branch/states.ts';
+import { changedKeys, isKeyless, States, tableNamed, type LineState } from '../branch/states.ts';
 import type { Branches } from '../branch/branches.ts';
 import { sameName } from '../schema/catalog.ts';
 import type { Relation } from '../schema/relation.ts';
@@ -51,17 +51,15 @@ export function diff(
   const diffs: RowDiff[] = [];
   for (const old of before.filter(wanted)) {
     const now = after.find(({ tableId }) => tableId === old.tableId) ?? tableNamed(after, old.name);
-    const segments = states.segments(from, to, old.tableId);
+    const keys = changedKeys(states.segments(from, to, old.tableId));
     if (now?.tableId !== old.tableId) {
       diffs.push(
         ...differences(old, now, reader.all(from, old), now === undefined ? new Map() : reader.all(to, now)),
       );
       continue;
     }
-    if (segments.length > 0)
-      diffs.push(
-        ...differences(old, now, reader.changed(from, old, segments), reader.changed(to, now, segments)),
-      );
+    if (keys !== undefined)
+      diffs.push(...differences(old, now, reader.changed(from, old, keys), reader.changed(to, now, keys)));
   }
   for (const now of after.filter(wanted)) {
     if (before.some(({ tableId, name }) => tableId === now.tableId || sameName(name, now.name))) continue;

@@ -1,5 +1,6 @@
 export { diff, type DiffOptions, type RowDiff } from './diff.ts';
 export {
+  forgetConflicts,
   keptConflicts,
   resolveConflicts,
   type ConflictKey,

@@ -1,12 +1,5 @@
 import type { Engine } from '../engine.ts';
-import {
-  changedKeys,
-  isKeyless,
-  type LineState,
-  type RowSource,
-  type Segment,
-  type States,
-} from '../branch/states.ts';
+import { isKeyless, type LineState, type RowSource, type States } from '../branch/states.ts';
 import { keyNames } from '../history/as-of.ts';
 import { defaultsOf } from '../history/default.ts';
 import type { Column, Relation } from '../schema/relation.ts';
@@ -40,7 +33,8 @@ export function shown(value: Stored | undefined): SqlValue {
 /** A value as JSON that {@link unstored} reads back in SQL. */
 export function storedJson(value: Stored | undefined): string {
   if (value === null || value === undefined) return 'null';
-  if (typeof value === 'string') return JSON.stringify(value);
+  // JSON's integers are SQLite's own, up to 64 bits.
+  if (typeof value === 'string') return value.startsWith('i') ? value.slice(1) : JSON.stringify(value);
   if (typeof value !== 'number') {
     let hex = 'b';
     for (const byte of value) hex += byte.toString(16).padStart(2, '0');
@@ -52,12 +46,18 @@ export function storedJson(value: Stored | undefined): string {
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
-/** SQL for the value that `json`, an element of such JSON, stands for. */
-export function unstored(json: string): string {
-  return (
-    `CASE WHEN typeof(${json}) <> 'text' THEN ${json} WHEN substr(${json}, 1, 1) = 'i' THEN CAST(substr(${json}, 2) AS INTEGER) ` +
-    `WHEN substr(${json}, 1, 1) = 'b' THEN unhex(substr(${json}, 2)) ELSE substr(${json}, 2) END`
+/**
+ * Query for rows that are given as JSON in the parameter `?1`, an array of arrays of {@link storedJson}: columns
+ * `v0`, `v1` and so on. Each element is read once, which is what takes the time.
+ */
+export function storedRows(width: number): string {
+  const columns = Array.from({ length: width }, (_, i) => `v${i}`);
+  const read = columns.map((column, i) => `value ->> ${i} AS ${column}`);
+  const values = columns.map(
+    (column) =>
+      `CASE WHEN typeof(${column}) <> 'text' THEN ${column} WHEN substr(${column}, 1, 1) = 't' THEN substr(${column}, 2) ELSE unhex(substr(${column}, 2)) END AS ${column}`,
   );
+  return `WITH __dosql_json AS MATERIALIZED (SELECT ${read.join(', ')} FROM json_each(?1)) SELECT ${values.join(', ')} FROM __dosql_json`;
 }
 
 function marked(value: string): string {
@@ -90,9 +90,8 @@ export class RowReader {
     this.#states = states;
   }
 
-  /** The rows that had one of the keys that changed in `segments`, by {@link keyOf}. */
-  changed(state: LineState, relation: Relation, segments: readonly Segment[]): Map<string, StoredRow> {
-    const keys = changedKeys(segments);
+  /** The rows that have one of the keys, as the log has them, that the query `keys` gives; by {@link keyOf}. */
+  changed(state: LineState, relation: Relation, keys: string | undefined): Map<string, StoredRow> {
     if (keys === undefined) return new Map();
     const names = keyNames(relation);
     const same = (source: RowSource): string =>
@@ -100,13 +99,26 @@ export class RowReader {
     return this.#read(state, relation, `__dosql_c(${names.join(', ')}) AS MATERIALIZED (${keys})`, same, []);
   }
 
+  /**
+   * Queries for the values of `columns` in the rows that have one of the keys in the table `keyTable`, as the log has
+   * them; one for each place where such rows are.
+   */
+  queries(state: LineState, relation: Relation, keyTable: string, columns: readonly Column[]): string[] {
+    const names = keyNames(relation);
+    const { with: prefix, sources } = this.#states.rows(state, relation);
+    return sources.map((source) => {
+      const same = source.key.map((key, i) => `${key} = c.${names[i]}`);
+      const where = [...same, source.where].filter((text) => text !== '').join(' AND ');
+      return `${prefix}SELECT ${columns.map((column) => source.value(column)).join(', ')} FROM ${keyTable} AS c CROSS JOIN ${source.from} WHERE ${where}`;
+    });
+  }
+
   /** The rows with these primary keys. */
   keyed(state: LineState, relation: Relation, keys: readonly (readonly Stored[])[]): Map<string, StoredRow> {
     const found = new Map<string, StoredRow>();
     const columns = relation.primaryKey.map((id) => columnOf(relation, id));
     const names = columns.map((_, i) => `k${i}`);
-    const select = names.map((_, i) => unstored(`(value ->> ${i})`)).join(', ');
-    const keyTable = `__dosql_c(${names.join(', ')}) AS MATERIALIZED (SELECT ${select} FROM json_each(?1))`;
+    const keyTable = `__dosql_c(${names.join(', ')}) AS MATERIALIZED (${storedRows(names.length)})`;
     const same = (source: RowSource): string =>
       columns.map((column, i) => `${source.value(column)} = c.${names[i]}`).join(' AND ');
     for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {

@@ -1,5 +1,6 @@
 import type { Engine } from '../engine.ts';
-import { isKeyless, type States } from '../branch/states.ts';
+import { keyNames } from '../history/as-of.ts';
+import { changedKeys, isKeyless, type States } from '../branch/states.ts';
 import { Fields, type Match, type TableChange } from '../change/index.ts';
 import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
@@ -27,7 +28,7 @@ import {
   shown,
   storedJson,
   storedOf,
-  unstored,
+  storedRows,
   type Stored,
   type StoredRow,
 } from './rows.ts';
@@ -78,6 +79,8 @@ export class TableMerger {
   >();
   /** What each column of the merged table has by default. */
   #defaults: readonly Stored[] = [];
+  /** Query for the keys of rows that are taken from theirs as they are. */
+  #taken: string | undefined;
   #theirs: ReadonlyMap<string, StoredRow> = new Map();
   #ours: ReadonlyMap<string, StoredRow> = new Map();
 
@@ -113,12 +116,15 @@ export class TableMerger {
           rows: relation === undefined ? new Map() : this.#reader.all(state, relation),
         });
     } else {
-      const segments = bases.flatMap((state) => this.#states.segments(state, theirs, this.#their.tableId));
-      this.#theirs = this.#reader.changed(theirs, this.#their, segments);
+      const changed = changedKeys(
+        bases.flatMap((state) => this.#states.segments(state, theirs, this.#their.tableId)),
+      );
+      const keys = this.#contested(changed, [...baseRelations.values()]);
+      this.#theirs = this.#reader.changed(theirs, this.#their, keys);
       for (const [state, relation] of baseRelations)
         this.#based.set(state, {
           relation,
-          rows: this.#reader.changed(state, relation as Relation, segments),
+          rows: this.#reader.changed(state, relation as Relation, keys),
         });
     }
     if (this.#our === undefined) return;
@@ -127,6 +133,32 @@ export class TableMerger {
         ? this.#reader.all(ours, this.#our)
         : new Map()
       : this.#reader.keyed(ours, this.#our, this.#keys());
+  }
+
+  /**
+   * Of the keys that theirs changed, those that ours changed too. Where both know one table in the same columns and by
+   * the same key, the others need no looking at: ours has the rows as they were, so theirs are taken as they are.
+   */
+  #contested(changed: string | undefined, based: readonly (Relation | undefined)[]): string | undefined {
+    const { bases, ours } = this.#merge;
+    const [base] = bases;
+    const their = this.#their;
+    const sides = [this.#our, ...based];
+    const isAlike = sides.every(
+      (side) =>
+        side?.tableId === their.tableId &&
+        JSON.stringify([side.columns, side.key, side.primaryKey]) ===
+          JSON.stringify([their.columns, their.key, their.primaryKey]),
+    );
+    const isByKey =
+      (their.key.kind === 'primary' || their.key.columnId !== undefined) &&
+      their.primaryKey.length > 0 &&
+      their.primaryKey.every((id) => columnOf(their, id).collation === undefined);
+    if (changed === undefined || base === undefined || bases.length > 1 || !isAlike || !isByKey)
+      return changed;
+    const own = changedKeys(this.#states.segments(base, ours, their.tableId));
+    this.#taken = own === undefined ? changed : `SELECT * FROM (${changed}) EXCEPT SELECT * FROM (${own})`;
+    return own === undefined ? undefined : `SELECT * FROM (${changed}) INTERSECT SELECT * FROM (${own})`;
   }
 
   get #hasRows(): boolean {
@@ -323,13 +355,12 @@ export class TableMerger {
 
   /** What there is to write, as {@link apply} takes it. */
   change({ relation, rows, keys }: Decision, places: Places, index: number): TableChange | undefined {
-    if (rows.length === 0 && keys.length === 0) return undefined;
+    if (rows.length === 0 && keys.length === 0 && this.#taken === undefined) return undefined;
     const { sql } = this.#engine.storage;
     const match: Match = relation.primaryKey.length > 0 ? 'primaryKey' : 'key';
     const fields = new Fields(relation, match);
     const [rowTable, keyTable] = [`__dosql_merged${index}`, `__dosql_mergedkey${index}`];
     sql.exec(fields.keysTable(keyTable));
-    fill(sql, keyTable, fields.keyNames(), keys);
     const columns = comparedColumns(relation);
     const isFresh = isKeyless(relation);
     const slots = columns.map(({ name }) => fields.slotOf(name) as string);
@@ -337,6 +368,21 @@ export class TableMerger {
       (column, i) => `${slots[i]} ${column.affinity === 'blob' ? '' : column.affinity.toUpperCase()}`,
     );
     sql.exec(isFresh ? `CREATE TABLE ${rowTable}(${define.join(', ')})` : fields.rowsTable(rowTable));
+    if (this.#taken !== undefined) {
+      // Keys in columns of the log's names, and in the order in which the table has them.
+      sql.exec(`INSERT INTO ${keyTable}(${fields.keyNames().join(', ')}) ${this.#taken}`);
+      const taken = `(SELECT ${keyNames(this.#their)
+        .map((name, i) => `k${i} AS ${name}`)
+        .join(', ')} FROM ${keyTable})`;
+      for (const query of this.#reader.queries(
+        this.#merge.theirs,
+        this.#their,
+        taken,
+        comparedColumns(this.#their),
+      ))
+        sql.exec(`INSERT INTO ${rowTable}(${slots.join(', ')}) ${query}`);
+    }
+    fill(sql, keyTable, fields.keyNames(), keys);
     fill(sql, rowTable, slots, rows);
     const place = places.of(
       relation.name,
@@ -408,6 +454,7 @@ function settled(
 ): Stored[] {
   return names.map((name, i) => {
     const cell = row[name] ?? null;
+    if (Array.isArray(row['$given']) && row['$given'].includes(name)) return storedOf(cell);
     if (ours !== null && ourRow !== undefined && sameValue(cell, ours[name])) return ourRow[i] ?? null;
     if (theirs !== null && theirRow !== undefined && sameValue(cell, theirs[name]))
       return theirRow[i] ?? null;
@@ -451,12 +498,8 @@ function fill(
   slots: readonly string[],
   rows: readonly (readonly Stored[])[],
 ): void {
-  const values = slots.map((_, i) => unstored(`(value ->> ${i})`));
   for (let i = 0; i < rows.length; i += ROWS_AT_ONCE) {
     const json = rows.slice(i, i + ROWS_AT_ONCE).map((row) => `[${row.map(storedJson).join(',')}]`);
-    sql.exec(
-      `INSERT INTO ${table}(${slots.join(', ')}) SELECT ${values.join(', ')} FROM json_each(?)`,
-      `[${json.join(',')}]`,
-    );
+    sql.exec(`INSERT INTO ${table}(${slots.join(', ')}) ${storedRows(slots.length)}`, `[${json.join(',')}]`);
   }
 }

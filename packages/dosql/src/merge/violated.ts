@@ -5,7 +5,8 @@ import type { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
 import type { Relation } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
-import { comparedColumns, shownKey, storedJson, unstored, type RowReader, type StoredRow } from './rows.ts';
+import { quoteName } from '../sql/token.ts';
+import { comparedColumns, shownKey, storedJson, storedRows, type RowReader, type StoredRow } from './rows.ts';
 import { rebuiltFrom } from './schema-change.ts';
 import type { SchemaMerge } from './schema.ts';
 
@@ -77,9 +78,8 @@ function checkOf(schema: SchemaMerge, table: string, about: string): string | un
 }
 
 function passes(engine: Engine, relation: Relation, { cells }: StoredRow, check: string): boolean {
-  const values = comparedColumns(relation).map(
-    ({ name }, i) => `${unstored(`(?1 ->> ${i})`)} AS "${name.replaceAll('"', '""')}"`,
-  );
-  const text = `SELECT ${check} IS NOT FALSE AND ${check} IS NOT 0 FROM (SELECT ${values.join(', ')})`;
-  return first<[number]>(engine.storage.sql, text, `[${cells.map(storedJson).join(',')}]`)?.[0] === 1;
+  const columns = comparedColumns(relation);
+  const names = columns.map(({ name }, i) => `v${i} AS ${quoteName(name)}`);
+  const text = `SELECT ${check} IS NOT FALSE AND ${check} IS NOT 0 FROM (SELECT ${names.join(', ')} FROM (${storedRows(columns.length)}))`;
+  return first<[number]>(engine.storage.sql, text, `[[${cells.map(storedJson).join(',')}]]`)?.[0] === 1;
 }

@@ -302,10 +302,11 @@ export class Catalog {
     return row?.[0] ?? '';
   }
 
+  /** In the order of the schema: that of the pragma is not the same once the database has been opened again. */
   #actualTables(): ActualTable[] {
     return all<[string, string, number, number]>(
       this.#sql,
-      "SELECT l.name, s.sql, l.wr, l.strict FROM pragma_table_list AS l JOIN sqlite_schema AS s ON s.name = l.name AND s.type = 'table' WHERE l.type = 'table' AND l.schema = 'main'",
+      "SELECT l.name, s.sql, l.wr, l.strict FROM pragma_table_list AS l JOIN sqlite_schema AS s ON s.name = l.name AND s.type = 'table' WHERE l.type = 'table' AND l.schema = 'main' ORDER BY s.rowid",
     )
       .filter(([name]) => !isInternal(name) || lineOf(name).branch !== MAIN)
       .map(([name, sql, wr, strict]) => ({ name, sql, isWithoutRowid: wr === 1, isStrict: strict === 1 }));
