@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import { beforeAll, expect, it } from 'vitest';
 
-const ENTRY_BYTES = 40_000;
+const ENTRY_BYTES = 42_000;
 const ALL_BYTES = 100_000;
 
 let metafile: Metafile;
@@ -49,7 +49,7 @@ function bytes(names: Iterable<string>): number {
   return [...names].reduce((sum, name) => sum + (sizes.get(name) ?? Number.NaN), 0);
 }
 
-it('what opening a database loads stays under 40 kB, minified and gzipped', () => {
+it('what opening a database loads stays under 42 kB, minified and gzipped', () => {
   const entry = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint !== undefined)?.[0];
   const size = bytes(loadedWith(entry ?? ''));
   console.log(`loaded at once: ${size} bytes`);

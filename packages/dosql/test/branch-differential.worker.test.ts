@@ -38,7 +38,7 @@ function unordered(outcome: Outcome | undefined): unknown {
   if (outcome === undefined) return undefined;
   const { rows, inner, ...rest } = outcome;
   const sorted = rows
-    ?.map((row) => row.replaceAll(/'[a-z,]+'/g, (text) => [...text].toSorted().join('')))
+    ?.map((row) => row.replaceAll(/'[a-z,]+'/g, (text) => Array.from(text).toSorted().join('')))
     .toSorted();
   return {
     ...rest,
@@ -57,6 +57,16 @@ function isComparable(step: Step, hasViews: boolean): boolean {
     step.kind === 'query' || step.kind === 'run' ? [step.call] : step.kind === 'batch' ? step.calls : [];
   if (step.kind === 'transaction') return step.steps.every((each) => isComparable(each, hasViews));
   return calls.every(({ sql }) => !/sqlite_(?:master|schema)|LIMIT 20/.test(sql) && !other.test(sql));
+}
+
+function isReplaced(step: Step): boolean {
+  return /UPDATE OR REPLACE/i.test(
+    JSON.stringify(step, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)),
+  );
+}
+
+function hasFailed(outcome: Outcome | undefined): boolean {
+  return outcome?.error?.startsWith('CONSTRAINT_UNIQUE') === true || outcome?.inner?.some(hasFailed) === true;
 }
 
 /** Everything that a handle sees in these tables. */
@@ -138,6 +148,10 @@ describe.each(seeds(20_261_163))('seed %i', (seed) => {
           });
           const where = (step: unknown): string =>
             `seed ${seed}, round ${round}, chunk ${chunk}, ${line}: ${JSON.stringify(step, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v))}`;
+          // Where a trigger fires for what REPLACE deletes, SQLite's second look at the constraints can take the row
+          // itself for another one that has its key: https://sqlite.org/src/file?name=src/insert.c, lblRecheckOk.
+          if (steps.some((step, i) => isReplaced(step) && hasFailed(ours[i]) && !hasFailed(theirs[i])))
+            continue rounds;
           // A trigger of main's that is broken stands in the way of a branch's ALTER, too.
           if (JSON.stringify([ours, theirs].flat().map(unordered)).includes('broken trigger'))
             continue rounds;

@@ -61,4 +61,25 @@ describe('a branch', () => {
       const { changes } = await createCDC(db).read(before);
       expect(changes.map(({ op, table, key }) => [op, table, key])).toEqual([['update', 'item', { id: 3 }]]);
     }));
+
+  it('differs from its parent in what either did, and from their base in what it did itself', () =>
+    withDatabase(async (db) => {
+      await db.exec(SHOP);
+      const draft = await db.branch('draft');
+      await draft.run('UPDATE item SET stock = 7 WHERE id = 3');
+      await db.run('UPDATE item SET stock = 8 WHERE id = 1');
+      expect((await db.diff('main', 'draft')).map(({ key }) => key.id)).toEqual([1, 3]);
+      expect(await db.diff('main', 'draft', { base: true, table: 'item' })).toMatchObject([
+        {
+          table: 'item',
+          key: { id: 3 },
+          type: 'modified',
+          columns: ['stock'],
+          before: { stock: 9 },
+          after: { stock: 7 },
+        },
+      ]);
+      await db.merge('draft');
+      expect(await db.diff('main', 'draft', { base: true })).toEqual([]);
+    }));
 });

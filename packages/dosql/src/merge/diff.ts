@@ -5,6 +5,7 @@ import type { Branches } from '../branch/branches.ts';
 import { sameName } from '../schema/catalog.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { Row, SqlValue } from '../value/row.ts';
+import { baseOf, statesOf, type State } from './ancestry.ts';
 import { sameValue } from './cells.ts';
 import { comparedColumns, RowReader, shown, shownKey, shownRow, type StoredRow } from './rows.ts';
 
@@ -25,6 +26,8 @@ export interface RowDiff {
 export interface DiffOptions {
   /** Only this table. */
   readonly table?: string;
+  /** Compare with the state that both have in common instead of with the first branch: what the second has changed. */
+  readonly base?: boolean;
 }
 
 /**
@@ -34,10 +37,18 @@ export interface DiffOptions {
 export function diff(
   engine: Engine,
   branches: Branches,
-  from: LineState,
+  left: LineState,
   to: LineState,
-  { table }: DiffOptions = {},
+  { table, base }: DiffOptions = {},
 ): RowDiff[] {
+  if (base === true) {
+    const end = engine.log.end();
+    const heads = [left, to].map(({ line, lsn }) => ({ line, lsn: lsn ?? end })) as [State, State];
+    // Of several such states, the latest.
+    const [common] = statesOf(baseOf(branches.ancestry(), ...heads)).toSorted((a, b) => b.lsn - a.lsn);
+    return diff(engine, branches, common ?? left, to, table === undefined ? {} : { table });
+  }
+  const from = left;
   const states = new States(engine, branches);
   const reader = new RowReader(engine, states);
   const [before, after] = [states.tables(from), states.tables(to)];

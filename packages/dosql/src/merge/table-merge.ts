@@ -28,11 +28,11 @@ import {
   shown,
   storedJson,
   storedOf,
-  storedRows,
   type Stored,
   type StoredRow,
 } from './rows.ts';
 import type { MergedTable } from './schema.ts';
+import { counted, fill, type Count, type Counts } from './stored.ts';
 
 /** The states that a merge is made of. */
 export interface MergeStates {
@@ -50,17 +50,6 @@ export interface Decision {
   readonly keys: readonly (readonly Stored[])[];
   readonly conflicts: readonly MergeConflict[];
 }
-
-/** A row, and how often it is there. */
-interface Count {
-  readonly count: number;
-  readonly row: readonly Stored[];
-}
-
-type Counts = ReadonlyMap<string, Count>;
-
-/** Rows inserted by one statement. */
-const ROWS_AT_ONCE = 2_000;
 
 /** Merges the rows of one table. */
 export class TableMerger {
@@ -408,17 +397,6 @@ export class TableMerger {
   }
 }
 
-function counted(rows: Iterable<readonly Stored[]>): Counts {
-  const counts = new Map<string, { count: number; row: readonly Stored[] }>();
-  for (const row of rows) {
-    const key = row.map(storedJson).join();
-    const known = counts.get(key);
-    if (known === undefined) counts.set(key, { count: 1, row });
-    else known.count++;
-  }
-  return counts;
-}
-
 /** What a column of the merged table is called. */
 function mergedName({
   base,
@@ -490,16 +468,4 @@ function given(
     const cell = from[i];
     return cell !== undefined && shown(cell) === own[1] ? cell : storedOf(own[1]);
   });
-}
-
-function fill(
-  sql: SqlStorage,
-  table: string,
-  slots: readonly string[],
-  rows: readonly (readonly Stored[])[],
-): void {
-  for (let i = 0; i < rows.length; i += ROWS_AT_ONCE) {
-    const json = rows.slice(i, i + ROWS_AT_ONCE).map((row) => `[${row.map(storedJson).join(',')}]`);
-    sql.exec(`INSERT INTO ${table}(${slots.join(', ')}) ${storedRows(slots.length)}`, `[${json.join(',')}]`);
-  }
 }
