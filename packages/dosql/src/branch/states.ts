@@ -125,6 +125,8 @@ export class States {
 
   #present(line: number, relation: Relation): RowSource[] {
     const { catalog } = this.#engine;
+    // What main has changed since the last look must not be seen through.
+    if (line !== MAIN) this.#branches.watch(this.#branches.branch(line));
     const table =
       line === MAIN
         ? undefined
