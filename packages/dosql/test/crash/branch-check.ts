@@ -11,7 +11,9 @@ interface Version {
   readonly since: number;
   readonly until: number | undefined;
   readonly columns: readonly { id: number; name: string }[];
-  readonly key: { kind: 'rowid'; name: string; columnId?: number } | { kind: 'primary'; columnIds: readonly number[] };
+  readonly key:
+    | { kind: 'rowid'; name: string; columnId?: number }
+    | { kind: 'primary'; columnIds: readonly number[] };
   readonly layout: { slots: readonly { columnId: number; name: string; after?: string }[]; parts: number };
 }
 
@@ -43,6 +45,8 @@ function checkObjects({ schema, tables }: Stored, versions: readonly Version[]):
   for (const [type, name] of schema) {
     const [, kind, id, of] = /^__dosql_([bsf])(\d+)_(.*)$/s.exec(name) ?? [];
     if (kind !== undefined) expect(branches.has(Number(id)), `${type} ${name} belongs to no branch`);
+    if (kind === 'f' && of?.startsWith('copy_'))
+      expect(names.has(`table __dosql_s${id}_${of.slice('copy_'.length)}`), `${name} fires for no shadow`);
     if (type !== 'table') continue;
     if (name.startsWith('__dosql_')) expect(KEPT.test(name), `table ${name} is left over`);
     if (kind === 's') {
@@ -55,10 +59,16 @@ function checkObjects({ schema, tables }: Stored, versions: readonly Version[]):
   }
   for (const version of versions.filter(({ until }) => until === undefined)) {
     const { id, branch } = version;
-    expect(names.has(`table ${physicalName(version)}`), `relation ${id} is not there: ${physicalName(version)}`);
+    expect(
+      names.has(`table ${physicalName(version)}`),
+      `relation ${id} is not there: ${physicalName(version)}`,
+    );
     expect(branch <= 0 || branches.has(branch), `relation ${id} belongs to no branch`);
     for (const event of ['insert', 'delete'])
-      expect(names.has(`trigger __dosql_${event}_${id}`), `no ${event} of ${physicalName(version)} is logged`);
+      expect(
+        names.has(`trigger __dosql_${event}_${id}`),
+        `no ${event} of ${physicalName(version)} is logged`,
+      );
   }
   for (const [type, name] of schema) {
     const [, id] = /^__dosql_(?:insert|update|split|delete)_(\d+)$/.exec(name) ?? [];
@@ -73,7 +83,8 @@ function checkBranches(stored: Stored, log: readonly Row[]): string[] {
   const branches = rows(stored, '__dosql_branch');
   const end = Number(log.at(-1)?.['lsn'] ?? 0);
   for (const { name, parent, base, origin, caught } of branches) {
-    if (parent !== '0' && !branches.some(({ id }) => id === parent)) wrong.push(`branch ${name} has no parent`);
+    if (parent !== '0' && !branches.some(({ id }) => id === parent))
+      wrong.push(`branch ${name} has no parent`);
     if (!(Number(origin) <= Number(base) && Number(base) <= end && Number(caught) <= end))
       wrong.push(`branch ${name} of ${origin}, ${base}, ${caught} lies past the log's end ${end}`);
   }
@@ -120,7 +131,9 @@ function checkMain(stored: Stored, versions: readonly Version[], log: readonly R
     const replayed = [...(tables.get(version.tableId)?.values() ?? [])].map((image) =>
       version.columns.map(({ id }) => image.get(id)).join('|'),
     );
-    const found = rows(stored, version.name).map((row) => version.columns.map(({ name }) => row[name]).join('|'));
+    const found = rows(stored, version.name).map((row) =>
+      version.columns.map(({ name }) => row[name]).join('|'),
+    );
     const [a, b] = [replayed.toSorted(), found.toSorted()].map((texts) => JSON.stringify(texts));
     if (a !== b) wrong.push(`the log makes ${a} of ${version.name}, which holds ${b}`);
   }

@@ -14,7 +14,15 @@ export interface Scenario {
 }
 
 /** The tables that any scenario has, at any time. */
-export const TABLES: readonly string[] = ['team', 'member', "it's a pair", 'loose', 'journal', 'extra', 'paid'];
+export const TABLES: readonly string[] = [
+  'team',
+  'member',
+  "it's a pair",
+  'loose',
+  'journal',
+  'extra',
+  'paid',
+];
 
 const PAIR = `"it's a pair"`;
 
@@ -111,7 +119,12 @@ export const SCENARIOS: readonly Scenario[] = [
       await branched(db);
       await db.exec(ON_MAIN);
     },
-    run: (db) => on(db, 'b', "UPDATE member SET name = upper(name) WHERE team IN (SELECT id FROM team WHERE note = 'secret')"),
+    run: (db) =>
+      on(
+        db,
+        'b',
+        "UPDATE member SET name = upper(name) WHERE team IN (SELECT id FROM team WHERE note = 'secret')",
+      ),
   },
   {
     name: 'write to a branch of a branch',
@@ -140,7 +153,12 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'alter a table on a branch',
     prepare: diverged,
-    run: (db) => on(db, 'b', "ALTER TABLE member ADD COLUMN extra TEXT DEFAULT 'd'; CREATE INDEX extra ON member(extra)"),
+    run: (db) =>
+      on(
+        db,
+        'b',
+        "ALTER TABLE member ADD COLUMN extra TEXT DEFAULT 'd'; CREATE INDEX extra ON member(extra)",
+      ),
     again: 'SQLITE',
   },
   {
@@ -159,7 +177,11 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'drop a branch',
     prepare: async (db) => {
       await diverged(db);
-      await on(db, 'b', "ALTER TABLE loose ADD COLUMN z DEFAULT 'd'; CREATE TABLE extra(id INTEGER PRIMARY KEY)");
+      await on(
+        db,
+        'b',
+        "ALTER TABLE loose ADD COLUMN z DEFAULT 'd'; CREATE TABLE extra(id INTEGER PRIMARY KEY)",
+      );
     },
     run: (db) => db.dropBranch('b'),
     again: 'NO_SUCH_BRANCH',
@@ -219,15 +241,17 @@ export const SCENARIOS: readonly Scenario[] = [
       await diverged(db);
       await db.exec('DELETE FROM team; UPDATE loose SET y = 1');
     },
-    run: (db) => db.restore({ lsn: 40 }),
+    run: (db) => db.restore({ before: db.lsn() }),
   },
   {
     name: 'restore a table that was dropped',
     prepare: async (db) => {
       await diverged(db);
-      await db.exec('DROP TABLE member; CREATE TABLE extra(id INTEGER PRIMARY KEY, v); INSERT INTO extra VALUES(1, 2)');
+      await db.exec(
+        'DROP TABLE member; CREATE TABLE extra(id INTEGER PRIMARY KEY, v); INSERT INTO extra VALUES(1, 2)',
+      );
     },
-    run: (db) => db.restore({ lsn: 40 }),
+    run: (db) => db.restore({ before: db.lsn() }),
   },
   {
     name: 'purge rows and their past',
@@ -257,4 +281,45 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     run: (db) => db.revert(db.lsn()),
   },
+];
+
+/** The control: done without a transaction, around an await. */
+export const CARELESS: Scenario = {
+  name: 'careless',
+  prepare: branched,
+  run: async (db) => {
+    await on(db, 'b', "UPDATE team SET note = 'b'");
+    await scheduler.wait(20);
+    await db.run("UPDATE team SET note = 'main'");
+  },
+};
+
+/** What a database with branches goes through, step by step; any of its objects may take any step. */
+export const STEPS: readonly ((db: Database) => Promise<unknown>)[] = [
+  schema,
+  (db) => db.branch('b'),
+  (db) => on(db, 'b', ON_BRANCH),
+  (db) => db.exec(ON_MAIN),
+  (db) => on(db, 'b', 'SELECT * FROM paid'),
+  (db) =>
+    db.exec(
+      "UPDATE member SET name = name || '!'; INSERT INTO loose VALUES(4, 'main'); DELETE FROM team WHERE id = 4",
+    ),
+  (db) => db.branch('c', { from: 'b' }),
+  (db) => on(db, 'c', "UPDATE team SET note = 'c' WHERE id = 1; INSERT INTO team VALUES(7, 'seven', 'c')"),
+  (db) => db.exec(`UPDATE ${PAIR} SET v = 'later'; UPDATE team SET name = upper(name)`),
+  (db) => on(db, 'b', 'SELECT * FROM team; SELECT * FROM member'),
+  (db) => on(db, 'c', 'UPDATE member SET pay = pay * 2; DELETE FROM loose WHERE x = 1'),
+  (db) => on(db, 'b', "ALTER TABLE loose ADD COLUMN z TEXT DEFAULT 'd'; INSERT INTO loose VALUES(5, 5, 5)"),
+  (db) => db.exec("ALTER TABLE team ADD COLUMN size INTEGER DEFAULT 'd'; UPDATE team SET size = 1"),
+  (db) => db.merge('c', { into: 'b', strategy: 'theirs' }),
+  (db) => db.merge('b'),
+  (db) => db.resolve('team', 'all', 'ours').catch(() => {}),
+  (db) => db.merge('b', { strategy: 'ours' }),
+  (db) => db.dropBranch('c'),
+  (db) => db.branch('d', { from: { lsn: Number(db.lsn()) - 5 } }),
+  (db) => on(db, 'd', ON_BRANCH),
+  (db) => db.merge('main', { into: 'd', strategy: 'ours' }),
+  (db) => db.merge('d', { into: 'b', strategy: 'theirs' }),
+  (db) => on(db, 'd', 'SELECT * FROM member'),
 ];

@@ -1,6 +1,6 @@
 import { DB, type Database } from '../../src/index.ts';
 import { Base } from './base.ts';
-import { SCENARIOS, TABLES, type Scenario } from './branch-scenarios.ts';
+import { CARELESS, SCENARIOS, STEPS, TABLES, type Scenario } from './branch-scenarios.ts';
 import { SPINNING, watched, type PointKind, type Points, type Stop } from './breakable.ts';
 
 /** What an object's storage holds, but for times. */
@@ -20,7 +20,7 @@ export interface Observed {
 /** Objects that hang, by what their requests call them; it belongs to the process. */
 const hanging: string[] = [];
 /** Columns of DoSQL's own tables that differ from one time to the next. */
-const VOLATILE = new Set(['at', 'created_at', 'applied_at', 'version']);
+const VOLATILE = new Set(['at', 'created_at', 'applied_at', 'duration_ms', 'version']);
 
 /** An object that does one of the scenarios. */
 export class Branched extends Base {
@@ -49,7 +49,15 @@ export class Branched extends Base {
   }
 
   /** Does it; `stop` says where to stop, `called` who. */
-  async run({ scenario, stop, called }: { scenario: string; stop?: Stop; called?: string }): Promise<unknown> {
+  async run({
+    scenario,
+    stop,
+    called,
+  }: {
+    scenario: string;
+    stop?: Stop;
+    called?: string;
+  }): Promise<unknown> {
     const db = await this.#open();
     this.#points = { await: 0, statement: 0 };
     this.#stop = stop;
@@ -62,6 +70,18 @@ export class Branched extends Base {
     return { ok: true, points: this.#points };
   }
 
+  /** Takes one of the steps. */
+  async step({ index }: { index: number }): Promise<unknown> {
+    await STEPS[index]?.(await this.#open());
+    return { ok: true };
+  }
+
+  /** Ends the object: its next request finds a new one. */
+  async evict(): Promise<never> {
+    this.ctx.abort('evicted');
+    throw new Error('it goes on');
+  }
+
   /** The objects that hang by now. */
   async hanging(): Promise<string[]> {
     return hanging;
@@ -72,7 +92,9 @@ export class Branched extends Base {
     const { sql } = this.ctx.storage;
     const schema = [
       ...sql
-        .exec("SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' ORDER BY rowid")
+        .exec(
+          "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' ORDER BY rowid",
+        )
         .raw(),
     ] as unknown as Stored['schema'];
     const names = schema.filter(([type]) => type === 'table').map(([, name]) => name);
@@ -122,7 +144,7 @@ export class Branched extends Base {
     for (const line of lines) {
       const handle = await db.checkout(line);
       refusals.push(
-        await handle.run("INSERT INTO member(team, pay) VALUES(99, 0)").then(
+        await handle.run('INSERT INTO member(team, pay) VALUES(99, 0)').then(
           () => 'taken',
           (error: { code?: string }) => error.code,
         ),
@@ -152,7 +174,7 @@ export class Branched extends Base {
 }
 
 function named(name: string): Scenario {
-  const scenario = SCENARIOS.find((scenario) => scenario.name === name);
+  const scenario = [...SCENARIOS, CARELESS].find((scenario) => scenario.name === name);
   if (scenario === undefined) throw new Error(`there is no scenario "${name}"`);
   return scenario;
 }

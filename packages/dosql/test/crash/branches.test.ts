@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { check } from './branch-check.ts';
-import { SCENARIOS, type Scenario } from './branch-scenarios.ts';
+import { CARELESS, SCENARIOS, STEPS, type Scenario } from './branch-scenarios.ts';
 import { SPINNING, type Stop } from './breakable.ts';
 import { Random } from './load.ts';
-import { Witness } from './witness.ts';
+import type { Stored } from './branched.ts';
+import { difference, Witness } from './witness.ts';
 import { Workerd } from './workerd.ts';
 
-/** Kills at a random moment, and statements that each operation is stopped at; 600 are all of any operation. */
-const KILLS = Number(process.env['DOSQL_KILLS'] ?? 4);
+/** Kills at a random moment, and statements that each operation is aborted at; 600 are all of any operation's. */
+const KILLS = Number(process.env['DOSQL_KILLS'] ?? 3);
 const SEED = Number(process.env['DOSQL_SEED'] ?? Date.now() % 1_000_000);
 const TIMEOUT = 60_000 + KILLS * 10_000;
 
@@ -16,6 +17,12 @@ interface Attempt {
   readonly object: string;
   readonly scenario: Scenario;
   readonly stop?: Stop;
+}
+
+/** What is stored, to be changed. */
+interface Tampered extends Stored {
+  readonly schema: (readonly [string, string, string, string | null])[];
+  readonly tables: Record<string, Record<string, string>[]>;
 }
 
 let workerd: Workerd;
@@ -27,20 +34,18 @@ beforeAll(async () => {
   workerd = await Workerd.create();
   await workerd.start();
   witness = new Witness(workerd);
-  expect(await witness.learn()).toEqual([]);
+  expect(await witness.learn([...SCENARIOS, CARELESS])).toEqual([]);
 }, TIMEOUT);
 afterAll(() => workerd.dispose());
 
 describe('what branches are made with is done wholly or not at all', { timeout: TIMEOUT }, () => {
   it('when the process is killed at any await', async () => {
     const attempts = SCENARIOS.flatMap((scenario) =>
-      numbers(witness.points.get(scenario)?.await ?? 0).map(
-        (at): Attempt => ({
-          object: `await ${at}: ${scenario.name}`,
-          scenario,
-          stop: { kind: 'await', at, how: 'hang' },
-        }),
-      ),
+      numbers(witness.points.get(scenario)?.await ?? 0).map((at): Attempt => ({
+        object: `await ${at}: ${scenario.name}`,
+        scenario,
+        stop: { kind: 'await', at, how: 'hang' },
+      })),
     );
     expect(attempts.length).toBeGreaterThan(40);
     await prepare(attempts);
@@ -57,13 +62,11 @@ describe('what branches are made with is done wholly or not at all', { timeout: 
   it('when the object is aborted at a statement', async () => {
     const attempts = SCENARIOS.flatMap((scenario) => {
       const count = witness.points.get(scenario)?.statement ?? 0;
-      return some(numbers(count), KILLS).map(
-        (at): Attempt => ({
-          object: `abort ${at}: ${scenario.name}`,
-          scenario,
-          stop: { kind: 'statement', at, how: 'abort' },
-        }),
-      );
+      return some(numbers(count), KILLS).map((at): Attempt => ({
+        object: `abort ${at}: ${scenario.name}`,
+        scenario,
+        stop: { kind: 'statement', at, how: 'abort' },
+      }));
     });
     await prepare(attempts);
     for (const one of attempts) expect(await attempt(one), one.object).toBe(false);
@@ -95,9 +98,10 @@ describe('what branches are made with is done wholly or not at all', { timeout: 
     const wrong: string[] = [];
     let answered = 0;
     for (let kill = 0; kill < KILLS; kill++) {
-      const attempts = some(SCENARIOS, 12).map(
-        (scenario): Attempt => ({ object: `moment ${kill}: ${scenario.name}`, scenario }),
-      );
+      const attempts = some(SCENARIOS, 12).map((scenario): Attempt => ({
+        object: `moment ${kill}: ${scenario.name}`,
+        scenario,
+      }));
       await prepare(attempts);
       const answers = attempts.map(attempt);
       // Kills come from before the first is answered to after most are.
@@ -114,15 +118,91 @@ describe('what branches are made with is done wholly or not at all', { timeout: 
   });
 });
 
-/** Does it; returns whether the answer came. */
+describe('a database with branches', { timeout: TIMEOUT }, () => {
+  it('goes on as if nothing had been when its object is evicted', async () => {
+    const run = async (object: string, isEvicted: (index: number) => boolean): Promise<void> => {
+      for (const index of STEPS.keys()) {
+        const { body } = await workerd.ask<{ ok: boolean }>('Branched', object, 'step', { index });
+        expect(body, `step ${index} of ${object}`).toEqual({ ok: true });
+        if (isEvicted(index)) await workerd.ask('Branched', object, 'evict');
+      }
+    };
+    await run('never evicted', () => false);
+    await run('always evicted', () => true);
+    for (let i = 0; i < KILLS; i++) await run(`evicted at times ${i}`, () => random.between(0, 1) === 0);
+    const expected = await witness.state('never evicted');
+    expect(check(expected.stored)).toEqual([]);
+    for (const object of ['always evicted', ...numbers(KILLS).map((i) => `evicted at times ${i - 1}`)])
+      expect(difference(await witness.state(object), expected), object).toBeUndefined();
+  });
+});
+
+describe('the check', { timeout: TIMEOUT }, () => {
+  it('sees what is torn where there is no transaction', async () => {
+    const last = witness.points.get(CARELESS)?.statement ?? 0;
+    const one: Attempt = {
+      object: 'torn',
+      scenario: CARELESS,
+      stop: { kind: 'statement', at: last, how: 'spin' },
+    };
+    await prepare([one]);
+    const answer = attempt(one);
+    await until(async () => workerd.stderr.includes(SPINNING));
+    await restart();
+    expect(await answer).toBe(false);
+    expect((await judge([one])).join('\n')).toContain('neither as before nor as after');
+  });
+
+  it('would see half of an operation', async () => {
+    const scenario = SCENARIOS.find(({ name }) => name === 'make a branch of a branch') as Scenario;
+    await witness.prepare('tampered', scenario);
+    await witness.run('tampered', scenario);
+    const whole = await witness.stored('tampered');
+    expect(check(whole)).toEqual([]);
+    const isSeen = (tamper: (stored: Tampered) => void): boolean => {
+      const stored = structuredClone(whole) as Tampered;
+      tamper(stored);
+      return check(stored).length > 0;
+    };
+    for (const table of ['team', "it's a pair", '__dosql_branch', '__dosql_relation'])
+      expect(
+        isSeen(({ tables }) => tables[table]?.pop()),
+        table,
+      ).toBe(true);
+    expect(
+      isSeen(({ tables }) => tables['__dosql_log']?.shift()),
+      'the log',
+    ).toBe(true);
+    expect(
+      isSeen(({ tables }) => tables['__dosql_tx']?.push({ first: '1', last: '999' })),
+      'a transaction',
+    ).toBe(true);
+    expect(
+      isSeen(({ tables }) => (tables['__dosql_copying'] = [{ depth: '1' }])),
+      'copying',
+    ).toBe(true);
+    expect(
+      isSeen(({ schema }) => schema.push(['table', '__dosql_target0', '__dosql_target0', ''])),
+      'scratch',
+    ).toBe(true);
+    for (const gone of ['__dosql_b2_team', '__dosql_s2_team', '__dosql_f2_copy_team', '__dosql_b1_member'])
+      expect(
+        isSeen(({ schema }) =>
+          schema.splice(
+            schema.findIndex(([, name]) => name === gone),
+            1,
+          ),
+        ),
+        gone,
+      ).toBe(true);
+  });
+});
+
+/** Does it; returns whether the answer came. One that was stopped has none, or the platform's. */
 async function attempt({ object, scenario, stop }: Attempt): Promise<boolean> {
-  try {
-    const { ok, code, message } = await witness.run(object, scenario, stop);
-    if (code !== undefined) throw new Error(`${object}: ${message}`);
-    return ok;
-  } catch {
-    return false;
-  }
+  const reply = await witness.run(object, scenario, stop).catch(() => undefined);
+  if (reply?.code !== undefined) throw new Error(`${object}: ${reply.message}`);
+  return reply?.ok === true;
 }
 
 function anyScenario(): Scenario {
@@ -163,4 +243,3 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   }
   throw new Error('what was waited for has not come');
 }
-void check;

@@ -27,6 +27,9 @@ interface Table {
 /** What a row of the log says; the numbers of `op`. */
 const OP = { insert: 1, update: 2, delete: 3, before: 4, after: 5, rewrite: 6, schema: 7 };
 
+/** The relation that such a row names when it is about no table. */
+const NO_RELATION = 0;
+
 /**
  * Everything that is wrong with an object's storage: the log is replayed onto an empty model, change by
  * change, and the model compared with the tables. Reads DoSQL's tables, and none of its code.
@@ -34,7 +37,9 @@ const OP = { insert: 1, update: 2, delete: 3, before: 4, after: 5, rewrite: 6, s
 export function check(dump: Dump): string[] {
   const wrong: string[] = [];
   const applied = dump.tables['__dosql_migration']?.rows.length ?? 0;
-  const names = dump.tables['__dosql_migration']?.rows.map(([name]) => String(name)).toSorted() ?? [];
+  const names = records(dump, '__dosql_migration')
+    .map(({ name }) => String(name))
+    .toSorted();
   same(
     wrong,
     'applied migrations',
@@ -128,6 +133,8 @@ class Replay {
   #change(i: number): number {
     const row = this.#log[i] as LogRow;
     const [op, lsn] = [Number(row['op']), Number(row['lsn'])];
+    // A note of what is no change of a table, such as an index.
+    if (op === OP.schema && row['rel'] === NO_RELATION) return 1;
     const version = this.#versions.get(Number(row['rel']));
     if (version === undefined) {
       this.#wrong.push(`LSN ${lsn} names relation ${row['rel']}, which is not recorded`);

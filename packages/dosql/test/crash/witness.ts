@@ -1,5 +1,5 @@
 import { check } from './branch-check.ts';
-import { SCENARIOS, type Scenario } from './branch-scenarios.ts';
+import type { Scenario } from './branch-scenarios.ts';
 import type { Observed, Stored } from './branched.ts';
 import type { Points, Stop } from './breakable.ts';
 import type { Reply } from './base.ts';
@@ -22,16 +22,17 @@ export class Witness {
   readonly #workerd: Workerd;
   readonly #before = new Map<Scenario, State>();
   readonly #after = new Map<Scenario, State>();
-  readonly points = new Map<Scenario, Points>();
+  /** How many points each scenario comes to. */
+  readonly points: Map<Scenario, Points> = new Map();
 
   constructor(workerd: Workerd) {
     this.#workerd = workerd;
   }
 
   /** Does every scenario once, undisturbed. Returns what is wrong with that already. */
-  async learn(): Promise<string[]> {
+  async learn(scenarios: readonly Scenario[]): Promise<string[]> {
     const wrong: string[] = [];
-    for (const scenario of SCENARIOS) {
+    for (const scenario of scenarios) {
       const { name } = scenario;
       const [undone, done] = [`undone: ${name}`, `done: ${name}`];
       await this.prepare(undone, scenario);
@@ -63,6 +64,11 @@ export class Witness {
     return (await this.#ask<Outcome>(object, 'run', { scenario: name, stop, called: object })).body;
   }
 
+  /** Everything stored. */
+  async stored(object: string): Promise<Stored> {
+    return (await this.#ask<Stored>(object, 'stored')).body;
+  }
+
   /**
    * What is wrong with a database that was stopped: it has to be as before or as after, and as after if the answer
    * came; all that it needs to be worked with has to be there; and the scenario can be done, or has been.
@@ -70,10 +76,12 @@ export class Witness {
   async judge(object: string, scenario: Scenario, isAnswered = false): Promise<string[]> {
     const wrong: string[] = [];
     const [before, after] = [this.#before.get(scenario), this.#after.get(scenario)] as [State, State];
-    const { body: stored } = await this.#ask<Stored>(object, 'stored');
+    const stored = await this.stored(object);
     const isBefore = !isAnswered && isSame(stored, before.stored);
     if (!isBefore && !isSame(stored, after.stored))
-      wrong.push(`it is neither as before nor as after: ${difference(stored, before.stored)}; ${difference(stored, after.stored)}`);
+      wrong.push(
+        `it is neither as before nor as after: ${difference(stored, before.stored)}; ${difference(stored, after.stored)}`,
+      );
     wrong.push(...check(stored));
     const { body: observed } = await this.#ask<Observed>(object, 'observed');
     const expected = (isBefore ? before : after).observed;
@@ -92,15 +100,21 @@ export class Witness {
     const after = this.#after.get(scenario) as State;
     if (isBefore && !isSame(observed, after.observed))
       wrong.push(`once done it reads otherwise: ${difference(observed, after.observed)}`);
-    if (!isSame(refusals, after.refusals)) wrong.push(`it refuses ${refusals.join()}, not ${after.refusals.join()}`);
+    if (!isSame(refusals, after.refusals))
+      wrong.push(`it refuses ${refusals.join()}, not ${after.refusals.join()}`);
     return wrong;
   }
 
+  /** Everything stored and read. */
+  async state(object: string): Promise<Omit<State, 'refusals'>> {
+    const stored = await this.stored(object);
+    return { stored, observed: (await this.#ask<Observed>(object, 'observed')).body };
+  }
+
   async #state(object: string): Promise<State> {
-    const { body: stored } = await this.#ask<Stored>(object, 'stored');
-    const { body: observed } = await this.#ask<Observed>(object, 'observed');
+    const state = await this.state(object);
     const { body: refusals } = await this.#ask<unknown[]>(object, 'refusals');
-    return { stored, observed, refusals };
+    return { ...state, refusals };
   }
 
   #ask<T>(object: string, action: string, body?: unknown): Promise<{ body: T }> {
@@ -112,8 +126,8 @@ function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** Where two values first differ. */
-function difference(found: unknown, expected: unknown, path = ''): string | undefined {
+/** Where two values first differ; undefined where they are the same. */
+export function difference(found: unknown, expected: unknown, path = ''): string | undefined {
   if (isSame(found, expected)) return undefined;
   if (typeof found === 'object' && typeof expected === 'object' && found !== null && expected !== null)
     for (const key of new Set([...Object.keys(found), ...Object.keys(expected)])) {
