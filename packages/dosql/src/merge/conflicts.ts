@@ -17,6 +17,14 @@ export interface KeptConflict extends MergeConflict {
   readonly target: string;
 }
 
+/** How a conflict has been settled. */
+export interface Settled {
+  /** Null for no row. */
+  readonly row: Row | null;
+  /** The columns whose values the caller gave; the others are as they were in the table of conflicts. */
+  readonly given: readonly string[];
+}
+
 /** How to settle a conflict: by a side's row, or by a row, null for none. */
 export type Resolution = 'ours' | 'theirs' | Row | null;
 
@@ -50,25 +58,29 @@ export class ConflictStore {
     return hasStore(this.#sql);
   }
 
-  /** The row by which a conflict has been settled, null for none; undefined while it has not been. */
-  resolution(conflict: MergeConflict): Row | null | undefined {
+  /** How a conflict has been settled; undefined while it has not been. */
+  resolution(conflict: MergeConflict): Settled | undefined {
     if (!this.exists) return undefined;
-    const row = first<[string | null]>(
+    const found = first<[string | null, string | null]>(
       this.#sql,
-      'SELECT row FROM __dosql_resolution WHERE source = ? AND target = ? AND tbl = ? AND state = ?',
+      'SELECT row, given FROM __dosql_resolution WHERE source = ? AND target = ? AND tbl = ? AND state = ?',
       this.#source,
       this.#target,
       conflict.table,
       stateOf(conflict),
     );
-    if (row === undefined) return undefined;
-    return row[0] === null ? null : (JSON.parse(row[0], decoded) as Row);
+    if (found === undefined) return undefined;
+    const [row, given] = found;
+    return {
+      row: row === null ? null : (JSON.parse(row, decoded) as Row),
+      given: given === null ? [] : (JSON.parse(given) as string[]),
+    };
   }
 
   /** Keeps the conflicts that a merge has left, in place of those of the last time. */
   keep(conflicts: readonly MergeConflict[]): void {
     this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_resolution(source TEXT, target TEXT, tbl TEXT, state TEXT, row TEXT, PRIMARY KEY(source, target, tbl, state)) WITHOUT ROWID',
+      'CREATE TABLE IF NOT EXISTS __dosql_resolution(source TEXT, target TEXT, tbl TEXT, state TEXT, row TEXT, given TEXT, PRIMARY KEY(source, target, tbl, state)) WITHOUT ROWID',
     );
     const names = new Set(conflicts.map(({ table }) => table));
     for (const table of tableNames(this.#sql)) this.#withoutTrigger(table, () => this.#forget(table));
@@ -244,7 +256,7 @@ export function resolveConflicts(
       // What is given is meant, also where it is what ours has and theirs has changed.
       if (take !== null && typeof take === 'object')
         sql.exec(
-          `UPDATE __dosql_resolution SET row = json_set(row, '$."$given"', json(?)) WHERE target = ? AND source = coalesce(?, source) AND tbl = ? AND state = ?`,
+          `UPDATE __dosql_resolution SET given = ? WHERE target = ? AND source = coalesce(?, source) AND tbl = ? AND state = ?`,
           JSON.stringify(Object.keys(take)),
           target,
           source ?? null,
@@ -300,7 +312,7 @@ function stateOf({ table, key, base, ours, theirs, columns }: MergeConflict): st
 
 /** Reads what {@link stateOf} and the triggers wrote. */
 function decoded(_: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || Object.keys(value).length !== 1) return value;
   if ('$integer' in value) {
     const integer = Number(value.$integer);
     return Number.isSafeInteger(integer) ? integer : BigInt(String(value.$integer));

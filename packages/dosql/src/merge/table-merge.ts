@@ -18,7 +18,7 @@ import {
   type BaseCells,
   type Cells,
 } from './cells.ts';
-import type { ConflictStore } from './conflicts.ts';
+import type { ConflictStore, Settled } from './conflicts.ts';
 import type { MergeConflict, MergeStrategy } from './merge.ts';
 import type { Places } from './places.ts';
 import {
@@ -234,10 +234,9 @@ export class TableMerger {
       else if (typeof strategy === 'function')
         put(given(relation, names, strategy(conflict), (ours ?? theirs) as Stored[], conflict));
       else {
-        const resolved = store.resolution(conflict);
-        if (resolved === undefined) decision.conflicts.push(conflict);
-        else if (resolved === null) put(undefined);
-        else put(settled(names, resolved, conflict, origin(merged.row), origin(merged.theirRow)));
+        const settled = store.resolution(conflict);
+        if (settled === undefined) decision.conflicts.push(conflict);
+        else put(settledRow(names, settled, conflict, origin(merged.row), origin(merged.theirRow)));
       }
     }
     return { relation, ...decision };
@@ -423,21 +422,23 @@ function shownCells(names: readonly string[], cells: readonly SqlValue[] | undef
  * The row by which a conflict has been settled in its table. A cell that is ours there is what merging makes of the
  * row with ours in the conflict's columns, and one that is theirs, with theirs: what is in no conflict is not lost.
  */
-function settled(
+function settledRow(
   names: readonly string[],
-  row: Row,
+  { row, given: meant }: Settled,
   { ours, theirs }: MergeConflict,
   ourRow: readonly Stored[] | undefined,
   theirRow: readonly Stored[] | undefined,
-): Stored[] {
-  return names.map((name, i) => {
-    const cell = row[name] ?? null;
-    if (Array.isArray(row['$given']) && row['$given'].includes(name)) return storedOf(cell);
-    if (ours !== null && ourRow !== undefined && sameValue(cell, ours[name])) return ourRow[i] ?? null;
-    if (theirs !== null && theirRow !== undefined && sameValue(cell, theirs[name]))
-      return theirRow[i] ?? null;
-    return storedOf(cell);
-  });
+): Stored[] | undefined {
+  return row === null
+    ? undefined
+    : names.map((name, i) => {
+        const cell = row[name] ?? null;
+        if (meant.includes(name)) return storedOf(cell);
+        if (ours !== null && ourRow !== undefined && sameValue(cell, ours[name])) return ourRow[i] ?? null;
+        if (theirs !== null && theirRow !== undefined && sameValue(cell, theirs[name]))
+          return theirRow[i] ?? null;
+        return storedOf(cell);
+      });
 }
 
 /** The row that a caller gives for a conflict; columns that it leaves out are as they are. */
