@@ -33,8 +33,14 @@ function wording(error: string): string {
     .replace(/^\w+: (?:error in trigger.*|SQL logic error)/, 'broken trigger');
 }
 
+/** Of several constraints that a row fails, a BEFORE trigger makes SQLite find a wrong type or a NULL first. */
+function first(ours: string, theirs: string | undefined): string {
+  const isEarly = /^CONSTRAINT_(?:NOTNULL|DATATYPE)/.test(ours) && theirs?.startsWith('CONSTRAINT_');
+  return isEarly === true ? (theirs as string) : ours;
+}
+
 /** What a query leaves to SQLite: the order of its rows, and of what is joined to one text. */
-function unordered(outcome: Outcome | undefined): unknown {
+function unordered(outcome: Outcome | undefined, other?: Outcome): unknown {
   if (outcome === undefined) return undefined;
   const { rows, inner, ...rest } = outcome;
   const sorted = rows
@@ -42,10 +48,10 @@ function unordered(outcome: Outcome | undefined): unknown {
     .toSorted();
   return {
     ...rest,
-    error: rest.error === undefined ? undefined : wording(rest.error),
+    error: rest.error === undefined ? undefined : wording(first(rest.error, other?.error)),
     rows: sorted,
     names: rows?.length === 0 ? [] : outcome.names,
-    inner: inner?.map(unordered),
+    inner: inner?.map((each, i) => unordered(each, other?.inner?.[i])),
   };
 }
 
@@ -111,6 +117,7 @@ describe.each(seeds(20_261_163))('seed %i', (seed) => {
             handles.set('branch', await (handles.get('main') as Database).branch('feature/a'));
           });
         let shared: Step[] | undefined;
+        const before: unknown[] = [];
         for (const { line, generator, plain } of lines) {
           if (isForked && line === 'main' && random.chance(0.4)) continue;
           const made = chunk === 0 ? [first] : Array.from({ length: STEPS }, () => generator.step());
@@ -136,7 +143,12 @@ describe.each(seeds(20_261_163))('seed %i', (seed) => {
             delete theirContents['sqlite_sequence'];
             generator.tables = knownTables(storage.sql);
           });
-          if (!isForked && line === 'branch') continue;
+          before.push(theirContents);
+          if (!isForked && line === 'branch') {
+            // Two plain databases may differ already: SQLite does not say which of several rows an UPDATE takes.
+            if (JSON.stringify(before[0]) !== JSON.stringify(before[1])) continue rounds;
+            continue;
+          }
           await runInDurableObject(dosql, async (_, { storage }) => {
             if (!handles.has('main')) handles.set('main', await DB('test', { storage }));
             const db = handles.get(line) as Database;
@@ -153,9 +165,11 @@ describe.each(seeds(20_261_163))('seed %i', (seed) => {
           if (steps.some((step, i) => isReplaced(step) && hasFailed(ours[i]) && !hasFailed(theirs[i])))
             continue rounds;
           // A trigger of main's that is broken stands in the way of a branch's ALTER, too.
-          if (JSON.stringify([ours, theirs].flat().map(unordered)).includes('broken trigger'))
+          if (JSON.stringify([ours, theirs].flat().map((each) => unordered(each))).includes('broken trigger'))
             continue rounds;
-          steps.forEach((step, i) => expect(unordered(ours[i]), where(step)).toEqual(unordered(theirs[i])));
+          steps.forEach((step, i) =>
+            expect(unordered(ours[i], theirs[i]), where(step)).toEqual(unordered(theirs[i])),
+          );
           expect(ourContents, where('contents')).toEqual(theirContents);
           failed += theirs.filter(({ error }) => error !== undefined).length;
           count += steps.length;

@@ -5,5 +5,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     readmes: string[];
     readmeCode: string;
+    /** What VITE_SEED says; empty without it. */
+    seed: string;
   }
 }

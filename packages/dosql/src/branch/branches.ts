@@ -1,8 +1,9 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import type { Ancestry, Merge, State } from '../merge/ancestry.ts';
-import { OP } from '../schema/capture.ts';
+import { NO_RELATION, OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
+import { forgetMigrations, mergeMigrations } from '../migration.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { all, first } from '../sql/read.ts';
@@ -12,6 +13,8 @@ import { TableBuilder } from './build.ts';
 import { catchUp } from './catch-up.ts';
 import { BEGIN_COPY, copyUp, END_COPY, shadowName } from './overlay.ts';
 import { tablesOf, type BranchTable } from './table.ts';
+import type { Seen } from './trigger.ts';
+import { viewQuery } from './view.ts';
 
 /** A line of history that forked from another. */
 export interface Branch {
@@ -33,7 +36,7 @@ export interface Branch {
 interface Watch {
   /** Main's changes up to this LSN have been looked at. */
   seen: number;
-  /** Whether main has changed a table since the branch's origin. */
+  /** Whether main has changed a table, or its definition, since the branch's origin. */
   readonly changed: Map<number, boolean>;
   /** How many of main's changes have been undone for reading a table, all readings together. */
   readonly undone: Map<number, number>;
@@ -151,7 +154,9 @@ export class Branches {
       );
     if (this.named(name) !== undefined)
       throw new DoSQLError('BRANCH_EXISTS', `there is a branch "${name}" already: checkout() opens it`);
-    const known = [0, ...this.#branches.map(({ id }) => id), ...this.#engine.catalog.branchIds()];
+    // Handles, merges and the log may still name a branch that has been dropped: no number is given twice.
+    const dropped = Number(this.#engine.log.meta('dropped_branch') ?? 0);
+    const known = [dropped, ...this.#branches.map(({ id }) => id), ...this.#engine.catalog.branchIds()];
     const id = Math.max(...known) + 1;
     const from = parent === MAIN ? undefined : this.branch(parent);
     // What the parent was before it forked itself, is its own parent's.
@@ -204,11 +209,23 @@ export class Branches {
       this.#sql.exec(`DROP TABLE ${quoteName(own.table)}`);
     }
     this.#sql.exec('DELETE FROM __dosql_branch WHERE name = ?', name);
+    forgetMigrations(this.#sql, id);
+    log.setMeta('dropped_branch', Math.max(id, Number(log.meta('dropped_branch') ?? 0)));
     catalog.refresh();
-    // The last row stays, since SQLite gives the LSN after it.
     const relations = JSON.stringify(catalog.relationsOf(id).map((relation) => relation.id));
-    const isOwn = 'lsn > ?1 AND lsn < ?2 AND rel IN (SELECT value FROM json_each(?3))';
-    this.#sql.exec(`DELETE FROM __dosql_log WHERE ${isOwn}`, base, end, relations);
+    const isOwn = 'lsn > ?1 AND rel IN (SELECT value FROM json_each(?2))';
+    const [last] = all<[number]>(this.#sql, 'SELECT at FROM __dosql_log WHERE lsn = ?', end).flat();
+    this.#sql.exec(`DELETE FROM __dosql_log WHERE ${isOwn}`, base, relations);
+    // SQLite gives the LSN after the log's last row: where that was the branch's, one takes its place that is nobody's.
+    if (log.end() < end)
+      this.#sql.exec(
+        `INSERT INTO __dosql_log(lsn, rel, op, at) VALUES(?, ?, ${OP.schema}, ?)`,
+        end,
+        NO_RELATION,
+        last ?? 0,
+      );
+    // What is known of where a row's changes are in the log is not looked up again.
+    this.#engine.rewriter.clear();
     this.load();
   }
 
@@ -228,6 +245,29 @@ export class Branches {
     return tables;
   }
 
+  /** What a branch's triggers see by a name. */
+  seenOn(id: number): Seen {
+    const tables = this.tables(id);
+    const views = this.objects(id, 'view');
+    return {
+      table: (name) => tables.get(lowerName(name)),
+      view: (name) => views.find((view) => sameName(view.name, name)),
+      isVirtual: (name) => this.#engine.catalog.isVirtual(name),
+    };
+  }
+
+  /** These names and, for those that are views of a branch, all that these read. */
+  namesBehind(id: number, names: readonly string[]): string[] {
+    const views = this.objects(id, 'view');
+    const found = new Set(names.map(lowerName));
+    for (const name of found) {
+      const view = views.find((other) => sameName(other.name, name));
+      if (view !== undefined)
+        for (const reference of viewQuery(view).body.references) found.add(lowerName(reference.name));
+    }
+    return [...found];
+  }
+
   /** Main's table called `name` that the branch sees without having one of its own. */
   seenThrough(branch: Branch, name: string): Relation | undefined {
     const { catalog } = this.#engine;
@@ -239,12 +279,12 @@ export class Branches {
 
   /** Whether main has changed a table since the branch's origin. */
   isBehind(branch: Branch, relation: Relation): boolean {
+    if (relation.until !== undefined) return true;
     const watch = this.watch(branch);
     let changed = watch.changed.get(relation.tableId);
     if (changed === undefined) {
       const versions = this.#engine.catalog.versions(relation.tableId).map(({ id }) => id);
       changed =
-        relation.until !== undefined ||
         first(
           this.#sql,
           `SELECT 1 FROM __dosql_log WHERE lsn > ? AND rel IN (${versions.join(', ')}) AND op BETWEEN ${OP.insert} AND ${OP.rewrite} LIMIT 1`,
@@ -393,7 +433,7 @@ export class Branches {
     );
   }
 
-  /** Takes note that one line has been merged into another. */
+  /** Takes note that one line has been merged into another, which then has its migrations, too. */
   noteMerge({ source, sourceLsn, into, lsn }: Merge): void {
     this.#sql.exec(
       'INSERT INTO __dosql_merge(source, source_lsn, into_line, lsn) VALUES(?, ?, ?, ?)',
@@ -402,6 +442,7 @@ export class Branches {
       into,
       lsn,
     );
+    mergeMigrations(this.#engine, source, into, lsn);
   }
 
   /** Runs what copies rows up, without triggers of the user's and the log taking note. */

@@ -61,7 +61,11 @@ export class TableBuilder {
       }
     }
     // No row can be inserted that refers to a table that is not there yet.
-    for (const relation of changed) this.#fill(relation, physicalName(id, relation.name), origin);
+    for (const relation of changed) {
+      const table = physicalName(id, relation.name);
+      this.#fill(relation, table, origin);
+      if (isAutoincrement(relation)) this.#setSequence(branch, relation.name, table);
+    }
     for (const { type, sql, table } of catalog.objects.at(origin))
       if (type === 'index' && originals.some(({ name }) => sameName(name, table)))
         this.#sql.exec(overlayIndex(id, sql));
@@ -118,6 +122,8 @@ export class TableBuilder {
   }
 
   #setSequence({ sequences }: Branch, name: string, table: string): void {
+    // The rows that the table was filled with have made one.
+    this.#sql.exec('DELETE FROM sqlite_sequence WHERE name = ?', table);
     this.#sql.exec(
       'INSERT INTO sqlite_sequence(name, seq) SELECT ?1, value FROM json_each(?2) WHERE key = ?3',
       table,
@@ -129,9 +135,10 @@ export class TableBuilder {
   /** The user's triggers of the branch's tables: main's of when it forked, and what the branch has made of them. */
   #createUserTriggers(id: number): void {
     const tables = this.#branches.tables(id);
+    const seen = this.#branches.seenOn(id);
     for (const { sql, table } of this.#branches.objects(id, 'trigger')) {
       if (!tables.has(lowerName(table))) continue;
-      this.#sql.exec(branchTrigger(id, sql, (name) => tables.get(lowerName(name))));
+      this.#sql.exec(branchTrigger(id, sql, seen));
     }
   }
 

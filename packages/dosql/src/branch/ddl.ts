@@ -3,9 +3,9 @@ import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
 import { physicalName } from '../schema/line.ts';
 import type { SchemaObject } from '../schema/relation.ts';
-import type { Span } from '../sql/scan.ts';
+import { scan, type Span } from '../sql/scan.ts';
 import { parse, splice, type Ddl, type Statement } from '../sql/statement.ts';
-import { isName, lowerName, nameOf, quoteName } from '../sql/token.ts';
+import { isName, lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
 import type { Branch, Branches } from './branches.ts';
 import { isReservedWord } from './clauses.ts';
 import type { BranchReader } from './read.ts';
@@ -61,12 +61,12 @@ export class BranchDdl {
         old !== undefined ||
         this.#branches.tables(id).has(lowerName(name)) ||
         this.#branches.seenThrough(this.#branches.branch(id), name) !== undefined;
+      this.#checkView(statement, id);
       if (isTaken && mayBe) return nothing;
       if (isTaken)
         throw new DoSQLError('SYNTAX', `${old === undefined ? 'table' : 'view'} ${name} already exists`, {
           sql: statement.sql,
         });
-      this.#checkView(statement, id);
       catalog.objects.begin({
         branch: id,
         type: 'view',
@@ -82,7 +82,20 @@ export class BranchDdl {
       this.#end(old, id, catalog.note());
     }
     catalog.touch();
+    this.#retrigger(id, name);
     return nothing;
+  }
+
+  /** Triggers that read a view have its query in them, and the branch has all tables that they read. */
+  #retrigger(id: number, view: string): void {
+    const triggers = this.#branches.objects(id, 'trigger').filter(({ table, sql }) => {
+      const names = scan(sql, tokenize(sql)).map(({ name }) => name);
+      const isOwn = this.#branches.tables(id).has(lowerName(table));
+      return isOwn && this.#branches.namesBehind(id, names).includes(lowerName(view));
+    });
+    if (triggers.length === 0) return;
+    this.#branches.ensure(this.#branches.branch(id), this.#branches.namesBehind(id, [view]));
+    this.#branches.withoutTriggers(id, () => {});
   }
 
   /** A view of a branch is text only; that it parses, SQLite is asked. */
@@ -123,6 +136,7 @@ export class BranchDdl {
     const outcome = this.#branches.withoutTriggers(id, () => {
       const changed = this.#renamed(statement, id);
       const altered = this.#alter(this.#physical(statement, id));
+      if (verb === 'drop' && what === 'table') this.#endAll(name, id);
       const lsn = changed.length > 0 ? catalog.note() : log.end();
       for (const { object, ...now } of changed) {
         this.#end(object, id, lsn);
@@ -188,10 +202,12 @@ export class BranchDdl {
         });
       this.#branches.ensure(
         this.#branches.branch(id),
-        statement.references.map((reference) => reference.name),
+        this.#branches.namesBehind(
+          id,
+          statement.references.map((reference) => reference.name),
+        ),
       );
-      const all = this.#branches.tables(id);
-      this.#engine.storage.sql.exec(branchTrigger(id, statement.sql, (other) => all.get(lowerName(other))));
+      this.#engine.storage.sql.exec(branchTrigger(id, statement.sql, this.#branches.seenOn(id)));
       catalog.objects.begin({
         type: 'trigger',
         name,
@@ -230,6 +246,16 @@ export class BranchDdl {
         );
       return now === undefined ? [] : [{ object, ...now }];
     });
+  }
+
+  /** A table takes its indexes and triggers with it: another of its name is not to have them. */
+  #endAll(table: string, id: number): void {
+    const objects = (['index', 'trigger'] as const)
+      .flatMap((type) => this.#branches.objects(id, type))
+      .filter((object) => sameName(object.table, table));
+    if (objects.length === 0) return;
+    const lsn = this.#engine.catalog.note();
+    for (const object of objects) this.#end(object, id, lsn);
   }
 
   /** Takes note that the branch has dropped one: of what it had from its parent, by a version that ends as it begins. */

@@ -53,10 +53,22 @@ export function rowsOf(branch: number, main: Relation, overlay: Relation, rowid?
   );
 }
 
-/** Rows of main that the branch has not copied up, as a subquery; `rowid` as for {@link rowsOf}. */
-export function bareRows(branch: number, main: Relation, rowid?: string): string {
-  const columns = main.columns.map(({ name }) => `m.${quoteName(name)}`);
+/**
+ * Rows of main that the branch has not copied up, as a subquery, with their key and the columns that the statement
+ * names: all of them could be one more than SQLite takes. `rowid` as for {@link rowsOf}.
+ */
+export function bareRows(
+  branch: number,
+  main: Relation,
+  isNamed: (name: string) => boolean,
+  rowid?: string,
+): string {
   const { key } = main;
+  const isKey = (id: number): boolean =>
+    key.kind === 'rowid' ? key.columnId === id : key.columnIds.includes(id);
+  const columns = main.columns
+    .filter(({ id, name }) => isKey(id) || isNamed(name))
+    .map(({ name }) => `m.${quoteName(name)}`);
   const extra = new Map<string, string>();
   if (key.kind === 'rowid' && key.columnId === undefined) extra.set(key.name, `m.${quoteName(key.name)}`);
   if (key.kind === 'rowid' && rowid !== undefined && !extra.has(rowid))

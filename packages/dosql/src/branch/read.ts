@@ -1,17 +1,19 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { asOf } from '../history/as-of.ts';
+import { spellStars, unqualify } from '../history/mention.ts';
 import { sameName } from '../schema/catalog.ts';
 import { isConflictTable, MAIN, physicalName } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import type { TableReference } from '../sql/scan.ts';
-import { parse, RESERVED, splice, type Statement } from '../sql/statement.ts';
-import { lowerName, nameOf, quoteName, type Token } from '../sql/token.ts';
+import { RESERVED, type Statement } from '../sql/statement.ts';
+import { lowerName, nameOf, quoteName } from '../sql/token.ts';
 import type { SqlParameter } from '../value/parameter.ts';
 import { indexedBy, isReservedWord } from './clauses.ts';
 import { MAIN_NAME, type Branch, type Branches } from './branches.ts';
 import type { BranchTable } from './table.ts';
+import { viewSource } from './view.ts';
 import type { Edit } from './write.ts';
 
 /** Where names are looked up: on which line, and as of which LSN. */
@@ -91,12 +93,28 @@ export class BranchReader {
       if (kind === 'in')
         return [{ ...whole, text: source.startsWith('(') ? source : `(SELECT * FROM ${source})` }];
       const shown = alias ?? this.address(name, scope.line).name;
-      const indexed = source.startsWith('(') ? indexedBy(statement.tokens, whole.end) : undefined;
+      // What indexes a branch's table has, has other names, and a subquery has none.
+      const indexed = indexedBy(statement.tokens, whole.end);
       return [
         { ...whole, text: `${source} AS ${quoteName(shown)}` },
         ...(indexed === undefined ? [] : [{ ...indexed, text: '' }]),
+        ...this.#names(statement, { ...reference, alias: shown }, source, scope),
       ];
     });
+  }
+
+  /** What is known by one name in place of a table: `main.` goes from `main.t.a`, and a rowid is in no `*`. */
+  #names(statement: Statement, reference: TableReference, source: string, scope: Scope): Edit[] {
+    const { whole, inside } = unqualify(statement, [reference.alias as string]);
+    const qualified = [...inside, ...whole.map((edit) => ({ ...edit, isNamed: true }))];
+    const { line, name } = this.address(reference.name, scope.line);
+    if (line === MAIN || !source.startsWith('(')) return qualified;
+    const own = this.#branches.tables(line).get(lowerName(name))?.own;
+    const relation = own ?? this.#branches.seenThrough(this.#branches.branch(line), name);
+    if (relation === undefined || rowidMention(statement, relation) === undefined) return qualified;
+    const columns = relation.columns.map((column) => column.name);
+    const stars = spellStars(statement, reference, columns).map((edit) => ({ ...edit, isNamed: true }));
+    return [...qualified, ...stars];
   }
 
   #source(
@@ -229,16 +247,7 @@ export class BranchReader {
 
   /** The query of a view, every table in it read in the same scope. */
   #view(view: SchemaObject, scope: Scope, basis: Basis): string {
-    const { tokens } = parse(view.sql)[0] as Statement;
-    const as = tokens.findIndex(({ text, kind }, i) => i > 2 && kind === 'word' && text === 'AS');
-    const open = tokens.findIndex(({ text }) => text === '(');
-    const list =
-      open >= 0 && open < as
-        ? view.sql.slice((tokens[open] as Token).start, (tokens[as - 1] as Token).end)
-        : '';
-    const [body] = parse(view.sql.slice((tokens[as] as Token).end)) as [Statement];
-    const text = splice(body.sql, this.edits(body, [], scope, basis));
-    return list === '' ? `(${text})` : `(WITH __dosql_view${list} AS (${text}) SELECT * FROM __dosql_view)`;
+    return viewSource(view, (body) => this.edits(body, [], scope, basis));
   }
 
   /** SQLite's schema table as the branch would have it. */

@@ -7,7 +7,7 @@ import { MAIN, physicalName } from '../schema/line.ts';
 import { disguise } from '../sql/disguise.ts';
 import { keepNames } from '../sql/names.ts';
 import type { Span } from '../sql/scan.ts';
-import { first } from '../sql/read.ts';
+import { all, first } from '../sql/read.ts';
 import { parse, splice, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
 import { encode, type Binding, type Bound, type Encoded, type SqlParameter } from '../value/parameter.ts';
@@ -124,6 +124,12 @@ export class BranchRunner implements Branching {
   get heldFrom(): number | undefined {
     const origins = this.branches.list().map(({ origin }) => origin);
     return origins.length === 0 ? undefined : Math.min(...origins);
+  }
+
+  lineage(line: number, upTo: number = Infinity): { line: number; upTo: number }[] {
+    if (line === MAIN) return [{ line, upTo }];
+    const { parent, base } = this.branches.branch(line);
+    return [{ line, upTo }, ...this.lineage(parent, base)];
   }
 
   names(statement: Statement): boolean {
@@ -277,7 +283,8 @@ export class BranchRunner implements Branching {
   ): Texts {
     const targets = clauses === undefined ? [] : this.#targetEdits(clauses, table, scope, statement.sql);
     const all = [...edits, ...targets];
-    const sql = splice(statement.sql, [...all, ...keepNames(statement, all)]);
+    const renaming = all.filter(({ isNamed }) => isNamed !== true);
+    const sql = splice(statement.sql, [...all, ...keepNames(statement, renaming)]);
     const text = { sql, bindingCount: bindingCount(sql), copy: undefined };
     if (clauses === undefined || table === undefined) return text;
     const keys = keysWritten(
@@ -322,7 +329,7 @@ export class BranchRunner implements Branching {
       if (first(storage.sql, probe, ...values) === undefined) return;
     } catch (error) {
       // What is wrong is to be told of the user's statement, which has the same conditions.
-      first(storage.sql, `EXPLAIN ${statement.sql}`, ...statement.bindings);
+      all(storage.sql, `EXPLAIN ${statement.sql}`, ...statement.bindings);
       throw error;
     }
     storage.transactionSync(() => {

@@ -93,7 +93,7 @@ function referenced(sql: SqlStorage, { parent, to }: { parent: string; to: (stri
 
 /**
  * The tables that main had at `lsn` and that a branch must get together with `names`: those that foreign keys join
- * to them, in either direction, and those that triggers of theirs name.
+ * to them, in either direction, and those that triggers of theirs name, or views that these name.
  */
 export function closure(catalog: Catalog, names: readonly string[], lsn: number): Relation[] {
   const links = new Map<string, Set<string>>();
@@ -109,7 +109,7 @@ export function closure(catalog: Catalog, names: readonly string[], lsn: number)
         link(reference.name, name);
       }
   for (const { type, table, sql } of catalog.objects.at(lsn))
-    if (type === 'trigger') for (const { name } of scan(sql, tokenize(sql))) link(table, name);
+    if (type !== 'index') for (const { name } of scan(sql, tokenize(sql))) link(table, name);
   const found = new Set(names.map(lowerName));
   for (const name of found) for (const next of links.get(name) ?? []) found.add(next);
   return tables.filter(({ name }) => found.has(lowerName(name)));

@@ -2,12 +2,15 @@ import { quoteName } from '../sql/token.ts';
 import { splice, type Statement } from '../sql/statement.ts';
 import type { Span } from '../sql/scan.ts';
 import type { Clauses } from './clauses.ts';
+import { mentions } from '../history/mention.ts';
 import { bareRows, shadowColumns, shadowName } from './overlay.ts';
 import type { BranchTable } from './table.ts';
 
 /** A stretch of a statement's text, and what it becomes. */
 export interface Edit extends Span {
   readonly text: string;
+  /** A result column that it changes has its name in the new text, too. */
+  readonly isNamed?: boolean;
 }
 
 /**
@@ -34,7 +37,7 @@ export function keysWritten(
   const keys = names.map((name, i) => `${alias}.${quoteName(name)} AS k${i}`).join(', ');
   const from = text(clauses.from).replace(/^FROM\b/i, ',');
   if (clauses.limit === undefined)
-    return `${text(clauses.with)} SELECT DISTINCT ${keys} FROM ${bareRows(branch, main, rowid)} AS ${alias}${from} ${text(clauses.where)}`.trim();
+    return `${text(clauses.with)} SELECT DISTINCT ${keys} FROM ${bareRows(branch, main, mentions(statement), rowid)} AS ${alias}${from} ${text(clauses.where)}`.trim();
   // Which rows the limit takes depends on all of them.
   const rowidColumn = main.key.kind === 'rowid' && main.key.columnId === undefined ? main.key.name : rowid;
   const picked = `${text(clauses.with)} SELECT ${keys} FROM ${table.rows(rowidColumn)} AS ${alias}${from} ${text(clauses.where)} ${text(clauses.limit)}`;

@@ -1,5 +1,6 @@
 import { all, first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
+import { NO_RELATION } from './capture.ts';
 import type { Catalog } from './catalog.ts';
 
 /**
@@ -15,8 +16,9 @@ export function violatedKey(
 ): { table: string; parent: string } | undefined {
   const changed = all<[number]>(
     sql,
-    'SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ? AND op BETWEEN 1 AND 6',
+    'SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ? AND rel <> ?',
     since,
+    NO_RELATION,
   ).map(([id]) => catalog.relation(id).table.toLowerCase());
   if (changed.length === 0) return undefined;
   for (const { table: name } of catalog.current()) {

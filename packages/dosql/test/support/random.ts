@@ -1,3 +1,5 @@
+import { inject } from 'vitest';
+
 /** Numbers from a seed (mulberry32): the same seed gives the same run. */
 export class Random {
   #state: number;
@@ -42,7 +44,7 @@ export class Random {
 
 /** Two fixed seeds, so that a run can be repeated; `VITE_SEED=n` replays one, `VITE_SEED=random` looks for a new one. */
 export function seeds(fixed: number): number[] {
-  const given = (import.meta as { readonly env?: Record<string, string> }).env?.['VITE_SEED'];
+  const given = inject('seed');
   if (given === 'random') return [Math.floor(Math.random() * 2 ** 31)];
   return Number(given) > 0 ? [Number(given)] : [fixed, fixed + 1];
 }
