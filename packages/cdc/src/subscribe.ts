@@ -1,70 +1,63 @@
-import type { Change, ChangeLog, LogEntry, SchemaChange } from './change-log.ts';
+import type { ChangeLog } from './change-log.ts';
+import { parsePosition, type From, type StreamPosition } from './position.ts';
+import type { ChangeReader } from './reader.ts';
+import { type ChangeEvent, type ReaderOptions } from './reader.ts';
+import type { ShapeOptions } from './shape.ts';
 
-/** Where a transaction begins or commits in the stream. */
-export interface TransactionEvent {
-  readonly op: 'begin' | 'commit';
-  readonly lsn: bigint;
-  readonly tx: bigint;
-  readonly timestamp: Date;
-}
-
-/** What a stream can yield; `op` tells which. */
-export type ChangeEvent = Change | SchemaChange | TransactionEvent;
+/**
+ * What to read before the log. `'initial'`: when the stream begins at 0, the rows that are there, then their changes;
+ * `'only'`: just the rows; `'none'`: only what the log holds.
+ */
+export type Snapshot = 'none' | 'initial' | 'only';
 
 /** What to stream, and when to stop. */
-export interface SubscribeOptions {
-  /** Only changes of these tables; all by default. */
-  readonly tables?: readonly string[];
-  /** Yield `begin` and `commit` around each transaction that has something to show. */
-  readonly transactions?: boolean;
-  /** Yield a `schema` event when a table is created, altered or dropped. */
-  readonly schema?: boolean;
+export interface SubscribeOptions extends ShapeOptions, ReaderOptions {
+  /** The publication that says what may leave; without one everything may. */
+  readonly publication?: string | undefined;
+  readonly snapshot?: Snapshot | undefined;
   /** Ends the stream, at once. */
-  readonly signal?: AbortSignal;
-  /** How many log entries to read at a time; 500 by default. */
-  readonly batch?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** How many log entries, or rows of a snapshot, to read at a time; 500 by default. */
+  readonly batch?: number | undefined;
 }
 
 /** Log entries read at a time. */
 export const DEFAULT_BATCH = 500;
 
 /**
- * Changes after `after` in LSN order: first those in the log, then new ones as they commit. Reads only when
- * the consumer asks, so a slow consumer costs writers nothing and memory holds one batch.
+ * Where a stream begins: inside a snapshot, or in the log.
+ *
+ * @throws an error with code `BAD_PARAMETER` for what is no position.
+ */
+export function startOf(log: ChangeLog, from: From, snapshot: Snapshot): StreamPosition {
+  const position = parsePosition(from, log);
+  const isBegun = position.lsn > 0n || position.snapshot !== undefined;
+  // Before the first table: no table has an empty name.
+  return snapshot === 'none' || isBegun
+    ? position
+    : { lsn: log.end(), snapshot: { table: '', after: undefined } };
+}
+
+/**
+ * The events of a reader, then new ones as they commit. Reads only when the consumer asks, so a slow consumer costs
+ * writers nothing and memory holds one batch.
  */
 export async function* subscribe(
   log: ChangeLog,
-  after: bigint,
-  options: SubscribeOptions,
+  reader: ChangeReader,
+  { signal, batch = DEFAULT_BATCH, snapshot }: SubscribeOptions,
 ): AsyncGenerator<ChangeEvent, void, undefined> {
-  const { signal, batch = DEFAULT_BATCH } = options;
-  const isWantedTable = tableFilter(options.tables);
   const news = new News(log, signal);
-  let position = after;
-  let open: LogEntry | undefined;
   try {
     while (!isAborted(signal)) {
       news.forget();
-      const entries = await log.read(position, batch);
-      for (const entry of entries) {
-        if (open !== undefined && open.tx !== entry.tx) {
-          yield boundary('commit', open);
-          open = undefined;
-        }
-        const isWanted = (entry.op !== 'schema' || options.schema === true) && isWantedTable(entry.table);
-        if (isWanted) {
-          if (options.transactions === true && open === undefined) yield boundary('begin', entry);
-          if (options.transactions === true) open = entry;
-          yield shown(entry);
-        }
+      const events = await reader.next(batch);
+      for (const event of events) {
         if (isAborted(signal)) return;
-        position = entry.lsn;
-        if (open !== undefined && entry.lsn === entry.tx) {
-          yield boundary('commit', open);
-          open = undefined;
-        }
+        yield event;
+        if (event.op === 'snapshot-end' && snapshot === 'only') return;
       }
-      if (entries.length === 0) await news.arrive();
+      if (events.length === 0) await news.arrive();
     }
   } finally {
     news.stop();
@@ -73,23 +66,6 @@ export async function* subscribe(
 
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
-}
-
-/** An entry without what only the stream needs to know. */
-export function shown(entry: LogEntry): Change | SchemaChange {
-  const { txBegin: _txBegin, ...event } = entry;
-  return event;
-}
-
-/** Whether a table is among `tables`, named in any case; without a list every table is. */
-export function tableFilter(tables: readonly string[] | undefined): (table: string) => boolean {
-  const names = tables && new Set(tables.map((table) => table.toLowerCase()));
-  return (table) => names === undefined || names.has(table.toLowerCase());
-}
-
-function boundary(op: 'begin' | 'commit', entry: LogEntry): TransactionEvent {
-  const { tx, timestamp } = entry;
-  return { op, lsn: op === 'begin' ? entry.txBegin : tx, tx, timestamp };
 }
 
 /** Remembers whether something was committed since it was last told to forget, and waits for it. */

@@ -2,6 +2,7 @@ import type { BranchRunner } from './branch/index.ts';
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
+import { Holds } from './log/holds.ts';
 import { trimDue, trimStep, type Window } from './log/trim.ts';
 import { Timers } from './timer/timers.ts';
 
@@ -16,6 +17,7 @@ export class Core {
   readonly engine: Engine;
   readonly gate: Gate = new Gate();
   readonly timers: Timers;
+  readonly holds: Holds;
   readonly #window: Window;
   #branching: BranchRunner | undefined;
   /** The timer that trims the log is set. */
@@ -27,6 +29,7 @@ export class Core {
     this.name = name;
     this.engine = engine;
     this.timers = new Timers(engine, this.gate);
+    this.holds = new Holds(engine);
     this.#window = window;
     this.timers.on(TRIM_TIMER, () => this.#trim());
     engine.onCommit(() => this.#committed());
@@ -53,6 +56,12 @@ export class Core {
     return this.gate.isMine ? schedule() : this.gate.hold(schedule);
   }
 
+  /** Removes the timer `name`; returns whether there was one. */
+  cancel(name: string): Promise<boolean> {
+    const cancel = (): Promise<boolean> => this.timers.cancel(name);
+    return this.gate.isMine ? cancel() : this.gate.hold(cancel);
+  }
+
   /**
    * Arms the timer that trims the log, for when its oldest change will be too old. A new database is armed at
    * once, so that opening one later, on a full disk perhaps, writes nothing. A class without alarm() has no timer.
@@ -73,11 +82,12 @@ export class Core {
     if (marked - this.#looked < CHANGES_PER_LOOK) return;
     this.#looked = marked;
     const size = this.engine.storage.sql.databaseSize;
-    if (!this.#isArmed || size > this.#window.maxBytes) trimStep(this.engine, this.#window);
+    if (!this.#isArmed || size > this.#window.maxBytes)
+      trimStep(this.engine, this.#window, () => this.holds.lowest());
   }
 
   async #trim(): Promise<void> {
-    const more = await this.gate.pass(() => trimStep(this.engine, this.#window));
+    const more = await this.gate.pass(() => trimStep(this.engine, this.#window, () => this.holds.lowest()));
     if (more) await this.schedule(TRIM_TIMER, this.engine.nowMs());
     else await this.#armTrimming();
   }

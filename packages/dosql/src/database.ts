@@ -1,7 +1,8 @@
-import type { ChangeLog } from '@dotdo/cdc';
+import type { ChangeSource } from '@dotdo/cdc';
 import type { BranchInfo, BranchOptions } from './branch/index.ts';
 import type {
   ErasureReport,
+  PickOptions,
   PickResult,
   PurgeTarget,
   RestoreOptions,
@@ -10,8 +11,6 @@ import type {
 import type * as ChangeModule from './change/index.ts';
 import type { LineState } from './branch/states.ts';
 import type { Core } from './core.ts';
-import type { Engine } from './engine.ts';
-import { DoSQLError } from './error.ts';
 import { blame, type Blame } from './history/blame.ts';
 import type { Point } from './history/point.ts';
 import type {
@@ -33,6 +32,7 @@ import {
 } from './migration.ts';
 import { PreparedStatement } from './prepared.ts';
 import { Session } from './session.ts';
+import { LogSource } from './stream/source.ts';
 import { sqlStorage, storageFacade } from './sql-storage.ts';
 import type { AlarmResult, TimerHandler } from './timer/timers.ts';
 import type { SqlParameters } from './value/parameter.ts';
@@ -54,7 +54,7 @@ export class Database extends Session {
   /** `ctx.storage` with {@link Database.sql} in it: what `drizzle-orm/durable-sqlite` takes. */
   readonly storage: DurableObjectStorage;
   /** The log as change streams read it: what `createCDC` takes. */
-  readonly backend: ChangeLog;
+  readonly backend: ChangeSource;
   readonly #core: Core;
 
   constructor(core: Core, branch?: number) {
@@ -64,19 +64,12 @@ export class Database extends Session {
     this.#core = core;
     this.sql = sqlStorage(engine, gate, this.scope());
     this.storage = storageFacade(engine, gate, this.sql);
-    this.backend = {
-      end: () => this.lsn(),
-      read: (after, limit) => gate.pass(() => this.#readLog(after, limit)),
-      onCommit: (listener) => engine.onCommit(listener),
-    };
+    this.backend = new LogSource(core, branch);
   }
 
   /** The LSN of the last committed change: this moment, as a point to read at later. */
   lsn(): bigint {
-    const { log } = this.engine;
-    // What was written around DoSQL must not join the next transaction, or this point would fall inside of it.
-    if (!this.engine.isInTransaction) log.skip(log.end());
-    return BigInt(log.marked);
+    return this.backend.end();
   }
 
   /** Size of the object's database in bytes, log included. */
@@ -250,9 +243,10 @@ export class Database extends Session {
   }
 
   /**
-   * Sets the database, or some of its tables, back to how it was at `point`: as new changes, which are logged and
-   * streamed and can be undone the same way. Rows go back, definitions stay: a column added since keeps its values,
-   * a table dropped since is created again, one created since is emptied. No trigger fires, no foreign key acts.
+   * Sets what this handle sees, or some of its tables, back to how it was at `point`, on a branch also to before it
+   * was made: as new changes, which are logged and streamed and can be undone the same way. Rows go back,
+   * definitions stay: a column added since keeps its values, a table dropped since is created again, one created
+   * since is emptied. No trigger fires, no foreign key acts.
    *
    * ```ts
    * const { changes } = await db.restore({ ago: '10m' }, { tables: ['products'] });
@@ -261,12 +255,14 @@ export class Database extends Session {
    * @throws DoSQLError `CONSTRAINT_*` with the rows that do not fit together; then nothing has changed.
    */
   restore(point: Point, options?: RestoreOptions): Promise<RestoreResult> {
-    return this.#change(({ restore }) => restore(this.engine, point, options, this.scope().branch));
+    return this.#change(({ restore }) =>
+      restore(this.engine, this.#core.branches, point, options, this.scope().branch),
+    );
   }
 
   /**
-   * Undoes one transaction, given by any LSN of it, as new changes. What others have changed since stays, cell by
-   * cell.
+   * Undoes one transaction, given by any LSN of it, as new changes: on a branch one of its own, or of its parent's
+   * from before the fork. What others have changed since stays, cell by cell.
    *
    * ```ts
    * const { lsn } = await db.run('UPDATE products SET price = 0');
@@ -277,17 +273,33 @@ export class Database extends Session {
    * `CONSTRAINT_*` when rows would not fit others, `FORBIDDEN` for one that changed the schema.
    */
   revert(tx: bigint | number): Promise<PickResult> {
-    return this.#change(({ revert }) => revert(this.engine, tx, this.scope().branch));
-  }
-
-  /** Makes the changes of one transaction again, given by any LSN of it: {@link Database.revert} the other way round. */
-  cherryPick(tx: bigint | number): Promise<PickResult> {
-    return this.#change(({ cherryPick }) => cherryPick(this.engine, tx, this.scope().branch));
+    return this.#change(({ revert }) => revert(this.engine, this.#core.branches, tx, this.scope().branch));
   }
 
   /**
-   * Erases rows and their past for good: no query, history or stream finds them any more. Rows that foreign keys
-   * delete along with them are erased too. No trigger fires.
+   * Makes the changes of one transaction again, given by any LSN of it, on this handle's branch or on `onto`: of one
+   * of another branch, without all else that it has, or of one that was undone.
+   *
+   * ```ts
+   * const { lsn } = await draft.run("UPDATE products SET price = 12 WHERE sku = 'A1'");
+   * await draft.cherryPick(lsn, { onto: 'main' });
+   * ```
+   *
+   * Rows are matched by primary key, cell by cell.
+   *
+   * @throws DoSQLError `MERGE_CONFLICT` with `conflicts` when a cell that it changed holds something else there,
+   * `CONSTRAINT_*`, `NO_SUCH_BRANCH`, `NO_SUCH_TABLE`, `NO_SUCH_COLUMN`, `FORBIDDEN` for one that changed the schema.
+   */
+  async cherryPick(tx: bigint | number, { onto }: PickOptions = {}): Promise<PickResult> {
+    const line =
+      onto === undefined ? this.scope().branch : (await this.#core.branching()).branches.idOf(onto);
+    return this.#change(({ cherryPick }) => cherryPick(this.engine, this.#core.branches, tx, line));
+  }
+
+  /**
+   * Erases rows and their past for good, from main and from every branch, whichever this handle is of: no query,
+   * history, merge or stream finds them any more. Rows that foreign keys delete along with them are erased too. No
+   * trigger fires. Conflicts that merges have left in these tables are forgotten.
    *
    * ```ts
    * const report = await db.purge('users', { where: 'id = ?', params: [userId] });
@@ -300,7 +312,9 @@ export class Database extends Session {
    * @throws DoSQLError `CONSTRAINT_FOREIGNKEY` when rows refer to these; then nothing has been erased.
    */
   purge(table: string, target: PurgeTarget): Promise<ErasureReport> {
-    return this.#change(({ purge }) => purge(this.engine, table, target, this.scope().branch));
+    return this.#change(({ purge }) =>
+      purge(this.engine, this.#core.branches, table, target, this.scope().branch),
+    );
   }
 
   /** The migrations that have been applied, in order; a branch's are its parent's up to the fork, and its own. */
@@ -336,8 +350,7 @@ export class Database extends Session {
 
   /** Removes the timer `name`; returns whether there was one. */
   cancel(name: string): Promise<boolean> {
-    const cancel = (): Promise<boolean> => this.#core.timers.cancel(name);
-    return this.gate.isMine ? cancel() : this.gate.hold(cancel);
+    return this.#core.cancel(name);
   }
 
   /**
@@ -365,20 +378,5 @@ export class Database extends Session {
   /** Takes its turn before it loads what changes many rows: turns are in the order of the calls. */
   #change<T>(work: (change: typeof ChangeModule) => Promise<T>): Promise<T> {
     return this.gate.hold(async () => work(await import('./change/index.ts')));
-  }
-
-  #readLog(after: bigint, limit: number): ReturnType<Engine['entries']['after']> {
-    const { log, entries } = this.engine;
-    const { lsn: earliest } = log.earliest();
-    const end = log.end();
-    if (after < BigInt(earliest))
-      throw new DoSQLError(
-        'LSN_EXPIRED',
-        `changes after LSN ${after} are gone from the log, which begins after LSN ${earliest}: start again from a snapshot`,
-      );
-    if (after > BigInt(end))
-      throw new DoSQLError('BAD_PARAMETER', `LSN ${after} lies past the last change, which has LSN ${end}`);
-    log.skip(end);
-    return entries.after(Number(after), limit, this.scope().branch);
   }
 }

@@ -14,6 +14,7 @@ export type {
   Conflict,
   ConflictError,
   ErasureReport,
+  PickOptions,
   PickResult,
   PurgeTarget,
   RestoreOptions,

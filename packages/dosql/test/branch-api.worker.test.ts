@@ -100,7 +100,7 @@ describe('a transaction on a branch', () => {
       expect((await all(a, 'p')).length).toBe(4);
       // Each line's stream has its part of the one transaction.
       const entry = async (handle: Database): Promise<unknown> =>
-        (await handle.backend.read(0n, 1_000)).filter(({ tx }) => tx === lsn).map(({ op }) => op);
+        (await handle.backend.read(0n, 1_000)).entries.filter(({ tx }) => tx === lsn).map(({ op }) => op);
       expect(await entry(db)).toEqual(['insert']);
       expect(await entry(a)).toEqual(['insert', 'update']);
       expect(await entry(b)).toEqual(['insert']);
@@ -124,7 +124,7 @@ describe('a transaction on a branch', () => {
         code: 'NO_SUCH_TABLE',
       });
       expect([await all(branch, 'p'), await all(db, 'p')]).toEqual([P, P]);
-      expect(await branch.backend.read(db.lsn(), 10)).toEqual([]);
+      expect((await branch.backend.read(db.lsn(), 10)).entries).toEqual([]);
       expect(await db.branches()).toMatchObject([{ changes: 0 }]);
     }));
 });

@@ -75,6 +75,14 @@ function hasFailed(outcome: Outcome | undefined): boolean {
   return outcome?.error?.startsWith('CONSTRAINT_UNIQUE') === true || outcome?.inner?.some(hasFailed) === true;
 }
 
+/** A BEFORE trigger makes a STRICT table look at types before anything else, also at a row that is not to be inserted. */
+function isTypedFirst(ours: Outcome, theirs: Outcome | undefined): boolean {
+  const isWrong = (outcome: Outcome | undefined): boolean =>
+    outcome?.error?.startsWith('CONSTRAINT_DATATYPE: cannot store') === true;
+  if (isWrong(ours) && !isWrong(theirs)) return true;
+  return ours.inner?.some((each, i) => isTypedFirst(each, theirs?.inner?.[i])) === true;
+}
+
 /** Everything that a handle sees in these tables. */
 async function seen(db: Database, tables: readonly KnownTable[]): Promise<Record<string, unknown>> {
   const all: Record<string, unknown> = {};
@@ -164,6 +172,7 @@ describe.each(seeds(20_261_163))('seed %i', (seed) => {
           // itself for another one that has its key: https://sqlite.org/src/file?name=src/insert.c, lblRecheckOk.
           if (steps.some((step, i) => isReplaced(step) && hasFailed(ours[i]) && !hasFailed(theirs[i])))
             continue rounds;
+          if (ours.some((each, i) => isTypedFirst(each, theirs[i]))) continue rounds;
           // A trigger of main's that is broken stands in the way of a branch's ALTER, too.
           if (JSON.stringify([ours, theirs].flat().map((each) => unordered(each))).includes('broken trigger'))
             continue rounds;

@@ -196,7 +196,7 @@ describe('the changes of a branch', () => {
       const inner = await branch.branch('b/inner');
       await inner.run('DELETE FROM own');
       const read = async (handle: Database, after: bigint): Promise<string[][]> => {
-        const entries = await handle.backend.read(after, 1_000);
+        const { entries } = await handle.backend.read(after, 1_000);
         const byTx = new Map<bigint, string[]>();
         for (const entry of entries)
           byTx.set(entry.tx, [
@@ -228,9 +228,9 @@ describe('the changes of a branch', () => {
       ]);
       expect(await read(inner, start)).toEqual([['delete own {"id":1}']]);
       // From any LSN on, a stream goes on with what comes after it.
-      const entries = await branch.backend.read(start, 1_000);
+      const { entries } = await branch.backend.read(start, 1_000);
       for (const { tx } of entries) {
-        const rest = await branch.backend.read(tx, 1_000);
+        const { entries: rest } = await branch.backend.read(tx, 1_000);
         expect(rest).toEqual(entries.filter((entry) => entry.tx > tx));
       }
       const stream = createCDC(branch).subscribe(start)[Symbol.asyncIterator]();

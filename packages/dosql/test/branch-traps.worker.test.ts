@@ -66,6 +66,35 @@ const CASES: Readonly<Record<string, Case>> = {
       "PRAGMA defer_foreign_keys = ON; INSERT INTO r VALUES (10, 'none', 1)",
     ],
   },
+  'foreign keys whose two sides have other types or collations': {
+    setup: `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, name TEXT COLLATE NOCASE UNIQUE, n NUMERIC UNIQUE, x UNIQUE);
+      CREATE TABLE a(id INTEGER PRIMARY KEY, code REFERENCES p(code) ON DELETE CASCADE);
+      CREATE TABLE b(id INTEGER PRIMARY KEY, p TEXT REFERENCES p ON DELETE CASCADE ON UPDATE CASCADE);
+      CREATE TABLE c(id INTEGER PRIMARY KEY, name TEXT REFERENCES p(name) ON DELETE SET NULL ON UPDATE CASCADE);
+      CREATE TABLE d(id INTEGER PRIMARY KEY, n BLOB REFERENCES p(n) ON DELETE CASCADE, up TEXT REFERENCES d(id) ON DELETE CASCADE);
+      CREATE TABLE e(id INTEGER PRIMARY KEY, code TEXT COLLATE NOCASE REFERENCES p(code));
+      CREATE TABLE f(id INTEGER PRIMARY KEY, x INTEGER REFERENCES p(x) ON DELETE CASCADE);
+      INSERT INTO p VALUES (1, '0.0', 'Ann', 1.5, 1), (2, 'b', 'Bob', 2, 2), (3, 'c', 'Cy', 3, 3.0), (4, 'B', 'Di', 4, 4), (5, '5', 'Ed', 5, 5);
+      INSERT INTO a VALUES (1, 0.0), (2, '0.0'), (3, 5); INSERT INTO b VALUES (1, '2'), (2, '02'), (3, ' 3'), (4, '1');
+      INSERT INTO c VALUES (1, 'ANN'), (2, 'bob'), (3, 'Cy'); INSERT INTO d VALUES (1, '1.5', NULL), (2, '2', '01'), (3, 3, ' 2'); INSERT INTO e VALUES (1, 'b');
+      INSERT INTO f VALUES (1, 1), (2, 2), (3, 3)`,
+    statements: [
+      'UPDATE a SET id = id + 10',
+      "UPDATE e SET code = 'B'",
+      "UPDATE b SET p = '03' WHERE p = '02'",
+      "UPDATE p SET name = 'Bert' WHERE id = 2",
+      'DELETE FROM p WHERE id = 3',
+      "UPDATE p SET name = 'ANN' WHERE id = 1",
+      'DELETE FROM p WHERE id = 1',
+      'UPDATE p SET id = 20, n = 22 WHERE id = 2',
+      'INSERT INTO f VALUES (9, 4)',
+      'UPDATE f SET x = 5.0 WHERE id = 2',
+      "INSERT INTO d VALUES (7, '22', '007'), (8, '4.0', '7.0'), (9, NULL, '8')",
+      'DELETE FROM d WHERE id = 7',
+      'DELETE FROM p',
+      'DELETE FROM e; DELETE FROM p',
+    ],
+  },
   'AUTOINCREMENT, and ids that SQLite gives': {
     setup: `CREATE TABLE a(id INTEGER PRIMARY KEY AUTOINCREMENT, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v); CREATE TABLE c(v);
       INSERT INTO a VALUES (1, 1), (50, 2); DELETE FROM a WHERE id = 50; INSERT INTO b VALUES (7, 1), (9, 2); INSERT INTO c VALUES (1), (2)`,

@@ -271,9 +271,9 @@ describe('applying changes', () => {
         await db.query("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name"),
       ).toEqual(objects);
       // The insert is logged before what its triggers did.
-      const { lsn } = (await db.backend.read(end, 10))[0] as { lsn: bigint };
-      expect((await db.backend.read(end, 10)).map(({ op, table }) => `${op} ${table}`)).toEqual(
-        (await db.backend.read(0n, 100))
+      const { lsn } = (await db.backend.read(end, 10)).entries[0] as { lsn: bigint };
+      expect((await db.backend.read(end, 10)).entries.map(({ op, table }) => `${op} ${table}`)).toEqual(
+        (await db.backend.read(0n, 100)).entries
           .filter(({ op }) => op !== 'schema')
           .slice(0, 4)
           .map(({ op, table }) => `${op} ${table}`),

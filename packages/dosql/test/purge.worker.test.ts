@@ -1,36 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createCDC, type Change, type Database } from '../src/index.ts';
+import type { Change } from '../src/index.ts';
 import { failure, withDatabase } from './support/database.ts';
+import { changesOf, found } from './support/found.ts';
 import { Random, seeds } from './support/random.ts';
 import { exactRows } from './support/rows.ts';
-
-/** Every place in the object's own tables that holds `marker`, as text or within a blob. */
-function found(sql: SqlStorage, marker: string): string[] {
-  const tables = [
-    ...sql.exec("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '_cf_*'").raw(),
-  ].flat() as string[];
-  return tables.flatMap((table) => {
-    const names = [...sql.exec('SELECT name FROM pragma_table_xinfo(?)', table).raw()].flat() as string[];
-    return names.flatMap((name) => {
-      const holds = `instr(CAST("${name}" AS BLOB), CAST(? AS BLOB)) > 0`;
-      const count = Number(
-        sql.exec(`SELECT count(*) AS n FROM "${table}" WHERE ${holds}`, marker).one()['n'],
-      );
-      return count > 0 ? [`${table}.${name}: ${count}`] : [];
-    });
-  });
-}
-
-async function changesOf(db: Database): Promise<Change[]> {
-  const changes: Change[] = [];
-  const signal = AbortSignal.timeout(10_000);
-  const end = db.lsn();
-  for await (const change of createCDC(db).subscribe(0n, { signal })) {
-    if (change.lsn <= end) changes.push(change);
-    if (change.lsn >= end) break;
-  }
-  return changes;
-}
 
 const SCHEMA = `
   CREATE TABLE t(id INTEGER PRIMARY KEY, owner TEXT, body TEXT, x);
@@ -170,7 +143,7 @@ describe('purging', () => {
       expect(await db.query('SELECT * FROM audit')).toEqual([]);
       expect(await db.history('users', 1)).toEqual([]);
       expect(await db.asOf({ lsn: from }).query('SELECT id FROM users')).toEqual([{ id: 2 }]);
-      const entries = (await db.backend.read(from, 100)) as Change[];
+      const entries = (await db.backend.read(from, 100)).entries as readonly Change[];
       const gone = entries
         .filter(({ op }) => op === 'delete')
         .map(({ table, key, before }) => [table, key, before]);
@@ -273,10 +246,10 @@ describe('purging', () => {
       const { lsn } = await db.purge('t', { where: "mail = 'SECRET'", keepKeys: false });
       expect(lsn).toBe(end);
       expect(found(sql, 'SECRET')).toEqual([]);
-      expect((await db.backend.read(0n, 10)).map(({ op }) => op)).toEqual(['schema']);
+      expect((await db.backend.read(0n, 10)).entries.map(({ op }) => op)).toEqual(['schema']);
       expect((await db.run("INSERT INTO t VALUES('next', 1)")).lsn).toBe(end + 1n);
       expect(await db.asOf({ lsn: end }).query('SELECT * FROM t')).toEqual([]);
-      expect((await db.backend.read(end, 10)).map(({ op }) => op)).toEqual(['insert']);
+      expect((await db.backend.read(end, 10)).entries.map(({ op }) => op)).toEqual(['insert']);
     });
   });
 

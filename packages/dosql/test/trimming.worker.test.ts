@@ -80,7 +80,7 @@ it('what is older than is kept goes, points before are HISTORY_EXPIRED, the stre
     await expect(db.backend.read(lsn - 1n, 10)).rejects.toMatchObject({ code: 'LSN_EXPIRED' });
     const stream = createCDC(db).subscribe(lsn - 1n);
     await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'LSN_EXPIRED' });
-    expect((await db.backend.read(lsn, 10)).map((entry) => entry.lsn)).toEqual(lsns.slice(7));
+    expect((await db.backend.read(lsn, 10)).entries.map((entry) => entry.lsn)).toEqual(lsns.slice(7));
   });
 });
 
@@ -140,7 +140,7 @@ it('a transaction goes as a whole or stays, however long it is', async () => {
       if (earliest > 1n) expect(kept[0]?.lsn).toBe(earliest);
       for (const { lsn, count } of [kept[0], kept[random(kept.length)], kept.at(-1)] as typeof kept)
         expect(await db.asOf({ lsn }).query('SELECT count(*) AS n FROM t')).toEqual([{ n: count }]);
-      const changes = await db.backend.read(earliest, 10_000);
+      const { entries: changes } = await db.backend.read(earliest, 10_000);
       expect(new Set(changes.map(({ tx }) => tx))).toEqual(
         new Set(kept.filter(({ lsn }) => lsn > earliest).map(({ lsn }) => lsn)),
       );

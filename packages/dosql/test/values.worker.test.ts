@@ -49,7 +49,7 @@ describe('values', () => {
         await db.asOf({ lsn: db.lsn() }).get('SELECT max(x) AS x FROM v', [], { integers: 'bigint' }),
       ).toEqual({ x: 2n ** 63n - 1n });
       expect((await db.history('v', 1))[0]?.row).toMatchObject({ id: 1 });
-      const changes = await db.backend.read(0n, 100);
+      const { entries: changes } = await db.backend.read(0n, 100);
       expect(changes.map((change) => (change.op === 'insert' ? change.after?.x : 'schema'))).toEqual([
         'schema',
         big,

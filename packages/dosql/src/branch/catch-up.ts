@@ -5,7 +5,16 @@ import { columnOf, type Relation } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
 import { all } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
-import { BEGIN_COPY, copyUp, END_COPY, HIDING_DEPTH, isBare, shadowColumns, shadowName } from './overlay.ts';
+import {
+  BEGIN_COPY,
+  copyUp,
+  END_COPY,
+  HIDING_DEPTH,
+  isBare,
+  isParent,
+  shadowColumns,
+  shadowName,
+} from './overlay.ts';
 import type { BranchTable } from './table.ts';
 
 /**
@@ -116,7 +125,7 @@ function parentInserts(
         const child = own.columns.find(
           ({ name }) => name.toLowerCase() === (from[i] as string).toLowerCase(),
         );
-        return `m.${quoteName(column)} = ${child === undefined ? 'NULL' : source.value(columnOf(own, child.id))}`;
+        return isParent('m', column, child === undefined ? 'NULL' : source.value(columnOf(own, child.id)));
       });
       const keys =
         `SELECT DISTINCT ${keyExpressions(main, 'm').join(', ')} FROM ${source.from} CROSS JOIN ${quoteName(main.table)} AS m ON ${joined.join(' AND ')} ` +

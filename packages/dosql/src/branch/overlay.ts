@@ -1,7 +1,7 @@
 import { keyExpressions, IS_NO_COPY } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import { physicalName } from '../schema/line.ts';
-import { columnOf, type Relation } from '../schema/relation.ts';
+import { columnOf, type Column, type Relation } from '../schema/relation.ts';
 import { balanced } from '../sql/compound.ts';
 import { parse, RESERVED, splice, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf, quoteName, tokenize, type Token } from '../sql/token.ts';
@@ -88,7 +88,7 @@ export function copyUp(branch: number, { relation, foreignKeys }: TableShape, ke
   const table = quoteName(relation.table);
   const isSame = keyExpressions(relation, 'c').map((key, i) => `${key} = a.k${i}`);
   const steps = own.map(({ from, to }) => {
-    const joined = to.map((column, i) => `p.${quoteName(column)} = c.${quoteName(from[i] as string)}`);
+    const joined = to.map((column, i) => isParent('p', column, `c.${quoteName(from[i] as string)}`));
     return (
       `SELECT ${keyExpressions(relation, 'p').join(', ')} FROM a JOIN ${table} AS c ON ${isSame.join(' AND ')} ` +
       `JOIN ${table} AS p ON ${joined.join(' AND ')} WHERE ${isBare(branch, relation, 'p')}`
@@ -206,6 +206,35 @@ interface Copy {
   readonly statement: string;
 }
 
+/**
+ * The condition that the row `row` of a parent is the one that `value` of its child refers to. SQLite compares them by
+ * the parent's affinity and collation only: with a column of the child's own, `+` takes its affinity away.
+ */
+export function isParent(row: string, column: string, value: string): string {
+  return `${row}.${quoteName(column)} = +${value}`;
+}
+
+/**
+ * The condition that the row `m` of a child is one that SQLite looks for when its parent's row OLD changes: by the
+ * parent's collation, and as numbers when either is declared so. There may be more of them.
+ */
+function isChild(child: Relation, from: string, parent: Relation, to: string): string {
+  const [own, other] = [columnNamed(child, from), columnNamed(parent, to)];
+  const [column, value] = [`m.${quoteName(from)}`, `OLD.${quoteName(to)}`];
+  const equal = `${column} = ${value} COLLATE ${other?.collation ?? 'BINARY'}`;
+  const isConverted = isNumeric(other) && !isNumeric(own);
+  return isConverted ? `(${equal} OR CAST(${column} AS NUMERIC) = ${value})` : equal;
+}
+
+function columnNamed({ columns }: Relation, name: string): Column | undefined {
+  return columns.find((column) => sameName(column.name, name));
+}
+
+/** A key that is no column is the rowid. */
+function isNumeric(column: Column | undefined): boolean {
+  return column === undefined || !/^(?:text|blob)$/.test(column.affinity);
+}
+
 function copyOf(branch: number, shape: TableShape, where: string, guard = ''): Copy {
   const { relation } = shape;
   const from = `FROM ${quoteName(relation.table)} AS m WHERE ${guard}(${where}) AND ${isBare(branch, relation, 'm')}`;
@@ -230,9 +259,7 @@ export function copyTrigger(branch: number, shape: TableShape, shapes: readonly 
   const parents = foreignKeys.flatMap((key) => {
     const parent = shapeNamed(shapes, key.parent);
     if (parent === undefined || parent === shape) return [];
-    const joined = key.to.map(
-      (column, i) => `m.${quoteName(column)} = c.${quoteName(key.from[i] as string)}`,
-    );
+    const joined = key.to.map((column, i) => isParent('m', column, `c.${quoteName(key.from[i] as string)}`));
     const from = `FROM ${quoteName(relation.table)} AS c JOIN ${quoteName(parent.relation.table)} AS m ON ${joined.join(' AND ')}`;
     const keys = `SELECT ${keyExpressions(parent.relation, 'm').join(', ')} ${from} WHERE ${isRow('c')} AND ${isBare(branch, parent.relation, 'm')}`;
     return [`${copyUp(branch, parent, keys)}; `];
@@ -320,9 +347,7 @@ function parentCopies(
   return shape.foreignKeys.flatMap((key) => {
     const parent = shapeNamed(shapes, key.parent);
     if (parent === undefined) return [];
-    const equal = key.to.map(
-      (column, i) => `m.${quoteName(column)} = NEW.${quoteName(key.from[i] as string)}`,
-    );
+    const equal = key.to.map((column, i) => isParent('m', column, `NEW.${quoteName(key.from[i] as string)}`));
     return [copyOf(branch, parent, equal.join(' AND '), isUpdate ? isChanged(key.from) : '')];
   });
 }
@@ -345,14 +370,21 @@ function childCopies(
     child.foreignKeys
       .filter(({ parent }) => sameName(parent, shape.relation.name))
       .map(({ from, to }: ForeignKey) => {
-        const equal = to.map((column, i) => `m.${quoteName(from[i] as string)} = OLD.${quoteName(column)}`);
+        const equal = to.map((column, i) =>
+          isChild(child.relation, from[i] as string, shape.relation, column),
+        );
         return copyOf(branch, child, equal.join(' AND '), isUpdate ? isChanged(to) : '');
       }),
   );
 }
 
+/** Whether any of these is not the very same value: `a` is not `A`, and 1 not 1.0, whatever the column's collation. */
 function isChanged(columns: readonly string[]): string {
-  return `(${columns.map((column) => `NEW.${quoteName(column)} IS NOT OLD.${quoteName(column)}`).join(' OR ')}) AND `;
+  const changed = columns.map((name) => {
+    const column = quoteName(name);
+    return `NEW.${column} IS NOT OLD.${column} COLLATE BINARY OR typeof(NEW.${column}) <> typeof(OLD.${column})`;
+  });
+  return `(${changed.join(' OR ')}) AND `;
 }
 
 /**

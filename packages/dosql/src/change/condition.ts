@@ -8,8 +8,12 @@ import type { Column, Relation } from '../schema/relation.ts';
 import { splice } from '../sql/statement.ts';
 import { lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
 import { encode, orderParameters, type Binding, type SqlParameters } from '../value/parameter.ts';
+import { keyColumns } from './place.ts';
 
-/** A condition on a table's rows, to be asked of the rows that are there and of every past one. */
+/**
+ * A condition on a table's rows, to be asked of the rows that are there and of every past one, on every line. Other
+ * tables that it reads are main's as they are.
+ */
 export class Condition {
   readonly bindings: readonly Binding[];
   readonly #text: string;
@@ -47,17 +51,35 @@ export class Condition {
     this.#names = new Set(tokenize(where).map((token) => lowerName(nameOf(where, token))));
   }
 
-  /** Query for `result` of the rows of the table itself that satisfy it; a row is called by the table's name. */
-  present(relation: Relation, result: string): string {
-    return `SELECT ${result} FROM main.${quoteName(relation.table)} AS ${quoteName(relation.name)} WHERE ${this.#text}`;
+  /** Query for the keys of the rows of a table that satisfy it; a row is called by the name of the table that it is for. */
+  present(relation: Relation): string {
+    const alias = quoteName(this.#relation.name);
+    const table = `main.${quoteName(relation.table)}`;
+    const keys = keyColumns(relation).map(({ name }) => quoteName(name));
+    if (relation.id === this.#relation.id)
+      return `SELECT ${keys.map((key) => `${alias}.${key}`).join(', ')} FROM ${table} AS ${alias} WHERE ${this.#text}`;
+    // A branch may know the columns by other names, or have others.
+    const defaults = this.#defaults(relation);
+    const valueOf = ({ id }: Column): string => {
+      const own = relation.columns.find((column) => column.id === id);
+      return own === undefined ? (defaults.get(id) ?? 'NULL') : `r.${quoteName(own.name)}`;
+    };
+    const rowid = this.#rowid(relation);
+    const columns = [
+      ...keys.map((key, i) => `r.${key} AS __dosql_k${i}`),
+      ...(rowid === undefined ? [] : [`r.${keys[0]} AS ${quoteName(rowid)}`]),
+      ...this.#columns(relation, relation).map((column) => `${valueOf(column)} AS ${quoteName(column.name)}`),
+      ...this.#missing(relation, relation).map(({ name }) => `NULL AS ${quoteName(name)}`),
+    ];
+    return `SELECT ${keys.map((_, i) => `__dosql_k${i}`).join(', ')} FROM (SELECT ${columns.join(', ')} FROM ${table} AS r) AS ${alias} WHERE ${this.#text}`;
   }
 
   /**
    * Query for the LSNs of the rows of the log, of one version of a table, with an image that satisfies it. Columns go
-   * by the names that they have now, and compare as they do in the table.
+   * by the names that they have in the table that it is for, and compare as they do there.
    */
   past(version: Relation, now: Relation): string {
-    const source = imageSource(version, '__dosql_log AS l', defaultsOf(now));
+    const source = imageSource(version, '__dosql_log AS l', this.#defaults(now));
     const afterOf = (column: Column): string => {
       const slot = version.layout.slots.find(({ columnId }) => columnId === column.id);
       return slot?.after === undefined ? source.value(column) : `l.${slot.after}`;
@@ -70,7 +92,7 @@ export class Condition {
       const rowid = this.#rowid(now) === undefined ? '' : `, l.k AS ${quoteName(this.#rowid(now) as string)}`;
       return (
         `SELECT __dosql_lsn FROM (SELECT l.lsn AS __dosql_lsn${rowid}${[...columns, ...missing].join('')} FROM ${source.from} WHERE l.rel = ${version.id} AND l.op ${ops}) ` +
-        `AS ${quoteName(now.name)} WHERE ${this.#text}`
+        `AS ${quoteName(this.#relation.name)} WHERE ${this.#text}`
       );
     };
     const images = select(source.value, `BETWEEN ${OP.insert} AND ${OP.rewrite}`);
@@ -78,21 +100,31 @@ export class Condition {
     return `${images} UNION ${select(afterOf, `= ${OP.update}`)}`;
   }
 
-  /** The columns that are named: those of now, and those of then that are gone. */
+  /** The columns that are named: those that it is for, those of now, and those of then that are gone. */
   #columns(version: Relation, now: Relation): Column[] {
-    const gone = version.columns.filter(
-      ({ id, name }) => !now.columns.some((column) => column.id === id || sameName(column.name, name)),
-    );
-    return [...now.columns, ...gone].filter(({ name }) => this.#names.has(lowerName(name)));
+    const found = this.#isFor(now) ? [...this.#relation.columns] : [];
+    for (const column of [...now.columns, ...version.columns])
+      if (!found.some(({ id, name }) => column.id === id || sameName(column.name, name))) found.push(column);
+    return found.filter(({ name }) => this.#names.has(lowerName(name)));
   }
 
   /** Columns of the table that the condition was written for, where this one has been another of its name. */
   #missing(version: Relation, now: Relation): Column[] {
-    if (now.tableId === this.#relation.tableId) return [];
+    if (this.#isFor(now)) return [];
     const known = this.#columns(version, now);
     return this.#relation.columns.filter(
       ({ name }) => this.#names.has(lowerName(name)) && !known.some((column) => sameName(column.name, name)),
     );
+  }
+
+  /** What images have in columns that came later. */
+  #defaults(now: Relation): Map<number, string> {
+    return new Map([...defaultsOf(now), ...(this.#isFor(now) ? defaultsOf(this.#relation) : [])]);
+  }
+
+  /** Whether a table is that which the condition was written for, on whatever line. */
+  #isFor({ tableId }: Relation): boolean {
+    return tableId === this.#relation.tableId;
   }
 
   /** The word by which the rowid is asked for where no column has it. */

@@ -16,9 +16,9 @@ export const OP_ERASED = 8;
 
 /** What was erased of one table. */
 export interface Erased {
-  /** Rows that were there. */
+  /** Rows that were there; what several branches have of one counts once. */
   readonly rows: number;
-  /** Changes in the log. */
+  /** Changes in the log, of all branches. */
   readonly logEntries: number;
 }
 
@@ -65,12 +65,8 @@ export class Eraser {
       'UNION',
     );
     this.#sql.exec(`INSERT OR IGNORE INTO ${this.#hit} ${lsns}`, ...bindings);
-    const present = this.#fields.key.map(({ name }) => `${quoteName(this.#now.name)}.${quoteName(name)}`);
     if (this.#isThere)
-      this.#sql.exec(
-        `INSERT OR IGNORE INTO ${this.#key} ${condition.present(this.#now, present.join(', '))}`,
-        ...bindings,
-      );
+      this.#sql.exec(`INSERT OR IGNORE INTO ${this.#key} ${condition.present(this.#now)}`, ...bindings);
     this.#sql.exec(`CREATE TABLE ${this.#key}_present AS SELECT * FROM ${this.#key}`);
     this.#addKeys(`lsn IN (SELECT lsn FROM ${this.#hit})`);
     this.#readChanges();
@@ -97,14 +93,34 @@ export class Eraser {
     );
   }
 
-  /** Deletes the rows that are there of the lives chosen; the log takes it down. Returns how many. */
-  deleteRows(): number {
-    if (!this.#isThere) return 0;
+  /** Whether a row of the lives chosen was there at `lsn`: then a line that forked at that time has it too. */
+  hasAlive(lsn: number): boolean {
+    return (
+      this.#count(`SELECT EXISTS (SELECT 1 FROM ${this.#life} AS f WHERE ${this.#isAlive('f', lsn)})`) === 1
+    );
+  }
+
+  /**
+   * Chooses, in a table that forked from `other` at `lsn`, the lives that other's chosen lives went on in: those that
+   * began before there was a change. With `unchanged` only of rows that have not been changed since.
+   */
+  inherit(other: Eraser, lsn: number, unchanged: boolean): void {
+    const alive = `SELECT ${this.#list('f')} FROM ${other.#life} AS f WHERE ${other.#isAlive('f', lsn)}`;
+    this.#sql.exec(`INSERT OR IGNORE INTO ${this.#key} ${alive}`);
+    this.#readChanges();
+    const isUnchanged = `NOT EXISTS (SELECT 1 FROM ${this.#change} AS c WHERE ${this.#same('f', 'c')})`;
+    this.#sql.exec(
+      `INSERT OR IGNORE INTO ${this.#life} SELECT ${this.#list('f')}, 0 FROM (${alive}) AS f${unchanged ? ` WHERE ${isUnchanged}` : ''}`,
+    );
+  }
+
+  /** Deletes the rows that are there of the lives chosen; the log takes it down. */
+  deleteRows(): void {
+    if (!this.#isThere) return;
     const last = `SELECT ${this.#list('f')} FROM ${this.#life} AS f WHERE f.life = ${this.#lastLife('f')}`;
     this.#sql.exec(
       `DELETE FROM main.${quoteName(this.#now.table)} AS r WHERE ${this.#fields.keyOf('r')} IN (${last})`,
     );
-    return this.#count('SELECT changes()');
   }
 
   /** Erases the changes of the lives chosen from the log, but for deletions after `lsn`. Returns how many. */
@@ -122,12 +138,19 @@ export class Eraser {
     return entries;
   }
 
-  /** Leaves of the deletions after `lsn` that a row is gone, and which, or nothing. Returns how many there are. */
-  eraseDeletions(lsn: number, keepKeys: boolean): number {
+  /** Query for the keys of the rows deleted after `lsn`. */
+  deletedKeys(lsn: number): string {
+    const selects = this.#versions.map(
+      (version) =>
+        `SELECT ${keySlots(version).join(', ')} FROM __dosql_log WHERE lsn > ${lsn} AND op = ${OP.delete} AND rel = ${version.id}`,
+    );
+    return compound(selects, 'UNION');
+  }
+
+  /** Leaves of the deletions after `lsn` that a row is gone, and which, or nothing. */
+  eraseDeletions(lsn: number, keepKeys: boolean): void {
     const deletions = `SELECT lsn FROM __dosql_log WHERE lsn > ${lsn} AND op = ${OP.delete} AND rel`;
-    let count = 0;
     for (const { id, key, primaryKey, layout } of this.#versions) {
-      count += this.#count(`SELECT count(*) FROM (${deletions} = ${id})`);
       const parts = (part: number): string => `lsn IN (SELECT lsn + ${part} FROM (${deletions} = ${id}))`;
       if (!keepKeys) {
         this.#sql.exec(
@@ -154,7 +177,6 @@ export class Eraser {
         );
       }
     }
-    return count;
   }
 
   /** Removes what it took down. */
@@ -176,6 +198,9 @@ export class Eraser {
     this.#sql.exec(this.#fields.keysTable(this.#key));
     this.#sql.exec(
       `CREATE TABLE ${this.#change}(lsn INTEGER PRIMARY KEY, rel INTEGER, op INTEGER, life INTEGER, ${define.join(', ')})`,
+    );
+    this.#sql.exec(
+      `CREATE INDEX ${this.#change}_key ON ${this.#change}(${this.#keys.join(', ')}, life, lsn)`,
     );
     this.#sql.exec(
       `CREATE TABLE ${this.#life}(${define.join(', ')}, life INTEGER, PRIMARY KEY(${this.#keys.join(', ')}, life)) WITHOUT ROWID`,
@@ -215,6 +240,15 @@ export class Eraser {
   /** The life that the key of `row` is in now, or was in last. */
   #lastLife(row: string): string {
     return `ifnull((SELECT max(c.life) FROM ${this.#change} AS c WHERE ${this.#same(row, 'c')}), 0)`;
+  }
+
+  /** Whether the row of the life `f` was there at `lsn`, by its last change until then, or else by its first. */
+  #isAlive(f: string, lsn: number): string {
+    const changes = (what: string, rest: string): string =>
+      `(SELECT ${what} FROM ${this.#change} AS c WHERE ${this.#same(f, 'c')} AND c.life = ${f}.life${rest} LIMIT 1)`;
+    const last = changes(`c.op <> ${OP.delete}`, ` AND c.lsn <= ${lsn} ORDER BY c.lsn DESC`);
+    const first = changes(`c.op <> ${OP.insert}`, ' ORDER BY c.lsn');
+    return `coalesce(${last}, ${first}, TRUE)`;
   }
 
   #list(row: string): string {

@@ -16,11 +16,23 @@ const CREATE =
  * Erases the past of tables before `point` from the log. Their rows stay, and so does their past from then on: it is
  * read from changes after the point only. Before it the tables were not there, for those who read the past.
  *
- * @throws DoSQLError what resolving the point throws, `BAD_PARAMETER` while a branch reads main as of a point before.
+ * @throws DoSQLError what resolving the point throws, `BAD_PARAMETER` while a branch reads main as of a point before. A
+ * branch that forked after it has no past before it.
  */
-export function eraseHistory(engine: Engine, tables: readonly Relation[], point: Point): ErasureReport {
+export function eraseHistory(
+  engine: Engine,
+  { name }: Relation,
+  named: readonly Relation[],
+  point: Point,
+): ErasureReport {
   const { catalog, log, points, storage } = engine;
   const { sql } = storage;
+  const tables = named.filter(({ branch }) => branch === MAIN);
+  if (tables.length === 0)
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `only branches have a table "${name}", whose past merging needs: give { where } to erase rows of it`,
+    );
   const lsn = points.resolve(point);
   assertNoBranch(sql, lsn);
   sql.exec(CREATE);
@@ -50,7 +62,6 @@ export function eraseHistory(engine: Engine, tables: readonly Relation[], point:
   }
   keepEnd(engine, end);
   catalog.load();
-  const name = (tables[0] as Relation).name;
   const erased = { rows: 0, logEntries };
   return {
     table: name,

@@ -1,7 +1,8 @@
 export { apply, violationError, type Applied } from './apply.ts';
 export { Fields, type Match } from './fields.ts';
-export { pick, type Pick, type PickResult } from './pick.ts';
+export { pick, type Pick, type PickOptions, type PickResult } from './pick.ts';
 export { keyColumns, mainPlace, mainPlaces, storedColumns, type Place, type UserTrigger } from './place.ts';
+export { Places } from './places.ts';
 export { restore, type RestoreOptions, type RestoreResult } from './restore.ts';
 export { cherryPick, revert } from './revert.ts';
 export { conflictError, ThreeWay, type Conflict, type ConflictError, type RowsChange } from './three-way.ts';

@@ -1,4 +1,3 @@
-import { DoSQLError } from '../error.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Catalog } from '../schema/catalog.ts';
 import { columnOf, type Column, type Relation } from '../schema/relation.ts';
@@ -70,14 +69,4 @@ export function storedColumns(relation: Relation): (Pick<Column, 'name'> & Parti
   const { key } = relation;
   const stored = relation.columns.filter(({ isGenerated }) => !isGenerated);
   return key.kind === 'rowid' && key.columnId === undefined ? [{ name: key.name }, ...stored] : stored;
-}
-
-/**
- * Refuses what is not for branches.
- *
- * @throws DoSQLError `FORBIDDEN`
- */
-export function assertMain(branch: number, what: string): void {
-  if (branch === MAIN) return;
-  throw new DoSQLError('FORBIDDEN', `${what} is for main: checkout('main') opens it`);
 }

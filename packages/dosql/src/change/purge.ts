@@ -1,18 +1,17 @@
+import type { Branches } from '../branch/branches.ts';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import type { Point } from '../history/point.ts';
-import { OP } from '../schema/capture.ts';
+import { dropConflicts } from '../merge/conflicts.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
-import { all } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe, type SqlParameter, type SqlParameters } from '../value/parameter.ts';
-import { withoutTriggers } from './apply.ts';
 import { Condition } from './condition.ts';
-import { Eraser, keepEnd, type Erased } from './erase.ts';
+import type { Erased } from './erase.ts';
+import { Erasure } from './erasure.ts';
 import { eraseHistory } from './forget.ts';
-import { assertMain, mainPlaces } from './place.ts';
 import { worded } from './unchecked.ts';
 
 /**
@@ -41,8 +40,9 @@ export interface ErasureReport extends Erased {
 }
 
 /**
- * Erases rows of a table and their past, so that no query, no history and no stream finds them any more. What
- * foreign keys delete along with them is erased as well. The caller holds the gate.
+ * Erases rows of a table and their past from main and from all branches, so that no query, no history and no stream
+ * finds them any more. What foreign keys delete along with them is erased as well. The caller holds the gate. `line`
+ * is where the table is called so.
  *
  * No trigger of the user's fires: it might write down what is being erased. Those who follow the log are told by a
  * deletion that has the row's key and no other value; `keepKeys: false` leaves not even that, for keys that are
@@ -51,16 +51,15 @@ export interface ErasureReport extends Erased {
  * SQLite keeps the bytes of what was deleted until it uses their space again, and the platform keeps 30 days of its
  * own backups: neither can be reached from here.
  *
- * @throws DoSQLError `NO_SUCH_TABLE`, `BAD_PARAMETER`, `SYNTAX`, `FORBIDDEN` while a branch holds rows, `CONSTRAINT_FOREIGNKEY` when other rows refer to
- * these and their foreign key does not say what becomes of them; then nothing has been erased.
+ * @throws DoSQLError `NO_SUCH_TABLE`, `BAD_PARAMETER`, `SYNTAX`, `CONSTRAINT_FOREIGNKEY` when other rows refer to these and their foreign key does not say what becomes of them; then nothing has been erased.
  */
 export async function purge(
   engine: Engine,
+  branches: Branches | undefined,
   table: string,
   target: PurgeTarget,
-  branch: number = MAIN,
+  line: number = MAIN,
 ): Promise<ErasureReport> {
-  assertMain(branch, 'purge()');
   if (typeof table !== 'string')
     throw new DoSQLError('BAD_PARAMETER', `${describe(table)} is no name of a table`);
   const isObject = typeof target === 'object' && target !== null;
@@ -68,27 +67,65 @@ export async function purge(
     throw new DoSQLError('BAD_PARAMETER', `purge() of "${table}" takes { where } or { before }`);
   const erase = (): ErasureReport => {
     engine.tick();
-    const named = tablesNamed(engine, table);
+    const named = tablesNamed(engine, branches, table, line);
+    const { current, tables } = named;
     if (!('where' in target) && target.column === undefined)
-      return eraseHistory(engine, named, target.before);
-    assertNoCopies(engine);
-    const [current] = named as [Relation, ...Relation[]];
+      return eraseHistory(engine, current, tables, target.before);
     const condition =
       'where' in target
         ? new Condition(engine, current, target.where, target.params)
         : olderThan(engine, current, target.column, target.before);
     const when = 'where' in target ? 'ever' : 'last';
-    return eraseRows(engine, named, condition, when, target.keepKeys ?? true);
+    const chosen = { tables, condition, when, keepKeys: target.keepKeys ?? true } as const;
+    const erased = new Erasure(engine, branches, chosen).run();
+    dropConflicts(engine, erased.names);
+    return {
+      table: current.name,
+      ...(erased.tables.get(current.name) ?? { rows: 0, logEntries: 0 }),
+      tables: Object.fromEntries(erased.tables),
+      branches: erased.branches.size,
+      files: 0,
+      lsn: BigInt(engine.log.end()),
+    };
   };
   const report = await worded(() => engine.transaction(async () => erase()));
   engine.points.clear();
   engine.rewriter.clear();
+  branches?.load();
   return report;
 }
 
-/** The tables that have, or had, this name, the present one first; each as its last version. */
-function tablesNamed({ catalog }: Engine, name: string): Relation[] {
-  const all = catalog.relationsOf(MAIN);
+/** The tables that a name means. */
+interface Named {
+  /** The one that is called so on the line of the caller, whose columns a condition names. */
+  readonly current: Relation;
+  /** All tables that are meant, on all lines, each as its last version. */
+  readonly tables: readonly Relation[];
+}
+
+/** The tables that are called `name` on `line`, or were, wherever they are; and of other lines, what is called so there. */
+function tablesNamed(engine: Engine, branches: Branches | undefined, name: string, line: number): Named {
+  const { catalog } = engine;
+  const others = (branches?.list() ?? []).map(({ id }) => id);
+  const lines = [line, ...[MAIN, ...others].filter((other) => other !== line)];
+  const isMeant = new Set(called(engine, name, line).map(({ tableId }) => tableId));
+  const seen = line === MAIN ? undefined : branches?.seenThrough(branches.branch(line), name);
+  if (seen !== undefined) isMeant.add(seen.tableId);
+  const tables = lines.flatMap((other) => {
+    const own = called(engine, name, other);
+    const elsewhere = [...isMeant].flatMap((tableId) => catalog.versions(tableId, other).at(-1) ?? []);
+    return [...own, ...elsewhere.filter(({ tableId }) => !own.some((found) => found.tableId === tableId))];
+  });
+  const [first] = tables;
+  const isOwn = first !== undefined && first.branch === line && first.until === undefined;
+  const current = isOwn ? first : (seen ?? first);
+  if (current === undefined) throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${describe(name)}`);
+  return { current, tables };
+}
+
+/** The tables of a line that have, or had, this name, the present one first; each as its last version. */
+function called({ catalog }: Engine, name: string, line: number): Relation[] {
+  const all = catalog.relationsOf(line);
   const ids = new Set(all.filter((relation) => sameName(relation.name, name)).map(({ tableId }) => tableId));
   const last = [...ids].map((id) => all.findLast(({ tableId }) => tableId === id) as Relation);
   const isNow = ({ until, name: now }: Relation): boolean => until === undefined && sameName(now, name);
@@ -96,75 +133,11 @@ function tablesNamed({ catalog }: Engine, name: string): Relation[] {
   const found = last.some(isNow)
     ? last.filter((relation) => isNow(relation) || relation.until !== undefined)
     : last;
-  if (found.length === 0) throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${describe(name)}`);
   return found.toSorted((a, b) => Number(isNow(b)) - Number(isNow(a)));
-}
-
-/** A branch keeps rows, and their past, under a name of its own for each table that it has written to. */
-function assertNoCopies({ catalog, storage }: Engine): void {
-  const copy = catalog.current().find(({ branch }) => branch > MAIN);
-  if (copy === undefined) return;
-  const [name] = all<[string]>(storage.sql, 'SELECT name FROM __dosql_branch WHERE id = ?', copy.branch);
-  throw new DoSQLError(
-    'FORBIDDEN',
-    `branch "${name?.[0] ?? copy.branch}" has rows of its own, which would keep what is erased from main: merge it and drop it first`,
-  );
 }
 
 function olderThan(engine: Engine, relation: Relation, column: string, before: SqlParameter): Condition {
   if (typeof column !== 'string' || !relation.columns.some(({ name }) => sameName(name, column)))
     throw new DoSQLError('NO_SUCH_COLUMN', `"${relation.name}" has no column ${describe(column)}`);
   return new Condition(engine, relation, `${quoteName(column)} < ?`, [before]);
-}
-
-function eraseRows(
-  engine: Engine,
-  tables: readonly Relation[],
-  condition: Condition,
-  when: 'ever' | 'last',
-  keepKeys: boolean,
-): ErasureReport {
-  const { catalog, log, storage } = engine;
-  const since = log.end();
-  const counts = new Map<string, { rows: number; logEntries: number }>();
-  const count = (name: string, rows: number, logEntries: number): void => {
-    const before = counts.get(name) ?? { rows: 0, logEntries: 0 };
-    counts.set(name, { rows: before.rows + rows, logEntries: before.logEntries + logEntries });
-  };
-  const erasers = new Map(tables.map((relation) => [relation.id, new Eraser(engine, relation)]));
-  for (const eraser of erasers.values()) eraser.choose(condition, when);
-  withoutTriggers(engine, mainPlaces(storage.sql, catalog), () => {
-    for (const eraser of erasers.values()) eraser.deleteRows();
-  });
-  for (const relation of deletedFrom(engine, since)) {
-    const eraser = erasers.get(relation.id) ?? new Eraser(engine, relation);
-    erasers.set(relation.id, eraser);
-    eraser.chooseDeleted(since);
-  }
-  for (const [id, eraser] of erasers) {
-    const logEntries = eraser.eraseChanges(since);
-    count(catalog.relation(id).name, eraser.eraseDeletions(since, keepKeys), logEntries);
-    eraser.close();
-  }
-  keepEnd(engine, since);
-  const name = (tables[0] as Relation).name;
-  const own = counts.get(name) ?? { rows: 0, logEntries: 0 };
-  return {
-    table: name,
-    ...own,
-    tables: Object.fromEntries(counts),
-    branches: 0,
-    files: 0,
-    lsn: BigInt(log.end()),
-  };
-}
-
-/** The tables that rows have been deleted from since. */
-function deletedFrom({ storage, catalog }: Engine, since: number): Relation[] {
-  const rows = all<[number]>(
-    storage.sql,
-    `SELECT DISTINCT rel FROM __dosql_log WHERE lsn > ? AND op = ${OP.delete}`,
-    since,
-  );
-  return rows.map(([id]) => catalog.relation(id));
 }

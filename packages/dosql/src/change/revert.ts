@@ -1,40 +1,38 @@
+import type { Branches } from '../branch/branches.ts';
 import type { Engine } from '../engine.ts';
 import { MAIN } from '../schema/line.ts';
 import { pick, type PickResult } from './pick.ts';
-import { assertMain, mainPlaces } from './place.ts';
 import { unchecked } from './unchecked.ts';
 
 /**
- * Undoes one transaction of main's, given by any LSN of it, as new changes. The caller holds the gate.
+ * Undoes one transaction on a line, given by any LSN of it, as new changes. The caller holds the gate.
  *
  * @throws DoSQLError as {@link pick} does; then nothing has changed.
  */
-export async function revert(
+export function revert(
   engine: Engine,
+  branches: Branches | undefined,
   tx: bigint | number,
-  branch: number = MAIN,
+  line: number = MAIN,
 ): Promise<PickResult> {
-  assertMain(branch, 'revert()');
-  return unchecked(engine, (areEnforced) => {
-    const places = mainPlaces(engine.storage.sql, engine.catalog);
-    return pick(engine, { tx, direction: 'undo', places }, areEnforced);
-  });
+  return unchecked(engine, (areEnforced) =>
+    pick(engine, branches, { tx, direction: 'undo', line }, areEnforced),
+  );
 }
 
 /**
- * Makes one transaction of main's again, on main, as new changes: one that was undone, or that restoring took back.
- * The caller holds the gate.
+ * Makes one transaction of whatever line again on a line, as new changes: one of another branch, or one that was
+ * undone, or that restoring took back. The caller holds the gate.
  *
  * @throws DoSQLError as {@link pick} does; then nothing has changed.
  */
-export async function cherryPick(
+export function cherryPick(
   engine: Engine,
+  branches: Branches | undefined,
   tx: bigint | number,
-  branch: number = MAIN,
+  line: number = MAIN,
 ): Promise<PickResult> {
-  assertMain(branch, 'cherryPick()');
-  return unchecked(engine, (areEnforced) => {
-    const places = mainPlaces(engine.storage.sql, engine.catalog);
-    return pick(engine, { tx, direction: 'again', places }, areEnforced);
-  });
+  return unchecked(engine, (areEnforced) =>
+    pick(engine, branches, { tx, direction: 'again', line }, areEnforced),
+  );
 }

@@ -28,6 +28,8 @@ export interface RowsChange {
   readonly base: string;
   readonly theirs: string;
   readonly match?: Match | undefined;
+  /** The rowids are another line's: one may be another row's here, and what is new gets one of its own. */
+  readonly isForeign?: boolean | undefined;
 }
 
 /** Conflicts whose rows are read; of all others only the number is told. */
@@ -43,14 +45,16 @@ export class ThreeWay {
   readonly #sql: SqlStorage;
   readonly #fields: Fields;
   readonly #match: Match | undefined;
+  readonly #isForeign: boolean;
   readonly #base: string;
   readonly #theirs: string;
   readonly #conflicts: string;
 
-  constructor(sql: SqlStorage, { place, base, theirs, match }: RowsChange, index: number) {
+  constructor(sql: SqlStorage, { place, base, theirs, match, isForeign }: RowsChange, index: number) {
     this.#sql = sql;
     this.place = place;
     this.#match = match;
+    this.#isForeign = isForeign === true;
     this.#fields = new Fields(place.relation, match);
     this.#base = `__dosql_base${index}`;
     this.#theirs = `__dosql_theirs${index}`;
@@ -121,14 +125,20 @@ export class ThreeWay {
         : `h.${slot}`;
     });
     const added = fields.all.map(({ slot }) => `h.${slot}`);
-    const isNew = `NOT EXISTS (SELECT 1 FROM ${this.#base} AS b WHERE ${this.#isSame('b')}) AND NOT EXISTS (SELECT 1 FROM ${this.place.rows} AS r WHERE ${fields.isSame('r', 'h')})`;
+    const isNew = `NOT EXISTS (SELECT 1 FROM ${this.#base} AS b WHERE ${this.#isSame('b')})`;
+    const isAbsent = `NOT EXISTS (SELECT 1 FROM ${this.place.rows} AS r WHERE ${fields.isSame('r', 'h')})`;
+    const insert = `SELECT ${added.join(', ')} FROM ${this.#theirs} AS h WHERE ${isNew} AND ${isAbsent}`;
+    const fresh = fields.all.filter(({ column }) => column !== undefined).map(({ slot }) => `h.${slot}`);
     const gone = fields.key.map(({ slot }) => `b.${slot}`);
     return {
       place: this.place,
       match: this.#match,
       target:
-        `SELECT ${cells.join(', ')} FROM ${joined} WHERE ${this.#isChanged('b', 'h')} ` +
-        `UNION ALL SELECT ${added.join(', ')} FROM ${this.#theirs} AS h WHERE ${isNew}`,
+        `SELECT ${cells.join(', ')} FROM ${joined} WHERE ${this.#isChanged('b', 'h')}` +
+        (this.#isForeign ? '' : ` UNION ALL ${insert}`),
+      ...(this.#isForeign
+        ? { fresh: `SELECT ${fresh.join(', ')} FROM ${this.#theirs} AS h WHERE ${isNew}` }
+        : {}),
       keys: `SELECT ${gone.join(', ')} FROM ${this.#base} AS b WHERE NOT EXISTS (SELECT 1 FROM ${this.#theirs} AS h WHERE ${this.#isSame('b')})`,
     };
   }
@@ -155,12 +165,15 @@ export class ThreeWay {
     const isBroken = cell.length === 0 ? 'FALSE' : balanced(cell, 'OR');
     const selects = [
       `SELECT ${slots('b')} FROM ${this.#base} AS b JOIN ${this.#theirs} AS h ON ${this.#isSame('b')} ${ours} ` +
-        `WHERE CASE WHEN ${isThere} THEN ${isBroken} ELSE ${this.#isChanged('b', 'h')} END`,
+        `WHERE CASE WHEN ${isThere} THEN ${this.#isForeign ? this.#isOther('b') : isBroken} ELSE ${this.#isChanged('b', 'h')} END`,
       `SELECT ${slots('b')} FROM ${this.#base} AS b CROSS JOIN ${this.place.rows} AS r ON ${this.#fields.isSame('r', 'b')} ` +
         `WHERE NOT EXISTS (SELECT 1 FROM ${this.#theirs} AS h WHERE ${this.#isSame('b')}) AND ${this.#isOther('b')}`,
-      `SELECT ${slots('h')} FROM ${this.#theirs} AS h CROSS JOIN ${this.place.rows} AS r ON ${this.#fields.isSame('r', 'h')} ` +
-        `WHERE NOT EXISTS (SELECT 1 FROM ${this.#base} AS b WHERE ${this.#isSame('b')}) AND ${this.#isOther('h')}`,
     ];
+    if (!this.#isForeign)
+      selects.push(
+        `SELECT ${slots('h')} FROM ${this.#theirs} AS h CROSS JOIN ${this.place.rows} AS r ON ${this.#fields.isSame('r', 'h')} ` +
+          `WHERE NOT EXISTS (SELECT 1 FROM ${this.#base} AS b WHERE ${this.#isSame('b')}) AND ${this.#isOther('h')}`,
+      );
     for (const select of selects) this.#sql.exec(`INSERT INTO ${this.#conflicts} ${select}`);
   }
 

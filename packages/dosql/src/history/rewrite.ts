@@ -154,7 +154,10 @@ export class Rewriter {
       if (lsn === undefined || (reference.kind !== 'from' && reference.kind !== 'in') || reference.isCte)
         continue;
       const shape = this.#catalog.relationAt(reference.name, schema === 'present' ? end : lsn);
-      const view = this.#catalog.viewAt(reference.name, schema === 'present' ? end : lsn);
+      const view = this.#catalog.viewAt(
+        reference.name,
+        schema === 'present' || interval !== undefined ? end : lsn,
+      );
       if (shape !== undefined)
         targets.push(this.#target(statement, reference, shape, values, lsn, end, interval));
       else if (view !== undefined && interval === undefined) views.push({ reference, view, lsn });

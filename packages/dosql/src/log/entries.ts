@@ -1,21 +1,45 @@
-import type { ChangeRow, LogEntry } from '@dotdo/cdc';
+import type { Change, ChangeRow, LogEntry } from '@dotdo/cdc';
 import type { Catalog } from '../schema/catalog.ts';
 import { NO_RELATION, OP } from '../schema/capture.ts';
 import { MAIN } from '../schema/line.ts';
-import { columnOf, type Relation, type Slot } from '../schema/relation.ts';
-import { all, first } from '../sql/read.ts';
+import type { Relation } from '../schema/relation.ts';
+import { all } from '../sql/read.ts';
 import type { Binding } from '../value/parameter.ts';
+import { ImageReader, type LogRow } from './image.ts';
 import { fromJulian, type Log } from './log.ts';
 
-/** A row of the log: lsn, rel, op, at, k, then the value columns. */
-type LogRow = [number, number, number, number, number | null, ...(string | number | null | ArrayBuffer)[]];
-
-interface Image {
-  readonly relation: Relation;
-  readonly values: Map<number, LogValue>;
+/** What of one version's changes to show, and as what. */
+export interface RelationView {
+  /** Which columns to show, of `before` and `after`; updates that change none of them are left out. */
+  readonly isWanted: ((column: string) => boolean) | undefined;
+  /** `key`, too, shows only these. */
+  readonly hidesKey: boolean;
+  /** LSNs of the log's rows with an image that is wanted: of the one image, or that before an update in one row. */
+  readonly images: ReadonlySet<number> | undefined;
+  /** LSNs of updates in one row whose image after it is wanted. */
+  readonly after: ReadonlySet<number> | undefined;
+  /** LSNs at which the changes begin that are to be shown at all. */
+  readonly rows: ReadonlySet<number> | undefined;
 }
 
-type LogValue = string | number | bigint | null | Uint8Array;
+/** What of the log to show. */
+export interface EntryView {
+  /** Numbers of the versions of tables. */
+  readonly relations: readonly number[];
+  /** How to show changes of a version up to an LSN. */
+  of(relation: Relation, to: number): RelationView | undefined;
+}
+
+/** Some entries, and the LSN up to which these are all. */
+export interface EntryPage {
+  readonly entries: LogEntry[];
+  readonly lsn: number;
+  /** There is nothing behind them. */
+  readonly isEnd: boolean;
+}
+
+/** LSNs that are passed over in one go in search of rows that are wanted. */
+const SPAN = 50_000;
 
 /**
  * Rows of the log as changes: halves and continuations put together, values named by the columns of the
@@ -32,19 +56,18 @@ export class Entries {
     this.#catalog = catalog;
   }
 
-  /** Entries of one branch after `after`, oldest first, from at most `limit` rows of the log. */
-  after(after: number, limit: number, branch: number = MAIN): LogEntry[] {
+  /** Entries of one branch after `after`, oldest first, from about `limit` rows of the log at most. */
+  after(after: number, limit: number, branch: number = MAIN, view?: EntryView): EntryPage {
     const most = Math.max(limit, 50);
-    for (let from = after; ;) {
-      const rows = this.#rows('lsn > ?', [from], most);
-      // The last change may go on past the limit: it is read with the next rows.
-      if (rows.length === most) while (rows.length > 1 && !beginsChange(rows.pop() as LogRow));
-      const entries = this.#entries(rows, branch);
-      const last = rows.at(-1)?.[0];
-      // Rows that are no changes of their own give no entries; the log does not end with them.
-      if (entries.length > 0 || last === undefined) return entries;
-      from = last;
-    }
+    const end = this.#log.end();
+    const to = view === undefined ? end : Math.min(end, after + SPAN);
+    const wanted = view === undefined ? '' : ` AND rel IN (${view.relations.join(', ')})`;
+    const rows = this.#rows(`lsn > ? AND lsn <= ?${wanted}`, [after, to], most);
+    const isFull = rows.length === most;
+    // The last change may go on past the limit: it is read with the next rows.
+    if (isFull) while (rows.length > 1 && !beginsChange(rows.pop() as LogRow));
+    const lsn = isFull ? (rows.at(-1) as LogRow)[0] : to;
+    return { entries: this.#entries(rows, branch, view, lsn), lsn, isEnd: lsn === end };
   }
 
   /** Entries of one branch whose log rows satisfy `condition`. */
@@ -62,22 +85,32 @@ export class Entries {
     );
   }
 
-  #entries(rows: readonly LogRow[], branch: number): LogEntry[] {
+  #entries(rows: readonly LogRow[], branch: number, view?: EntryView, to: number = Infinity): LogEntry[] {
     const transactions = new Transactions(this.#sql, rows);
+    const tables = new Map<number, TableReader>();
+    const tableOf = (id: number): TableReader => {
+      let table = tables.get(id);
+      if (table === undefined) {
+        const relation = this.#catalog.relation(id);
+        const shown = relation.branch === branch ? view?.of(relation, to) : undefined;
+        table = { relation, images: new ImageReader(this.#sql, this.#log, relation), view: shown };
+        tables.set(id, table);
+      }
+      return table;
+    };
     const entries: LogEntry[] = [];
     for (let i = 0; i < rows.length;) {
-      const row = rows[i] as LogRow;
-      const [, relationId, op, at] = row;
-      if (relationId === NO_RELATION) {
+      const [, id, op, at] = rows[i] as LogRow;
+      if (id === NO_RELATION) {
         i++;
         continue;
       }
-      const relation = this.#catalog.relation(relationId);
-      const size = (op === OP.updateBefore ? 2 : 1) * (op === OP.schema ? 1 : relation.layout.parts);
-      const parts = rows.slice(i, i + size);
-      i += size;
-      const lsn = (parts.at(-1) as LogRow)[0];
-      if (relation.branch !== branch) continue;
+      const table = tableOf(id);
+      const { relation } = table;
+      const from = i;
+      i += (op === OP.updateBefore ? 2 : 1) * (op === OP.schema ? 1 : relation.layout.parts);
+      if (relation.branch !== branch || op === OP.rewrite) continue;
+      const lsn = (rows[i - 1] as LogRow)[0];
       const { tx, txBegin } = transactions.of(lsn);
       const common = {
         lsn: BigInt(lsn),
@@ -88,72 +121,67 @@ export class Entries {
       };
       if (op === OP.schema) {
         entries.push({ ...common, op: 'schema', sql: relation.since === lsn ? relation.sql : null });
-      } else if (op !== OP.rewrite) {
-        const half = parts.slice(0, relation.layout.parts);
-        const before = op === OP.insert ? undefined : this.#image(relation, half, 'name');
-        const after =
-          op === OP.insert
-            ? this.#image(relation, half, 'name')
-            : op === OP.update
-              ? this.#image(relation, half, 'after')
-              : op === OP.updateBefore
-                ? this.#image(relation, parts.slice(relation.layout.parts), 'name')
-                : undefined;
-        const kind = before === undefined ? 'insert' : after === undefined ? 'delete' : 'update';
-        const key = this.#key(relation, row, before ?? (after as Image));
-        entries.push({
-          ...common,
-          op: kind,
-          key,
-          before: before ? toRow(before) : null,
-          after: after ? toRow(after) : null,
-        });
+        continue;
       }
+      const change = changeOf(table, rows, from);
+      if (change !== undefined) entries.push({ ...common, ...change });
     }
     return entries;
   }
+}
 
-  #image(relation: Relation, parts: readonly LogRow[], which: 'name' | 'after'): Image {
-    const values = new Map<number, LogValue>();
-    if (relation.key.kind === 'rowid' && relation.key.columnId !== undefined)
-      values.set(relation.key.columnId, this.#value(parts[0] as LogRow, 'k'));
-    for (const slot of relation.layout.slots)
-      values.set(slot.columnId, this.#value(parts[slot.part] as LogRow, slot[which] as string));
-    return { relation, values };
-  }
+/** What it takes to read the rows of one version of a table. */
+interface TableReader {
+  readonly relation: Relation;
+  readonly images: ImageReader;
+  readonly view: RelationView | undefined;
+}
 
-  #key(relation: Relation, row: LogRow, image: Image): ChangeRow {
-    const ids = relation.primaryKey;
-    if (ids.length === 0) return { rowid: this.#value(row, 'k') };
-    return record(ids.map((id) => [columnOf(relation, id).name, image.values.get(id) ?? null]));
+/** The change that begins at `rows[from]`, as it is to be shown; undefined when it is not. */
+function changeOf(
+  { relation, images, view }: TableReader,
+  rows: readonly LogRow[],
+  from: number,
+): Pick<Change, 'op' | 'key' | 'before' | 'after'> | undefined {
+  const [lsn, , op] = rows[from] as LogRow;
+  const second = from + relation.layout.parts;
+  if (view?.rows?.has(lsn) === false) return undefined;
+  const isInOne = op === OP.update;
+  const afterLsn = op === OP.updateBefore ? (rows[second] as LogRow)[0] : lsn;
+  const hadBefore = op !== OP.insert && view?.images?.has(lsn) !== false;
+  // Whatever else there is, such as what erasing has left, says that a row went.
+  const isThereAfter = op === OP.insert || isInOne || op === OP.updateBefore;
+  const hasAfter = isThereAfter && (isInOne ? view?.after : view?.images)?.has(afterLsn) !== false;
+  if (!hadBefore && !hasAfter) return undefined;
+  let before = hadBefore ? images.image(rows, from, 'before') : null;
+  let after = null;
+  if (hasAfter && isInOne) after = images.image(rows, from, 'after');
+  else if (hasAfter) after = images.image(rows, op === OP.insert ? from : second, 'before');
+  let key = images.key(rows, from);
+  const { isWanted } = view ?? {};
+  if (isWanted !== undefined) {
+    before = before && only(before, isWanted);
+    after = after && only(after, isWanted);
+    if (before !== null && after !== null && isSameRow(before, after)) return undefined;
+    if (view?.hidesKey === true && relation.primaryKey.length > 0) key = only(key, isWanted);
   }
+  return { op: before === null ? 'insert' : after === null ? 'delete' : 'update', key, before, after };
+}
 
-  #value(row: LogRow, column: Slot['name']): LogValue {
-    const index = column === 'k' ? 4 : 5 + this.#log.valueColumns().indexOf(column);
-    const value = row[index] ?? null;
-    if (typeof value === 'object' && value !== null) return new Uint8Array(value);
-    if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return value;
-    // Too large for a double to be sure of: an integer is read again as text.
-    const exact = first<[string, string]>(
-      this.#sql,
-      `SELECT typeof(${column}), CAST(${column} AS TEXT) FROM __dosql_log WHERE lsn = ?`,
-      row[0],
-    );
-    return exact?.[0] === 'integer' ? BigInt(exact[1]) : value;
-  }
+function only(row: ChangeRow, isWanted: (column: string) => boolean): ChangeRow {
+  return Object.fromEntries(Object.entries(row).filter(([name]) => isWanted(name)));
+}
+
+function isSameRow(a: ChangeRow, b: ChangeRow): boolean {
+  return Object.entries(a).every(([name, value]) => {
+    const other = b[name];
+    if (!(value instanceof Uint8Array && other instanceof Uint8Array)) return Object.is(value, other);
+    return value.length === other.length && value.every((byte, i) => byte === other[i]);
+  });
 }
 
 function beginsChange([, , op]: LogRow): boolean {
   return op !== OP.more && op !== OP.updateAfter;
-}
-
-function toRow({ relation, values }: Image): ChangeRow {
-  return record(relation.columns.map(({ id, name }) => [name, values.get(id) ?? null]));
-}
-
-/** An object with exactly these properties, whatever they are called. */
-function record(entries: readonly (readonly [string, LogValue])[]): ChangeRow {
-  return Object.fromEntries(entries);
 }
 
 /** The transactions that a stretch of the log belongs to. */

@@ -18,11 +18,12 @@ const SAMPLE_ROWS = 200;
  * is left to delete. However long a transaction is, a step is not: the window begins after the transaction
  * at once, its rows go step by step.
  *
- * What a branch needs stays, however old and large it becomes, until the branch is dropped.
+ * What a branch needs stays, however old and large it becomes, until the branch is dropped; what a slot needs, until
+ * the slot is too far behind.
  *
  * The last row always stays: SQLite gives the LSN after it, so no LSN is given twice.
  */
-export function trimStep(engine: Engine, window: Window): boolean {
+export function trimStep(engine: Engine, window: Window, lowestHold: () => number | undefined): boolean {
   const { log } = engine;
   const { sql } = engine.storage;
   const end = log.end();
@@ -30,7 +31,9 @@ export function trimStep(engine: Engine, window: Window): boolean {
   const outside = Math.max(tooOld(engine, from, window.keepMs), tooMany(sql, from, end, window.maxBytes));
   // A branch reads main as it was when it forked, and merging compares with that, however long ago it was.
   const held = engine.branching?.heldFrom ?? end;
-  const begin = Math.max(from, log.wholeUpTo(Math.min(outside, held, end - 1)));
+  // Asked only when there is something to trim: those who are too far behind are let go of.
+  const awaited = outside > from ? (lowestHold() ?? end) : end;
+  const begin = Math.max(from, log.wholeUpTo(Math.min(outside, held, awaited, end - 1)));
   const oldest = first<[number | null]>(sql, 'SELECT min(lsn) FROM __dosql_log')?.[0] ?? end;
   if (begin === from && oldest > from) return false;
   const to = Math.min(begin, oldest + STEP_ROWS - 1);
@@ -86,16 +89,21 @@ function tooMany(sql: SqlStorage, from: number, end: number, maxBytes: number): 
   const count = end - from;
   // The log is a part of the database: no need to measure it while the whole is small enough.
   if (count === 0 || sql.databaseSize <= maxBytes) return from;
+  const keep = Math.floor(maxBytes / averageBytes(sql, from, end));
+  return count > keep ? end - keep : from;
+}
+
+/** What a row of the log after `from` takes, in bytes, by a sample. */
+export function averageBytes(sql: SqlStorage, from: number, end: number): number {
   const names = all<[string]>(sql, "SELECT name FROM pragma_table_info('__dosql_log')");
   const columns = names.map(([name]) => `ifnull(octet_length(${name}), 0)`);
   const sizes = balanced(columns, '+');
-  const stride = Math.max(1, Math.floor(count / SAMPLE_ROWS));
+  const stride = Math.max(1, Math.floor((end - from) / SAMPLE_ROWS));
   const average = first<[number | null]>(
     sql,
     `WITH RECURSIVE at(lsn) AS (SELECT ? UNION ALL SELECT lsn + ${stride} FROM at WHERE lsn + ${stride} <= ?) SELECT avg(${sizes}) + ${columns.length} FROM at JOIN __dosql_log USING (lsn)`,
     from + 1,
     end,
   )?.[0];
-  const keep = Math.floor(maxBytes / (average ?? 100));
-  return count > keep ? end - keep : from;
+  return average ?? 100;
 }

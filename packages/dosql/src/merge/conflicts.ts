@@ -278,6 +278,18 @@ export function forgetConflicts(engine: Engine, branches: Branches, id: number):
   }
 }
 
+/** Forgets all conflicts in the tables of these names, of whatever merge, settled or not. */
+export function dropConflicts(engine: Engine, names: ReadonlySet<string>): void {
+  const { sql } = engine.storage;
+  if (!hasStore(sql)) return;
+  for (const name of names) {
+    for (const table of tableNames(sql))
+      if (sameName(table, PREFIX + name)) sql.exec(`DROP TABLE ${quoteName(table)}`);
+    sql.exec('DELETE FROM __dosql_resolution WHERE tbl = ? COLLATE NOCASE', name);
+  }
+  engine.catalog.refresh();
+}
+
 function hasStore(sql: SqlStorage): boolean {
   return first(sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_resolution'") !== undefined;
 }

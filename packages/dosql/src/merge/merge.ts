@@ -1,6 +1,6 @@
 import type { Branches } from '../branch/branches.ts';
 import { States, tableNamed } from '../branch/states.ts';
-import { apply, unchecked, type Violation } from '../change/index.ts';
+import { apply, Places, unchecked, type Violation } from '../change/index.ts';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { describe } from '../value/parameter.ts';
@@ -9,7 +9,6 @@ import type { Relation } from '../schema/relation.ts';
 import type { Row, SqlValue } from '../value/row.ts';
 import { baseOf, statesOf, type Base, type State } from './ancestry.ts';
 import { ConflictStore } from './conflicts.ts';
-import { Places } from './places.ts';
 import { RowReader } from './rows.ts';
 import { applySchema, mergedSchema } from './schema-change.ts';
 import { TableMerger, type Decision } from './table-merge.ts';

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine.ts';
 import { keyNames } from '../history/as-of.ts';
 import { changedKeys, isKeyless, type States } from '../branch/states.ts';
-import { Fields, type Match, type TableChange } from '../change/index.ts';
+import { Fields, type Match, type Places, type TableChange } from '../change/index.ts';
 import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
@@ -20,7 +20,6 @@ import {
 } from './cells.ts';
 import type { ConflictStore, Settled } from './conflicts.ts';
 import type { MergeConflict, MergeStrategy } from './merge.ts';
-import type { Places } from './places.ts';
 import {
   comparedColumns,
   primaryKeyOf,

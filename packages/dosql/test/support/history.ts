@@ -131,6 +131,11 @@ export interface Question {
   readonly ordered: boolean;
 }
 
+/** Of values that are equal, as 0 and -0.0 are, or under NOCASE a and A, SQLite shows any for their group. */
+function shown(value: string): string {
+  return `iif(typeof(${value}) = 'text', lower(${value}), iif(${value} = 0, 0, ${value}))`;
+}
+
 /** Questions about a table as it is now. */
 export function questions(random: Random, { name, columns, keys }: Shape, other: Shape): Question[] {
   const exact = (shape: readonly string[], from = ''): string =>
@@ -163,7 +168,8 @@ export function questions(random: Random, { name, columns, keys }: Shape, other:
         `SELECT ${exact(columns)} FROM ${t(name)} AS z WHERE z.${key} = ${value} AND z.${column} <> ${second}`,
     ),
     ask(
-      (t) => `SELECT ${column}, count(*), max(${key}) FROM ${t(name)} GROUP BY ${column} ORDER BY 1, 2, 3`,
+      (t) =>
+        `SELECT ${shown(column)}, count(*), ${shown(`max(${key})`)} FROM ${t(name)} GROUP BY ${column} ORDER BY 1, 2, 3`,
       true,
     ),
     ask(

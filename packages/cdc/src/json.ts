@@ -1,0 +1,103 @@
+import type { ChangeRow, ChangeValue } from './change-log.ts';
+import type { ChangeEvent } from './reader.ts';
+
+/** What JSON has no word for: integers past 2^53, blobs (base64) and infinities are objects of one property. */
+export type TaggedValue =
+  | { readonly $int: string }
+  | { readonly $blob: string }
+  | { readonly $real: 'Infinity' | '-Infinity' };
+
+/** A value in JSON. */
+export type JsonValue = string | number | null | TaggedValue;
+
+/** A row in JSON. */
+export type JsonRow = Readonly<Record<string, JsonValue>>;
+
+/** An event in JSON: LSNs are numbers, times ISO 8601 in UTC. */
+export interface JsonEvent {
+  readonly op: ChangeEvent['op'];
+  readonly lsn: number;
+  readonly tx: number;
+  readonly timestamp: string;
+  readonly table?: string;
+  readonly key?: JsonRow;
+  readonly before?: JsonRow | null;
+  readonly after?: JsonRow | null;
+  readonly sql?: string | null;
+  readonly cursor?: string;
+  readonly isSnapshot?: true;
+}
+
+/** A value as JSON can hold it. */
+export function toJson(value: ChangeValue): JsonValue {
+  if (typeof value === 'bigint') return { $int: String(value) };
+  if (typeof value === 'number' && !Number.isFinite(value))
+    return { $real: value > 0 ? 'Infinity' : '-Infinity' };
+  if (typeof value === 'object' && value !== null) return { $blob: toBase64(value) };
+  return value;
+}
+
+/** The value that {@link toJson} wrote; undefined for anything else. */
+export function fromJson(value: unknown): ChangeValue | undefined {
+  if (value === null || typeof value === 'string' || typeof value === 'number') return value;
+  if (typeof value !== 'object') return undefined;
+  const { $int: int, $blob: blob, $real: real } = value as Record<string, unknown>;
+  if (typeof int === 'string' && /^-?\d{1,19}$/.test(int)) return BigInt(int);
+  if (typeof blob === 'string') return Uint8Array.from(atob(blob), (char) => char.charCodeAt(0));
+  if (real === 'Infinity' || real === '-Infinity') return Number(real);
+  return undefined;
+}
+
+/** An event as {@link JsonEvent} describes it. */
+export function eventToJson(event: ChangeEvent): JsonEvent {
+  const { lsn, op, tx, timestamp } = event;
+  const common = { op, lsn: Number(lsn), tx: Number(tx), timestamp: timestamp.toISOString() };
+  if (!('table' in event)) return common;
+  const { table, cursor } = event;
+  const named = { ...common, table, ...(cursor === undefined ? {} : { cursor }) };
+  if (event.op === 'schema') return { ...named, sql: event.sql };
+  const { key, before, after, isSnapshot } = event;
+  return {
+    ...named,
+    ...(isSnapshot === undefined ? {} : { isSnapshot }),
+    key: rowToJson(key),
+    before: before && rowToJson(before),
+    after: after && rowToJson(after),
+  };
+}
+
+/** The event of its JSON form, rows with values of their own types. */
+export function eventFromJson(json: JsonEvent): ChangeEvent {
+  const { lsn, tx, timestamp, key, before, after, ...rest } = json;
+  const row = (value: JsonRow | null | undefined): ChangeRow | null => (value ? rowFromJson(value) : null);
+  return {
+    ...rest,
+    lsn: BigInt(lsn),
+    tx: BigInt(tx),
+    timestamp: new Date(timestamp),
+    ...(key === undefined ? {} : { key: row(key), before: row(before), after: row(after) }),
+  } as ChangeEvent;
+}
+
+/** A row as JSON can hold it; the row itself when it can as it is. */
+export function rowToJson(row: ChangeRow): JsonRow {
+  for (const name in row)
+    if (!isPlain(row[name] as ChangeValue))
+      return Object.fromEntries(Object.entries(row).map(([column, value]) => [column, toJson(value)]));
+  return row as JsonRow;
+}
+
+/** The row of its JSON form. */
+export function rowFromJson(json: JsonRow): ChangeRow {
+  return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, fromJson(value) ?? null]));
+}
+
+function isPlain(value: ChangeValue): boolean {
+  return typeof value === 'string' || value === null || (typeof value === 'number' && Number.isFinite(value));
+}
+
+function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 8_192) text += String.fromCharCode(...bytes.subarray(i, i + 8_192));
+  return btoa(text);
+}

@@ -1,0 +1,149 @@
+import {
+  lowerCase,
+  type Change,
+  type ChangeLog,
+  type LogEntry,
+  type SchemaChange,
+  type SnapshotRow,
+} from './change-log.ts';
+import { formatPosition, type SnapshotPosition, type StreamPosition } from './position.ts';
+import type { Shape } from './shape.ts';
+
+/** Where a transaction begins or commits in the stream. */
+export interface TransactionEvent {
+  readonly op: 'begin' | 'commit';
+  readonly lsn: bigint;
+  readonly tx: bigint;
+  readonly timestamp: Date;
+}
+
+/** All rows of the snapshot have come: with those changes that came in between, it is the state at `lsn`. */
+export interface SnapshotEnd {
+  readonly op: 'snapshot-end';
+  readonly lsn: bigint;
+  readonly tx: bigint;
+  readonly timestamp: Date;
+}
+
+/** What a stream can yield; `op` tells which. */
+export type ChangeEvent = Change | SchemaChange | TransactionEvent | SnapshotEnd;
+
+/** Which events to give besides changes. */
+export interface ReaderOptions {
+  /** Yield `begin` and `commit` around each transaction that has something to show. */
+  readonly transactions?: boolean | undefined;
+  /** Yield a `schema` event when a table is created, altered or dropped. */
+  readonly schema?: boolean | undefined;
+}
+
+/**
+ * Reads a stream of changes, a page at a time: a snapshot's rows if it stands inside one, then the log.
+ *
+ * A snapshot reads table after table in chunks by key. Each chunk is read together with the changes until then
+ * of the rows behind it, so every row comes once, with just those changes that it does not have yet (the
+ * watermark idea of DBLog, https://arxiv.org/abs/2010.12597, without its window, since nobody writes meanwhile).
+ */
+export class ChangeReader {
+  readonly #log: ChangeLog;
+  readonly #shape: Shape;
+  readonly #options: ReaderOptions;
+  #position: StreamPosition;
+  #open: LogEntry | undefined;
+
+  constructor(log: ChangeLog, shape: Shape, position: StreamPosition, options: ReaderOptions = {}) {
+    this.#log = log;
+    this.#shape = shape;
+    this.#position = position;
+    this.#options = options;
+  }
+
+  /** Where it stands: a reader made with this goes on here. */
+  get position(): StreamPosition {
+    return this.#position;
+  }
+
+  /** The next events, from at most about `limit` changes; empty when there are none now. */
+  async next(limit: number): Promise<ChangeEvent[]> {
+    for (;;) {
+      const [events, isEnd] =
+        this.#position.snapshot === undefined ? await this.#changes(limit) : await this.#chunk(limit);
+      if (events.length > 0 || isEnd) return events;
+    }
+  }
+
+  async #changes(limit: number): Promise<[ChangeEvent[], boolean]> {
+    const page = await this.#log.read(this.#position.lsn, limit, this.#shape.selection);
+    const events = await this.#shape.shown(this.#events(page.entries, page.lsn));
+    this.#position = { lsn: page.lsn };
+    return [events, page.isEnd];
+  }
+
+  async #chunk(limit: number): Promise<[ChangeEvent[], boolean]> {
+    const { lsn, snapshot } = this.#position as Required<StreamPosition>;
+    const { table, after } = snapshot as SnapshotPosition;
+    const page = await this.#log.read(lsn, limit, this.#shape.selection, { table, after, limit });
+    // What was not read yet will be read as it is then.
+    const entries = page.entries.filter((entry) => lowerCase(entry.table) <= table);
+    const events = this.#events(entries, page.lsn).map((event): ChangeEvent =>
+      'table' in event ? { ...event, cursor: formatPosition({ lsn: event.lsn, snapshot }) } : event,
+    );
+    const rows = page.rows ?? [];
+    events.push(...rows.map((row) => snapshotEvent(table, row, page.lsn)));
+    const isTableDone = page.rows !== undefined && rows.length < limit;
+    const next = isTableDone ? await this.#shape.tableAfter(table) : table;
+    if (next === undefined)
+      events.push({ op: 'snapshot-end', lsn: page.lsn, tx: page.lsn, timestamp: new Date() });
+    const shown = await this.#shape.shown(events);
+    this.#position = {
+      lsn: page.lsn,
+      snapshot:
+        next === undefined
+          ? undefined
+          : { table: next, after: next === table ? (rows.at(-1)?.position ?? after) : undefined },
+    };
+    return [shown, false];
+  }
+
+  /** The entries of a page that ends at `lsn`, with the boundaries of their transactions. */
+  #events(entries: readonly LogEntry[], lsn: bigint): ChangeEvent[] {
+    const { transactions = false, schema = false } = this.#options;
+    const events: ChangeEvent[] = [];
+    const close = (): void => {
+      if (this.#open !== undefined) events.push(boundary('commit', this.#open));
+      this.#open = undefined;
+    };
+    for (const entry of entries) {
+      if (this.#open?.tx !== entry.tx) close();
+      if (entry.op === 'schema' && !schema) continue;
+      if (transactions && this.#open === undefined) {
+        events.push(boundary('begin', entry));
+        this.#open = entry;
+      }
+      const { txBegin: _txBegin, ...event } = entry;
+      events.push(event);
+    }
+    // What follows in the transaction is not wanted.
+    if (this.#open !== undefined && this.#open.tx <= lsn) close();
+    return events;
+  }
+}
+
+function snapshotEvent(table: string, { position, key, row, name }: SnapshotRow, lsn: bigint): Change {
+  return {
+    lsn,
+    tx: lsn,
+    timestamp: new Date(),
+    table: name,
+    op: 'insert',
+    key,
+    before: null,
+    after: row,
+    cursor: formatPosition({ lsn, snapshot: { table, after: position } }),
+    isSnapshot: true,
+  };
+}
+
+function boundary(op: 'begin' | 'commit', entry: LogEntry): TransactionEvent {
+  const { tx, timestamp } = entry;
+  return { op, lsn: op === 'begin' ? entry.txBegin : tx, tx, timestamp };
+}

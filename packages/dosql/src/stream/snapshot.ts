@@ -1,0 +1,79 @@
+import type { ChangeRow, ChangeValue, Chunk, SnapshotRow } from '@dotdo/cdc';
+import type { Engine } from '../engine.ts';
+import { columnOf, type Relation } from '../schema/relation.ts';
+import { quoteName } from '../sql/token.ts';
+import { toValue, type RawValue } from '../value/row.ts';
+import type { TableView } from './selection.ts';
+
+/** The rows of a table behind a position, in the order of what the log knows them by. */
+export function chunkOf(
+  engine: Engine,
+  relation: Relation,
+  { after, limit }: Chunk,
+  view: TableView | undefined,
+  branch: number | undefined,
+): SnapshotRow[] {
+  const { key, primaryKey, name, columns } = relation;
+  const nameOf = (id: number): string => columnOf(relation, id).name;
+  const keys = key.kind === 'rowid' ? [key.name] : key.columnIds.map(nameOf);
+  const names = [...keys, ...columns.map((column) => column.name)];
+  const rows = readRows(engine, name, keys, names, view?.presentCondition ?? '', after ?? [], limit, branch);
+  const isWanted = (column: string): boolean => view === undefined || view.isWanted(column);
+  const primary = primaryKey.map(nameOf).filter((column) => view?.hidesKey !== true || isWanted(column));
+  return rows.map((values) => {
+    const position = values.slice(0, keys.length);
+    const all = names.slice(keys.length).map((column, i) => [column, values[keys.length + i]] as const);
+    return {
+      name,
+      position,
+      key:
+        primaryKey.length === 0
+          ? record([['rowid', position[0]]])
+          : record(all.filter(([column]) => primary.includes(column))),
+      row: record(all.filter(([column]) => isWanted(column))),
+    };
+  });
+}
+
+function readRows(
+  engine: Engine,
+  table: string,
+  keys: readonly string[],
+  names: readonly string[],
+  condition: string,
+  after: readonly ChangeValue[],
+  limit: number,
+  branch: number | undefined,
+): ChangeValue[][] {
+  // By the table's own name, which the condition may use.
+  const column = (name: string): string => `${quoteName(table)}.${quoteName(name)}`;
+  const order = keys.map(column).join(', ');
+  const behind = after.length === 0 ? 'TRUE' : `(${order}) > (${after.map(() => '?').join(', ')})`;
+  const read = (value: (name: string) => string): RawValue[][] => {
+    const sql = `SELECT ${names.map(value).join(', ')} FROM ${quoteName(table)} WHERE ${condition}${behind} ORDER BY ${order} LIMIT ${limit}`;
+    return engine.run(engine.statement(sql), after, { branch }).raw;
+  };
+  const raw = read(column);
+  if (raw.every((row) => row.every(isSafe))) return raw.map((row) => row.map(toValue));
+  // Integers that a double cannot hold leave SQLite as marked text.
+  const marked = read((name) => {
+    const value = column(name);
+    return `CASE typeof(${value}) WHEN 'integer' THEN 'i' || ${value} WHEN 'text' THEN 't' || ${value} ELSE ${value} END`;
+  });
+  return marked.map((row) => row.map(unmarked));
+}
+
+function unmarked(value: RawValue): ChangeValue {
+  if (typeof value !== 'string') return toValue(value);
+  const text = value.slice(1);
+  if (value.startsWith('t')) return text;
+  return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text);
+}
+
+function isSafe(value: RawValue): boolean {
+  return typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value);
+}
+
+function record(entries: readonly (readonly [string, ChangeValue | undefined])[]): ChangeRow {
+  return Object.fromEntries(entries.map(([name, value]) => [name, value ?? null]));
+}
