@@ -41,7 +41,7 @@ export type { JsonEvent, JsonRow, JsonValue, TaggedValue } from './json.ts';
 export type { From } from './position.ts';
 export type { Mask, PublicationOptions, PublishedTable } from './publication.ts';
 export type { ChangeEvent, ReaderOptions, SnapshotEnd, TransactionEvent } from './reader.ts';
-export type { ShapeOptions } from './shape.ts';
+export type { Operation, ShapeOptions } from './shape.ts';
 export type { Slot, SlotOptions } from './slot.ts';
 export type { Snapshot, SubscribeOptions } from './subscribe.ts';
 

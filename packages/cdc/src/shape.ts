@@ -1,5 +1,6 @@
 import {
   lowerCase,
+  type Change,
   type ChangeLog,
   type RowCondition,
   type Selection,
@@ -19,7 +20,14 @@ export interface ShapeOptions {
    * that ceases to is deleted.
    */
   readonly where?: Readonly<Record<string, string>> | undefined;
+  /** Only these, as `columns` and `where` leave them; all by default. Rows of a snapshot always come. */
+  readonly operations?: readonly Operation[] | undefined;
 }
+
+/** What happens to a row. */
+export type Operation = Change['op'];
+
+const OPERATIONS: readonly unknown[] = ['insert', 'update', 'delete'] satisfies Operation[];
 
 /** A part of the database's changes, as a consumer sees it. */
 export interface Shape {
@@ -39,6 +47,7 @@ export interface Shape {
  */
 export function shapeOf(log: ChangeLog, options: ShapeOptions, publication: Publication | undefined): Shape {
   const selection = selectionOf(log, options, publication);
+  const operations = operationsOf(log, options);
   const masking = publication && new Masking(publication);
   return {
     selection,
@@ -47,10 +56,29 @@ export function shapeOf(log: ChangeLog, options: ShapeOptions, publication: Publ
       return names.find((name) => name > table && (selection === undefined || selection.has(name)));
     },
     shown: async (events) => {
-      if (masking === undefined || masking.isEmpty) return events;
-      return Promise.all(events.map(async (event) => ('key' in event ? masking.shown(event) : event)));
+      const wanted =
+        operations === undefined ? events : events.filter((event) => isWanted(event, operations));
+      if (masking === undefined || masking.isEmpty) return wanted;
+      return Promise.all(wanted.map(async (event) => ('key' in event ? masking.shown(event) : event)));
     },
   };
+}
+
+function operationsOf(
+  log: ChangeLog,
+  { operations }: ShapeOptions,
+): readonly ChangeEvent['op'][] | undefined {
+  const unknown = operations?.find((operation) => !OPERATIONS.includes(operation));
+  if (unknown !== undefined)
+    throw log.error(
+      'BAD_PARAMETER',
+      `there is no operation ${JSON.stringify(unknown)}, only insert, update and delete`,
+    );
+  return operations;
+}
+
+function isWanted(event: ChangeEvent, operations: readonly ChangeEvent['op'][]): boolean {
+  return !('key' in event) || event.isSnapshot === true || operations.includes(event.op);
 }
 
 function selectionOf(

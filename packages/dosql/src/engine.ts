@@ -2,7 +2,6 @@ import { DoSQLError, sqliteError } from './error.ts';
 import { Points } from './history/point.ts';
 import { Rewriter } from './history/rewrite.ts';
 import { Inserts } from './inserts.ts';
-import { Entries } from './log/entries.ts';
 import { Log, toJulian } from './log/log.ts';
 import { imagesOfAll, OP } from './schema/capture.ts';
 import { Catalog, sameName } from './schema/catalog.ts';
@@ -44,7 +43,6 @@ export class Engine {
   readonly log: Log;
   readonly catalog: Catalog;
   readonly points: Points;
-  readonly entries: Entries;
   readonly #sql: SqlStorage;
   readonly rewriter: Rewriter;
   readonly #clock: (() => number) | undefined;
@@ -68,7 +66,6 @@ export class Engine {
     this.#clock = clock;
     this.log = new Log(this.#sql);
     this.catalog = new Catalog(this.#sql, this.log);
-    this.entries = new Entries(this.#sql, this.log, this.catalog);
     this.points = new Points(this.log, () => this.nowMs());
     this.rewriter = new Rewriter(this.#sql, this.catalog, this.log, this.points);
   }

@@ -13,10 +13,7 @@ import { DoSQLError } from '../error.ts';
 import { lagOf } from '../log/holds.ts';
 import { State } from '../log/state.ts';
 import { MAIN } from '../schema/line.ts';
-import { columnOf, type Relation } from '../schema/relation.ts';
-import { lowerName } from '../sql/token.ts';
-import { CompiledSelection } from './selection.ts';
-import { chunkOf } from './snapshot.ts';
+import type { LogReader } from './log-reader.ts';
 
 /** The log of one branch of a database as change streams read it, and what they keep in the database. */
 export class LogSource implements ChangeSource {
@@ -24,8 +21,8 @@ export class LogSource implements ChangeSource {
   readonly #core: Core;
   readonly #branch: number;
   readonly #state: State;
-  /** Selections as they were compiled for the schema of the time. */
-  readonly #compiled = new WeakMap<Selection, CompiledSelection>();
+  /** Reading is loaded when it is first asked for. */
+  #opened: LogReader | undefined;
 
   constructor(core: Core, branch: number = MAIN) {
     this.name = core.name;
@@ -41,22 +38,18 @@ export class LogSource implements ChangeSource {
     return BigInt(engine.log.marked);
   }
 
-  read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): Promise<LogPage> {
-    return this.#core.gate.pass(() => this.#read(after, limit, selection, chunk));
+  async read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): Promise<LogPage> {
+    const reader = await this.#reader();
+    return this.#core.gate.pass(() => reader.read(after, limit, selection, chunk));
   }
 
   onCommit(listener: () => void): () => void {
     return this.#core.engine.onCommit(listener);
   }
 
-  tables(): Promise<readonly TableInfo[]> {
-    return this.#core.gate.pass(() =>
-      this.#tables().map((relation) => ({
-        name: relation.name,
-        columns: relation.columns.map(({ name }) => name),
-        key: relation.primaryKey.map((id) => columnOf(relation, id).name),
-      })),
-    );
+  async tables(): Promise<readonly TableInfo[]> {
+    const reader = await this.#reader();
+    return this.#core.gate.pass(() => reader.tables());
   }
 
   error(code: 'BAD_PARAMETER' | 'LSN_EXPIRED' | 'FORBIDDEN', message: string): DoSQLError {
@@ -116,71 +109,8 @@ export class LogSource implements ChangeSource {
     return this.#core.engine.nowMs();
   }
 
-  #read(after: bigint, limit: number, selection: Selection | undefined, chunk: Chunk | undefined): LogPage {
-    const { engine } = this.#core;
-    const { log } = engine;
-    const { lsn: earliest } = log.earliest();
-    const end = log.end();
-    if (after < BigInt(earliest))
-      throw new DoSQLError(
-        'LSN_EXPIRED',
-        `changes after LSN ${after} are gone from the log, which begins after LSN ${earliest}: start again from a snapshot`,
-      );
-    if (after > BigInt(end))
-      throw new DoSQLError('BAD_PARAMETER', `LSN ${after} lies past the last change, which has LSN ${end}`);
-    log.skip(end);
-    const from = Number(after);
-    const compiled = this.#compile(selection, chunk);
-    const page = engine.entries.after(from, limit, this.#branch, compiled?.view(engine, from, chunk));
-    const { entries, isEnd } = page;
-    const rows = chunk !== undefined && isEnd ? this.#rows(chunk, compiled) : undefined;
-    return { entries, isEnd, rows, lsn: BigInt(page.lsn) };
-  }
-
-  #rows(chunk: Chunk, compiled: CompiledSelection | undefined): LogPage['rows'] {
-    const relation = this.#tables().find(({ name }) => lowerName(name) === chunk.table);
-    if (relation === undefined) return [];
-    const branch = this.#branch === MAIN ? undefined : this.#branch;
-    return chunkOf(this.#core.engine, relation, chunk, compiled?.table(chunk.table), branch);
-  }
-
-  /** A chunk bounds the entries of its table, so there is then always a selection: without one, of all tables. */
-  #compile(selection: Selection | undefined, chunk: Chunk | undefined): CompiledSelection | undefined {
-    if (selection === undefined && chunk === undefined) return undefined;
-    const { engine } = this.#core;
-    const wanted = selection ?? new Map(this.#names().map((name) => [name, {}]));
-    const known = this.#compiled.get(wanted);
-    if (known?.generation === engine.catalog.generation) return known;
-    const compiled = new CompiledSelection(engine, wanted, (name) => this.#versions(name));
-    this.#compiled.set(wanted, compiled);
-    return compiled;
-  }
-
-  /** Names of all tables that there are or that the log knows of, in lower case. */
-  #names(): string[] {
-    const { catalog } = this.#core.engine;
-    const names = [...this.#tables(), ...catalog.relationsOf(this.#branch)].map(({ name }) =>
-      lowerName(name),
-    );
-    return [...new Set(names)];
-  }
-
-  /** The versions of the table called so, oldest first; for a table that a branch has not touched, its parent's. */
-  #versions(name: string): Relation[] {
-    const own = this.#core.engine.catalog
-      .relationsOf(this.#branch)
-      .filter((relation) => lowerName(relation.name) === name);
-    return own.length > 0 ? own : this.#tables().filter((relation) => lowerName(relation.name) === name);
-  }
-
-  /** The tables that the branch sees. */
-  #tables(): Relation[] {
-    const { branching, catalog, log } = this.#core.engine;
-    const lines = branching?.lineage(this.#branch) ?? [{ line: MAIN, upTo: Infinity }];
-    const found = new Map<string, Relation>();
-    for (const { line, upTo } of lines)
-      for (const relation of catalog.tablesAt(Math.min(upTo, log.end()), line))
-        if (!found.has(lowerName(relation.name))) found.set(lowerName(relation.name), relation);
-    return [...found.values()];
+  async #reader(): Promise<LogReader> {
+    const { LogReader } = await import('./log-reader.ts');
+    return (this.#opened ??= new LogReader(this.#core.engine, this.#branch));
   }
 }

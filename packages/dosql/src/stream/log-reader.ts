@@ -1,0 +1,100 @@
+import type { Chunk, LogPage, Selection, TableInfo } from '@dotdo/cdc';
+import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import { Entries } from '../log/entries.ts';
+import { MAIN } from '../schema/line.ts';
+import { columnOf, type Relation } from '../schema/relation.ts';
+import { lowerName } from '../sql/token.ts';
+import { CompiledSelection } from './selection.ts';
+import { chunkOf } from './snapshot.ts';
+
+/** Reads pages of the log of one branch, and rows of its tables with them. */
+export class LogReader {
+  readonly #engine: Engine;
+  readonly #branch: number;
+  readonly #entries: Entries;
+  /** Selections as they were compiled for the schema of the time. */
+  readonly #compiled = new WeakMap<Selection, CompiledSelection>();
+
+  constructor(engine: Engine, branch: number) {
+    this.#engine = engine;
+    this.#branch = branch;
+    this.#entries = new Entries(engine.storage.sql, engine.log, engine.catalog);
+  }
+
+  /** The tables that the branch sees. */
+  tables(): TableInfo[] {
+    return this.#relations().map((relation) => ({
+      name: relation.name,
+      columns: relation.columns.map(({ name }) => name),
+      key: relation.primaryKey.map((id) => columnOf(relation, id).name),
+    }));
+  }
+
+  /** A page of the log, as `ChangeLog.read` says; only while nothing else runs. */
+  read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): LogPage {
+    const { log } = this.#engine;
+    const { lsn: earliest } = log.earliest();
+    const end = log.end();
+    if (after < BigInt(earliest))
+      throw new DoSQLError(
+        'LSN_EXPIRED',
+        `changes after LSN ${after} are gone from the log, which begins after LSN ${earliest}: start again from a snapshot`,
+      );
+    if (after > BigInt(end))
+      throw new DoSQLError('BAD_PARAMETER', `LSN ${after} lies past the last change, which has LSN ${end}`);
+    log.skip(end);
+    const from = Number(after);
+    const compiled = this.#compile(selection, chunk);
+    const page = this.#entries.after(from, limit, this.#branch, compiled?.view(this.#engine, from, chunk));
+    const { entries, isEnd } = page;
+    const rows = chunk !== undefined && isEnd ? this.#rows(chunk, compiled) : undefined;
+    return { entries, isEnd, rows, lsn: BigInt(page.lsn) };
+  }
+
+  #rows(chunk: Chunk, compiled: CompiledSelection | undefined): LogPage['rows'] {
+    const relation = this.#relations().find(({ name }) => lowerName(name) === chunk.table);
+    if (relation === undefined) return [];
+    const branch = this.#branch === MAIN ? undefined : this.#branch;
+    return chunkOf(this.#engine, relation, chunk, compiled?.table(chunk.table), branch);
+  }
+
+  /** A chunk bounds the entries of its table, so there is then always a selection: without one, of all tables. */
+  #compile(selection: Selection | undefined, chunk: Chunk | undefined): CompiledSelection | undefined {
+    if (selection === undefined && chunk === undefined) return undefined;
+    const wanted = selection ?? new Map(this.#names().map((name) => [name, {}]));
+    const known = this.#compiled.get(wanted);
+    if (known?.generation === this.#engine.catalog.generation) return known;
+    const compiled = new CompiledSelection(this.#engine, wanted, (name) => this.#versions(name));
+    this.#compiled.set(wanted, compiled);
+    return compiled;
+  }
+
+  /** Names of all tables that there are or that the log knows of, in lower case. */
+  #names(): string[] {
+    const { catalog } = this.#engine;
+    const names = [...this.#relations(), ...catalog.relationsOf(this.#branch)].map(({ name }) =>
+      lowerName(name),
+    );
+    return [...new Set(names)];
+  }
+
+  /** The versions of the table called so, oldest first; for a table that a branch has not touched, its parent's. */
+  #versions(name: string): Relation[] {
+    const own = this.#engine.catalog
+      .relationsOf(this.#branch)
+      .filter((relation) => lowerName(relation.name) === name);
+    return own.length > 0 ? own : this.#relations().filter((relation) => lowerName(relation.name) === name);
+  }
+
+  /** The tables that the branch sees. */
+  #relations(): Relation[] {
+    const { branching, catalog, log } = this.#engine;
+    const lines = branching?.lineage(this.#branch) ?? [{ line: MAIN, upTo: Infinity }];
+    const found = new Map<string, Relation>();
+    for (const { line, upTo } of lines)
+      for (const relation of catalog.tablesAt(Math.min(upTo, log.end()), line))
+        if (!found.has(lowerName(relation.name))) found.set(lowerName(relation.name), relation);
+    return [...found.values()];
+  }
+}
