@@ -15,13 +15,14 @@ export default defineConfig({
     exclude: ['test/crash/**'],
     // What a method throws to its caller over RPC is reported in the object that it was thrown in, too.
     onUnhandledError: (error) => !('durableObjectId' in error),
-    // workerd sees neither files nor variables, so texts that have to agree are handed in, and the seed to replay.
+    // workerd sees neither files nor variables, so texts that have to agree are handed in, and the seed to replay, or how many to run.
     provide: {
       readmes: ['../../README.md', 'README.md', '../cdc/README.md'].map((file) =>
         readFileSync(at(file), 'utf8'),
       ),
       readmeCode: readFileSync(at('test/readme.ts'), 'utf8'),
       seed: process.env['VITE_SEED'] ?? '',
+      runs: process.env['VITE_RUNS'] ?? '',
     },
   },
 });

@@ -55,7 +55,10 @@ export interface RowCondition {
 
 /** What to read of one table's changes. */
 export interface TableSelection {
-  /** The columns of `before` and `after`, in any case; all by default. Updates that change none of them are left out. */
+  /**
+   * The columns of `before` and `after`, in any case; all by default. Updates that change none of them are left out. An
+   * update of the primary key carries that, too, as a replica needs its new value.
+   */
   readonly columns?: readonly string[] | undefined;
   /** Leaves of `key`, too, only what `columns` names. */
   readonly hidesKey?: boolean;
@@ -191,6 +194,12 @@ export interface ChangeSource extends ChangeLog {
   lag(lsn: bigint): Promise<Lag>;
   /** Sets the timer `name`, replacing one of that name; within the transaction of whoever asks, if there is one. */
   schedule(name: string, at: number): Promise<void>;
+  /**
+   * From now on every transaction that changes something sets the timer `name` for `delayMs` after it, as a part of
+   * itself, unless it is set already: nothing is committed without it, whatever becomes of the object then. Returns
+   * the way to stop that.
+   */
+  scheduleOnCommit(name: string, delayMs: number): () => void;
   /** Removes the timer `name`. */
   cancel(name: string): Promise<boolean>;
   /** Names what to do when the timer `name`, or any called `name:…`, is due; it may run more than once. */

@@ -13,7 +13,10 @@ import type { ChangeEvent } from './reader.ts';
 export interface ShapeOptions {
   /** Only changes of these tables; all, or all of the publication, by default. */
   readonly tables?: readonly string[] | undefined;
-  /** By table: the columns of `before` and `after`. Updates that change none of them are left out. */
+  /**
+   * By table: the columns of `before` and `after`. Updates that change none of them are left out; one that changes the
+   * primary key carries that, too.
+   */
   readonly columns?: Readonly<Record<string, readonly string[]>> | undefined;
   /**
    * By table: a condition in SQL over the row, without subqueries: a row that begins to satisfy it is inserted, one

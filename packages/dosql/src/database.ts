@@ -11,7 +11,7 @@ import type {
 import type * as ChangeModule from './change/index.ts';
 import type { LineState } from './branch/states.ts';
 import type { Core } from './core.ts';
-import { blame, type Blame } from './history/blame.ts';
+import type { Blame } from './history/blame.ts';
 import type { Point } from './history/point.ts';
 import type {
   ConflictKey,
@@ -22,7 +22,7 @@ import type {
   Resolution,
   RowDiff,
 } from './merge/index.ts';
-import { versions, type KeyValue, type Version } from './history/versions.ts';
+import type { KeyValue, Version } from './history/versions.ts';
 import {
   appliedMigrations,
   loadMigrations,
@@ -227,7 +227,8 @@ export class Database extends Session {
    * for (const { row, validFrom, validTo } of await db.history('tasks', 42)) …
    * ```
    */
-  history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
+  async history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
+    const { versions } = await import('./history/versions.ts');
     return this.gate.pass(() => versions(this.engine, table, key, this.scope().branch) as Version<T>[]);
   }
 
@@ -238,7 +239,8 @@ export class Database extends Session {
    * const { tx, timestamp } = (await db.blame('tasks', 42)).find(({ column }) => column === 'status')!;
    * ```
    */
-  blame(table: string, key: KeyValue): Promise<Blame[]> {
+  async blame(table: string, key: KeyValue): Promise<Blame[]> {
+    const { blame } = await import('./history/blame.ts');
     return this.gate.pass(() => blame(this.engine, table, key, this.scope().branch));
   }
 

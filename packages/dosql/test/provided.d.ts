@@ -7,5 +7,7 @@ declare module 'vitest' {
     readmeCode: string;
     /** What VITE_SEED says; empty without it. */
     seed: string;
+    /** How many random runs of the streams' model; empty for a few. */
+    runs: string;
   }
 }

@@ -1,6 +1,7 @@
 import type { ChangeRow, LogEntry } from '@dotdo/cdc';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
+import { Entries } from '../log/entries.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
@@ -157,7 +158,7 @@ export function changesOf(
 }
 
 function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[], upTo: number): RowChange[] {
-  const { catalog, log, entries } = engine;
+  const { catalog, log } = engine;
   const end = Math.min(upTo, log.end());
   const versions = catalog.versions(relation.tableId, relation.branch).filter(({ since }) => since <= end);
   if (versions.length === 0) return [];
@@ -180,7 +181,7 @@ function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[]
     );
   });
   const condition = `lsn IN (${compound(matches, 'UNION')})`;
-  const found = entries.where(
+  const found = new Entries(engine.storage.sql, log, catalog).where(
     condition,
     candidates === undefined ? bindings : [...bindings, JSON.stringify(candidates)],
     relation.branch,

@@ -137,6 +137,9 @@ interface TableReader {
   readonly view: RelationView | undefined;
 }
 
+/** Where an image begins, and which one of the row it is. */
+type ImageAt = [from: number, which: 'before' | 'after'];
+
 /** The change that begins at `rows[from]`, as it is to be shown; undefined when it is not. */
 function changeOf(
   { relation, images, view }: TableReader,
@@ -153,17 +156,22 @@ function changeOf(
   const isThereAfter = op === OP.insert || isInOne || op === OP.updateBefore;
   const hasAfter = isThereAfter && (isInOne ? view?.after : view?.images)?.has(afterLsn) !== false;
   if (!hadBefore && !hasAfter) return undefined;
+  const at: ImageAt = isInOne ? [from, 'after'] : [op === OP.insert ? from : second, 'before'];
   let before = hadBefore ? images.image(rows, from, 'before') : null;
-  let after = null;
-  if (hasAfter && isInOne) after = images.image(rows, from, 'after');
-  else if (hasAfter) after = images.image(rows, op === OP.insert ? from : second, 'before');
-  let key = images.key(rows, from);
+  let after = hasAfter ? images.image(rows, ...at) : null;
+  // A row that an update lets in is new to who reads: it goes by the key that it has now.
+  let key = hadBefore ? images.key(rows, from, 'before') : images.key(rows, ...at);
   const { isWanted } = view ?? {};
   if (isWanted !== undefined) {
-    before = before && only(before, isWanted);
-    after = after && only(after, isWanted);
+    const hidesKey = view?.hidesKey === true && relation.primaryKey.length > 0;
+    const isChanged = before !== null && after !== null && !isSameRow(key, images.key(rows, ...at));
+    // Who keeps the row has to know its new key, asked for or not.
+    const names = isChanged && !hidesKey ? Object.keys(key) : [];
+    const isShown = (column: string): boolean => isWanted(column) || names.includes(column);
+    before = before && only(before, isShown);
+    after = after && only(after, isShown);
     if (before !== null && after !== null && isSameRow(before, after)) return undefined;
-    if (view?.hidesKey === true && relation.primaryKey.length > 0) key = only(key, isWanted);
+    if (hidesKey) key = only(key, isWanted);
   }
   return { op: before === null ? 'insert' : after === null ? 'delete' : 'update', key, before, after };
 }

@@ -64,9 +64,9 @@ export class ImageReader {
     return this.#record(this.#places, rows, from, which);
   }
 
-  /** The primary key, or the rowid, of the image that begins at `rows[from]`. */
-  key(rows: readonly LogRow[], from: number): ChangeRow {
-    return this.#record(this.#key, rows, from, 'before');
+  /** The primary key, or the rowid, in the image that begins at `rows[from]`. */
+  key(rows: readonly LogRow[], from: number, which: 'before' | 'after'): ChangeRow {
+    return this.#record(this.#key, rows, from, which);
   }
 
   #record(
