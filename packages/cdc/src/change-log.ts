@@ -80,6 +80,8 @@ export interface Chunk {
   readonly table: string;
   readonly after: Position | undefined;
   readonly limit: number;
+  /** Also gives the deletions of rows that were not read yet, since they may have been, by an attempt that failed. */
+  readonly deletions?: boolean | undefined;
 }
 
 /** A row of a snapshot. */
@@ -128,7 +130,7 @@ export interface ChangeLog {
    * Entries after `after`, oldest first, at most about `limit`; of all tables, or what `selection` says.
    *
    * With `chunk` also rows of that table, read in the same instant. Its table's entries are then those of rows up to
-   * `chunk.after` only, so that a row's changes come after the row.
+   * `chunk.after` only, so that a row's changes come after the row, and none of tables that come after it by name.
    *
    * @throws an error with code `LSN_EXPIRED` when the log no longer holds all changes after `after`, and
    * `BAD_PARAMETER`, `NO_SUCH_COLUMN` or `SYNTAX` for a selection that is none.

@@ -1,11 +1,4 @@
-import {
-  lowerCase,
-  type Change,
-  type ChangeLog,
-  type LogEntry,
-  type SchemaChange,
-  type SnapshotRow,
-} from './change-log.ts';
+import type { Change, ChangeLog, LogEntry, SchemaChange, SnapshotRow } from './change-log.ts';
 import { formatPosition, type SnapshotPosition, type StreamPosition } from './position.ts';
 import type { Shape } from './shape.ts';
 
@@ -36,6 +29,12 @@ export interface ReaderOptions {
   readonly schema?: boolean | undefined;
 }
 
+/** How a reader is used. */
+export interface ReaderUse extends ReaderOptions {
+  /** What was read may be read again: as {@link Chunk.deletions}. */
+  readonly mayRepeat?: boolean | undefined;
+}
+
 /**
  * Reads a stream of changes, a page at a time: a snapshot's rows if it stands inside one, then the log.
  *
@@ -46,11 +45,11 @@ export interface ReaderOptions {
 export class ChangeReader {
   readonly #log: ChangeLog;
   readonly #shape: Shape;
-  readonly #options: ReaderOptions;
+  readonly #options: ReaderUse;
   #position: StreamPosition;
   #open: LogEntry | undefined;
 
-  constructor(log: ChangeLog, shape: Shape, position: StreamPosition, options: ReaderOptions = {}) {
+  constructor(log: ChangeLog, shape: Shape, position: StreamPosition, options: ReaderUse = {}) {
     this.#log = log;
     this.#shape = shape;
     this.#position = position;
@@ -81,10 +80,9 @@ export class ChangeReader {
   async #chunk(limit: number): Promise<[ChangeEvent[], boolean]> {
     const { lsn, snapshot } = this.#position as Required<StreamPosition>;
     const { table, after } = snapshot as SnapshotPosition;
-    const page = await this.#log.read(lsn, limit, this.#shape.selection, { table, after, limit });
-    // What was not read yet will be read as it is then.
-    const entries = page.entries.filter((entry) => lowerCase(entry.table) <= table);
-    const events = this.#events(entries, page.lsn).map((event): ChangeEvent =>
+    const chunk = { table, after, limit, deletions: this.#options.mayRepeat };
+    const page = await this.#log.read(lsn, limit, this.#shape.selection, chunk);
+    const events = this.#events(page.entries, page.lsn).map((event): ChangeEvent =>
       'table' in event ? { ...event, cursor: formatPosition({ lsn: event.lsn, snapshot }) } : event,
     );
     const rows = page.rows ?? [];

@@ -20,7 +20,8 @@ export interface Slot {
   readonly name: string;
   /**
    * The next events, from at most about `limit` changes, 500 by default; empty when there are none now. Reading does
-   * not move the slot: until they are acknowledged the same come again.
+   * not move the slot: until they are acknowledged the same come again; in a snapshot, rows as they are by then. So that
+   * rows that have gone meanwhile are taken back, deletions of rows come also before the rows themselves would have.
    *
    * @throws an error with code `LSN_EXPIRED` when the slot has fallen behind by more than `maxLag` and the log has
    * been trimmed past it: {@link Slot.reset} starts again.
@@ -81,7 +82,7 @@ export class LogSlot implements Slot {
   /** The next events and the position behind them; does not move the slot. */
   async page(limit: number): Promise<[ChangeEvent[], StreamPosition]> {
     const from = await this.#source.atomically(() => this.#position());
-    const reader = new ChangeReader(this.#source, this.#shape, from, this.#options);
+    const reader = new ChangeReader(this.#source, this.#shape, from, { ...this.#options, mayRepeat: true });
     try {
       return [await reader.next(limit), reader.position];
     } catch (error) {

@@ -46,8 +46,9 @@ class Subscriber implements Consumer {
     const random = this.#random;
     if (random.chance(0.2))
       [this.#position, this.replica] = [this.#checkpoint[0], this.#checkpoint[1].copy()];
-    // Applied, but the position that says so was lost.
-    else if (random.chance(0.2)) this.#position = this.#checkpoint[0];
+    // Applied, but the position that says so was lost; inside a snapshot rows and position belong together.
+    else if (random.chance(0.2) && typeof this.#checkpoint[0] === 'bigint')
+      this.#position = this.#checkpoint[0];
     this.#stop = new AbortController();
     this.#reading = this.#read(cdc, this.#stop.signal, random.chance(0.5));
   }
@@ -251,15 +252,19 @@ class Run {
   }
 }
 
-it(`every consumer of ${runs} random runs ends with what it asked for`, async () => {
-  for (let i = 0; i < runs; i++) {
-    const seed = given > 0 ? given : FIRST_SEED + i;
-    try {
-      await new Run(seed).run();
-    } catch (error) {
-      throw new Error(`VITE_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
+it(
+  `every consumer of ${runs} random runs ends with what it asked for`,
+  { timeout: 60_000 + 2_000 * runs },
+  async () => {
+    for (let i = 0; i < runs; i++) {
+      const seed = given > 0 ? given : FIRST_SEED + i;
+      try {
+        await new Run(seed).run();
+      } catch (error) {
+        throw new Error(`VITE_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`, {
+          cause: error,
+        });
+      }
     }
-  }
-});
+  },
+);

@@ -20,6 +20,8 @@ export interface RelationView {
   readonly after: ReadonlySet<number> | undefined;
   /** LSNs at which the changes begin that are to be shown at all. */
   readonly rows: ReadonlySet<number> | undefined;
+  /** Shows, of all others, that a row has gone from its key. */
+  readonly deletions: boolean;
 }
 
 /** What of the log to show. */
@@ -148,7 +150,8 @@ function changeOf(
 ): Pick<Change, 'op' | 'key' | 'before' | 'after'> | undefined {
   const [lsn, , op] = rows[from] as LogRow;
   const second = from + relation.layout.parts;
-  if (view?.rows?.has(lsn) === false) return undefined;
+  const isHidden = view?.rows?.has(lsn) === false;
+  if (isHidden && view?.deletions !== true) return undefined;
   const isInOne = op === OP.update;
   const afterLsn = op === OP.updateBefore ? (rows[second] as LogRow)[0] : lsn;
   const hadBefore = op !== OP.insert && view?.images?.has(lsn) !== false;
@@ -159,6 +162,12 @@ function changeOf(
   const at: ImageAt = isInOne ? [from, 'after'] : [op === OP.insert ? from : second, 'before'];
   let before = hadBefore ? images.image(rows, from, 'before') : null;
   let after = hasAfter ? images.image(rows, ...at) : null;
+  if (isHidden && after !== null) {
+    // It comes later as it is then, but by its old key nothing will.
+    if (before === null || isSameRow(images.key(rows, from, 'before'), images.key(rows, ...at)))
+      return undefined;
+    after = null;
+  }
   // A row that an update lets in is new to who reads: it goes by the key that it has now.
   let key = hadBefore ? images.key(rows, from, 'before') : images.key(rows, ...at);
   const { isWanted } = view ?? {};

@@ -64,8 +64,21 @@ export class TableView {
       hidesKey: this.hidesKey,
       images: matching((condition) => this.#images(condition, version, range, false)),
       after: matching((condition) => this.#images(condition, version, range, true)),
-      rows: chunk && behind(version, chunk.after, range, select),
+      rows: chunk && this.#begun(version, chunk, range, select),
+      deletions: chunk?.deletions === true,
     };
+  }
+
+  /** LSNs of the changes that are about rows read already; undefined for all. */
+  #begun(
+    version: Relation,
+    { table, after }: Chunk,
+    range: string,
+    select: (query: string, bindings: readonly Binding[]) => Set<number>,
+  ): Set<number> | undefined {
+    const name = lowerName(version.name);
+    if (name < table) return undefined;
+    return name === table ? behind(version, after, range, select) : new Set();
   }
 
   /** Query for the LSNs whose image satisfies a condition: the row's own, or that after an update in one row. */
@@ -154,8 +167,7 @@ export class CompiledSelection {
       relations: [...this.#views.keys()],
       of: (relation, to) => {
         const view = this.#views.get(relation.id);
-        const isChunk = chunk !== undefined && lowerName(relation.name) === chunk.table;
-        return view?.of(engine, relation, from, to, isChunk ? chunk : undefined);
+        return view?.of(engine, relation, from, to, chunk);
       },
     };
   }

@@ -29,7 +29,7 @@ export function chunkOf(
       key:
         primaryKey.length === 0
           ? record([['rowid', position[0]]])
-          : record(all.filter(([column]) => primary.includes(column))),
+          : record(primary.map((column) => [column, values[names.indexOf(column, keys.length)]])),
       row: record(all.filter(([column]) => isWanted(column))),
     };
   });
