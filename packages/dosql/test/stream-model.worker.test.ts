@@ -44,11 +44,10 @@ class Subscriber implements Consumer {
 
   begin(cdc: Cdc): void {
     const random = this.#random;
-    if (random.chance(0.2))
-      [this.#position, this.replica] = [this.#checkpoint[0], this.#checkpoint[1].copy()];
+    const fate = random.next();
+    if (fate < 0.2) [this.#position, this.replica] = [this.#checkpoint[0], this.#checkpoint[1].copy()];
     // Applied, but the position that says so was lost; inside a snapshot rows and position belong together.
-    else if (random.chance(0.2) && typeof this.#checkpoint[0] === 'bigint')
-      this.#position = this.#checkpoint[0];
+    else if (fate < 0.4 && typeof this.#checkpoint[0] === 'bigint') this.#position = this.#checkpoint[0];
     this.#stop = new AbortController();
     this.#reading = this.#read(cdc, this.#stop.signal, random.chance(0.5));
   }

@@ -151,7 +151,7 @@ function changeOf(
   const [lsn, , op] = rows[from] as LogRow;
   const second = from + relation.layout.parts;
   const isHidden = view?.rows?.has(lsn) === false;
-  if (isHidden && view?.deletions !== true) return undefined;
+  if (isHidden && !view.deletions) return undefined;
   const isInOne = op === OP.update;
   const afterLsn = op === OP.updateBefore ? (rows[second] as LogRow)[0] : lsn;
   const hadBefore = op !== OP.insert && view?.images?.has(lsn) !== false;
