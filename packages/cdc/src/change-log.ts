@@ -62,6 +62,8 @@ export interface TableSelection {
   readonly columns?: readonly string[] | undefined;
   /** Leaves of `key`, too, only what `columns` names. */
   readonly hidesKey?: boolean;
+  /** Columns that masks are for: there have to be such, or a name with a slip would leave its column bare. */
+  readonly masked?: readonly string[];
   /**
    * Conditions that a row has to satisfy, each. An update by which a row begins to satisfy them is an insert, one by
    * which it ceases to is a deletion.

@@ -1,5 +1,6 @@
 import type { Change, ChangeSource } from './change-log.ts';
-import { parsePosition, type From } from './position.ts';
+import { SealedCursors } from './cursor.ts';
+import { parsePosition, type From, type StreamPosition } from './position.ts';
 import { definePublication, type Publication, type PublicationOptions } from './publication.ts';
 import { ChangeReader, type ChangeEvent } from './reader.ts';
 import { shapeOf, type Shape, type ShapeOptions } from './shape.ts';
@@ -62,10 +63,12 @@ export interface PageOptions extends ShapeOptions {
 /** The change streams of one database. */
 export class Cdc {
   readonly #source: ChangeSource;
+  readonly #cursors: SealedCursors;
   readonly #publications = new Map<string, Publication>();
 
   constructor(source: ChangeSource) {
     this.#source = source;
+    this.#cursors = new SealedCursors(source);
   }
 
   /**
@@ -120,9 +123,15 @@ export class Cdc {
   ): AsyncGenerator<Change, void, undefined>;
   subscribe(from: From, options?: SubscribeOptions): AsyncGenerator<ChangeEvent, void, undefined>;
   subscribe(from: From, options: SubscribeOptions = {}): AsyncGenerator<Change, void, undefined> {
-    const start = startOf(this.#source, from, options.snapshot ?? 'none');
-    const reader = new ChangeReader(this.#source, this.#shape(options), start, options);
-    return subscribe(this.#source, reader, options) as AsyncGenerator<Change, void, undefined>;
+    const shape = this.#shape(options);
+    const begin = (position: From | StreamPosition): ChangeReader => {
+      const start = startOf(this.#source, position, options.snapshot ?? 'none');
+      return new ChangeReader(this.#source, shape, start, options);
+    };
+    const cursors = this.#cursorsOf(options);
+    const reader =
+      cursors !== undefined && typeof from === 'string' ? cursors.open(from).then(begin) : begin(from);
+    return subscribe(this.#source, reader, options, cursors) as AsyncGenerator<Change, void, undefined>;
   }
 
   /**
@@ -136,12 +145,17 @@ export class Cdc {
    * ```
    */
   slot(name: string, options: SlotOptions = {}): Promise<Slot> {
-    return new LogSlot(this.#source, name, this.#shape(options), options).open();
+    return new LogSlot(this.#source, name, this.#shape(options), options, this.#cursorsOf(options)).open();
   }
 
   /** Names of the slots that there are. */
   slots(): Promise<string[]> {
     return slotNames(this.#source);
+  }
+
+  /** What leaves by a publication shows no positions that hold keys. */
+  #cursorsOf({ publication }: { readonly publication?: string | undefined }): SealedCursors | undefined {
+    return publication === undefined ? undefined : this.#cursors;
   }
 
   #shape(options: ShapeOptions & { readonly publication?: string | undefined }): Shape {

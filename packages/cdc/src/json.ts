@@ -1,3 +1,4 @@
+import { decodeBase64, encodeBase64 } from './base64.ts';
 import type { ChangeRow, ChangeValue } from './change-log.ts';
 import type { ChangeEvent } from './reader.ts';
 
@@ -33,7 +34,7 @@ export function toJson(value: ChangeValue): JsonValue {
   if (typeof value === 'bigint') return { $int: String(value) };
   if (typeof value === 'number' && !Number.isFinite(value))
     return { $real: value > 0 ? 'Infinity' : '-Infinity' };
-  if (typeof value === 'object' && value !== null) return { $blob: toBase64(value) };
+  if (typeof value === 'object' && value !== null) return { $blob: encodeBase64(value) };
   return value;
 }
 
@@ -43,7 +44,7 @@ export function fromJson(value: unknown): ChangeValue | undefined {
   if (typeof value !== 'object') return undefined;
   const { $int: int, $blob: blob, $real: real } = value as Record<string, unknown>;
   if (typeof int === 'string' && /^-?\d{1,19}$/.test(int)) return BigInt(int);
-  if (typeof blob === 'string') return Uint8Array.from(atob(blob), (char) => char.charCodeAt(0));
+  if (typeof blob === 'string') return decodeBase64(blob);
   if (real === 'Infinity' || real === '-Infinity') return Number(real);
   return undefined;
 }
@@ -94,10 +95,4 @@ export function rowFromJson(json: JsonRow): ChangeRow {
 
 function isPlain(value: ChangeValue): boolean {
   return typeof value === 'string' || value === null || (typeof value === 'number' && Number.isFinite(value));
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 8_192) text += String.fromCharCode(...bytes.subarray(i, i + 8_192));
-  return btoa(text);
 }

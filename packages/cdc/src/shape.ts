@@ -143,6 +143,7 @@ function within(
   return {
     columns: columns ?? published.columns,
     hidesKey: published.columns !== undefined,
+    masked,
     where: conditions,
   };
 }

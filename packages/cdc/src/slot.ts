@@ -1,4 +1,5 @@
 import type { ChangeSource, Lag, MaxLag } from './change-log.ts';
+import type { SealedCursors } from './cursor.ts';
 import { formatPosition, parsePosition, type From, type StreamPosition } from './position.ts';
 import { ChangeReader, type ChangeEvent, type ReaderOptions } from './reader.ts';
 import type { Shape, ShapeOptions } from './shape.ts';
@@ -53,8 +54,16 @@ export class LogSlot implements Slot {
   readonly #source: ChangeSource;
   readonly #shape: Shape;
   readonly #options: SlotOptions;
+  /** For a publication. */
+  readonly #cursors: SealedCursors | undefined;
 
-  constructor(source: ChangeSource, name: string, shape: Shape, options: SlotOptions) {
+  constructor(
+    source: ChangeSource,
+    name: string,
+    shape: Shape,
+    options: SlotOptions,
+    cursors?: SealedCursors,
+  ) {
     if (typeof name !== 'string' || name === '' || name.length > 200)
       throw source.error(
         'BAD_PARAMETER',
@@ -64,6 +73,7 @@ export class LogSlot implements Slot {
     this.#source = source;
     this.#shape = shape;
     this.#options = options;
+    this.#cursors = cursors;
   }
 
   /** Makes the slot if there is none, so that the log is held from now on. */
@@ -76,7 +86,7 @@ export class LogSlot implements Slot {
     const [events, end] = await this.page(limit);
     // What is not wanted need not be held.
     if (events.length === 0) await this.#source.atomically(() => this.#moveOn(end));
-    return events;
+    return this.#cursors?.sealed(events) ?? events;
   }
 
   /** The next events and the position behind them; does not move the slot. */
@@ -89,13 +99,13 @@ export class LogSlot implements Slot {
       if (!(error instanceof Error && error.message.startsWith('LSN_EXPIRED'))) throw error;
       throw this.#source.error(
         'LSN_EXPIRED',
-        `slot "${this.name}" stands at ${formatPosition(from)} and has fallen behind by more than its maxLag, so the log has been trimmed past it: reset({ snapshot: 'initial' }) starts again`,
+        `slot "${this.name}" stands at LSN ${from.lsn} and has fallen behind by more than its maxLag, so the log has been trimmed past it: reset({ snapshot: 'initial' }) starts again`,
       );
     }
   }
 
-  ack(position: From): Promise<void> {
-    const to = parsePosition(position, this.#source);
+  async ack(position: From): Promise<void> {
+    const to = await this.#parsed(position);
     return this.#source.atomically(() => {
       const end = this.#source.end();
       if (to.lsn > end)
@@ -122,15 +132,13 @@ export class LogSlot implements Slot {
   }
 
   async position(): Promise<string> {
-    return formatPosition(await this.#source.atomically(() => this.#position()));
+    const text = formatPosition(await this.#source.atomically(() => this.#position()));
+    return this.#cursors?.seal(text) ?? text;
   }
 
-  reset(to: From | { readonly snapshot: 'initial' }): Promise<void> {
-    return this.#source.atomically(() =>
-      this.#set(
-        typeof to === 'object' ? startOf(this.#source, 0, 'initial') : parsePosition(to, this.#source),
-      ),
-    );
+  async reset(to: From | { readonly snapshot: 'initial' }): Promise<void> {
+    const position = typeof to === 'object' ? undefined : await this.#parsed(to);
+    return this.#source.atomically(() => this.#set(position ?? startOf(this.#source, 0, 'initial')));
   }
 
   drop(): Promise<void> {
@@ -138,6 +146,10 @@ export class LogSlot implements Slot {
       this.#source.setState(PREFIX + this.name, undefined);
       this.#source.release(PREFIX + this.name);
     });
+  }
+
+  #parsed(position: From): Promise<StreamPosition> | StreamPosition {
+    return this.#cursors?.open(position) ?? parsePosition(position, this.#source);
   }
 
   /** Where the slot stands; one that is new begins here. */

@@ -1,4 +1,5 @@
 import type { ChangeLog } from './change-log.ts';
+import type { SealedCursors } from './cursor.ts';
 import { parsePosition, type From, type StreamPosition } from './position.ts';
 import type { ChangeReader } from './reader.ts';
 import { type ChangeEvent, type ReaderOptions } from './reader.ts';
@@ -29,8 +30,8 @@ export const DEFAULT_BATCH = 500;
  *
  * @throws an error with code `BAD_PARAMETER` for what is no position.
  */
-export function startOf(log: ChangeLog, from: From, snapshot: Snapshot): StreamPosition {
-  const position = parsePosition(from, log);
+export function startOf(log: ChangeLog, from: From | StreamPosition, snapshot: Snapshot): StreamPosition {
+  const position = typeof from === 'object' ? from : parsePosition(from, log);
   const isBegun = position.lsn > 0n || position.snapshot !== undefined;
   // Before the first table: no table has an empty name.
   return snapshot === 'none' || isBegun
@@ -44,15 +45,17 @@ export function startOf(log: ChangeLog, from: From, snapshot: Snapshot): StreamP
  */
 export async function* subscribe(
   log: ChangeLog,
-  reader: ChangeReader,
+  begun: ChangeReader | Promise<ChangeReader>,
   { signal, batch = DEFAULT_BATCH, snapshot }: SubscribeOptions,
+  cursors?: SealedCursors,
 ): AsyncGenerator<ChangeEvent, void, undefined> {
+  const reader = await begun;
   const news = new News(log, signal);
   try {
     while (!isAborted(signal)) {
       news.forget();
       const events = await reader.next(batch);
-      for (const event of events) {
+      for (const event of (await cursors?.sealed(events)) ?? events) {
         if (isAborted(signal)) return;
         yield event;
         if (event.op === 'snapshot-end' && snapshot === 'only') return;

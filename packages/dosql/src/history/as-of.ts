@@ -161,7 +161,7 @@ function rowidOf(key: RowKey): string {
 }
 
 /** NULL that compares as the column does: the first SELECT of a compound decides for all how its columns compare. */
-function nullOf(column: Column): string {
+export function nullOf(column: Column): string {
   return `CAST(NULL AS ${column.affinity.toUpperCase()})`;
 }
 

@@ -1,5 +1,6 @@
-import { DoSQLError } from '../error.ts';
-import { isName, lowerName, nameOf, tokenize, type Token } from '../sql/token.ts';
+import { DoSQLError, sqliteError } from '../error.ts';
+import { all } from '../sql/read.ts';
+import { isName, lowerName, nameOf, quoteName, tokenize, type Token } from '../sql/token.ts';
 
 /** Longer conditions are refused. */
 const MAX_LENGTH = 10_000;
@@ -26,6 +27,7 @@ const FUNCTIONS = new Set(
  */
 export class RowCondition {
   readonly sql: string;
+  readonly #table: string;
   readonly #isVisible: (column: string) => boolean;
   readonly #columns: readonly { readonly name: string; readonly token: Token }[];
 
@@ -42,8 +44,20 @@ export class RowCondition {
         `where of table "${table}" has ${sql.length} characters: ${MAX_LENGTH} are the most`,
       );
     this.sql = sql;
+    this.#table = table;
     this.#isVisible = isVisible;
     this.#columns = columnsIn(sql, table);
+  }
+
+  /** @throws DoSQLError `SYNTAX` for what SQLite does not understand, and as {@link columns}. */
+  check(sql: SqlStorage, known: ReadonlySet<string>): void {
+    const columns = [...new Set(this.columns(known)), ''].map((name) => `NULL AS ${quoteName(name)}`);
+    const row = `(SELECT ${columns.join(', ')}) AS ${quoteName(this.#table)}`;
+    try {
+      all(sql, `EXPLAIN SELECT 1 FROM ${row} WHERE (${this.sql})`);
+    } catch (error) {
+      throw conditionError(error, this.#table);
+    }
   }
 
   /**
@@ -61,6 +75,13 @@ export class RowCondition {
       });
     });
   }
+}
+
+/** What SQLite said of a condition, without the statement that it was made part of. */
+export function conditionError(error: unknown, table: string): DoSQLError {
+  if (error instanceof DoSQLError) return error;
+  const { code, reason } = sqliteError(error, '');
+  return new DoSQLError(code, `where of table "${table}": ${reason.replace(/ \(at offset \d+\)$/, '')}`);
 }
 
 function columnsIn(sql: string, table: string): { name: string; token: Token }[] {

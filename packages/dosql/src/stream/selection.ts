@@ -1,7 +1,7 @@
 import type { Chunk, Position, Selection, TableSelection } from '@dotdo/cdc';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import { collated, imageSource } from '../history/as-of.ts';
+import { collated, imageSource, nullOf } from '../history/as-of.ts';
 import { defaultsOf } from '../history/default.ts';
 import type { EntryView, RelationView } from '../log/entries.ts';
 import { OP } from '../schema/capture.ts';
@@ -9,7 +9,7 @@ import { columnOf, type Column, type Relation } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
 import { lowerName, quoteName } from '../sql/token.ts';
 import { encode, type Binding } from '../value/parameter.ts';
-import { RowCondition } from './row-condition.ts';
+import { conditionError, RowCondition } from './row-condition.ts';
 
 /** What of the log's changes to one table is wanted, over all the versions of the table. */
 export class TableView {
@@ -19,32 +19,40 @@ export class TableView {
   readonly #versions: readonly Relation[];
 
   constructor(
+    sql: SqlStorage,
     name: string,
-    { columns, where = [], hidesKey = false }: TableSelection,
+    { columns, where = [], hidesKey = false, masked = [] }: TableSelection,
     versions: readonly Relation[],
   ) {
     this.#versions = versions;
     this.hidesKey = hidesKey;
     this.#columns = columns && new Set(columns.map(lowerName));
     const known = this.#known();
-    for (const column of this.#columns ?? [])
+    for (const column of [...(this.#columns ?? []), ...masked.map(lowerName)])
       if (!known.has(column)) throw new DoSQLError('NO_SUCH_COLUMN', `no such column: ${name}.${column}`);
-    this.#conditions = where.map(({ sql, columns: visible, hidden }) => {
+    this.#conditions = where.map(({ sql: text, columns: visible, hidden }) => {
       const shown = visible && new Set(visible.map(lowerName));
       const masked = new Set(hidden?.map(lowerName));
       const condition = new RowCondition(
-        sql,
+        text,
         name,
         (column) => (shown === undefined || shown.has(column)) && !masked.has(column),
       );
-      condition.columns(known);
+      condition.check(sql, known);
       return condition;
     });
   }
 
-  /** The conditions as SQL over a row of the table as it is now, called by its name. */
-  get presentCondition(): string {
-    return this.#conditions.map(({ sql }) => `(${sql}) AND `).join('');
+  /**
+   * The condition in SQL over a row called by the table's name; undefined when all are wanted. A condition is asked only
+   * about rows that satisfy those before it, or by what it fails at one could tell what is in others.
+   */
+  get condition(): string | undefined {
+    const [last, ...others] = this.#conditions.toReversed();
+    return (
+      last &&
+      others.reduce((then, { sql }) => `CASE WHEN (${sql}) THEN ${then} ELSE FALSE END`, `(${last.sql})`)
+    );
   }
 
   /** Whether a column is wanted. */
@@ -52,18 +60,20 @@ export class TableView {
 
   /** How the entries of one version are to be shown, that lie after `from` and up to `to`. */
   of(engine: Engine, version: Relation, from: number, to: number, chunk: Chunk | undefined): RelationView {
+    const { condition } = this;
     const range = `l.rel = ${version.id} AND l.lsn > ${from} AND l.lsn <= ${to}`;
-    const select = (query: string, bindings: readonly Binding[] = []): Set<number> =>
-      new Set(all<[number]>(engine.storage.sql, query, ...bindings).map(([lsn]) => lsn));
-    const matching = (text: (condition: RowCondition) => string): Set<number> | undefined => {
-      const [first, ...rest] = this.#conditions.map((condition) => select(text(condition)));
-      return first && rest.reduce((set, next) => new Set([...set].filter((lsn) => next.has(lsn))), first);
+    const select = (query: string, bindings: readonly Binding[] = []): Set<number> => {
+      try {
+        return new Set(all<[number]>(engine.storage.sql, query, ...bindings).map(([lsn]) => lsn));
+      } catch (error) {
+        throw conditionError(error, version.name);
+      }
     };
     return {
       isWanted: this.#columns && this.isWanted,
       hidesKey: this.hidesKey,
-      images: matching((condition) => this.#images(condition, version, range, false)),
-      after: matching((condition) => this.#images(condition, version, range, true)),
+      images: condition === undefined ? undefined : select(this.#images(condition, version, range, false)),
+      after: condition === undefined ? undefined : select(this.#images(condition, version, range, true)),
       rows: chunk && this.#begun(version, chunk, range, select),
       deletions: chunk?.deletions === true,
     };
@@ -81,8 +91,8 @@ export class TableView {
     return name === table ? behind(version, after, range, select) : new Set();
   }
 
-  /** Query for the LSNs whose image satisfies a condition: the row's own, or that after an update in one row. */
-  #images(condition: RowCondition, version: Relation, range: string, isAfter: boolean): string {
+  /** Query for the LSNs whose image satisfies the condition: the row's own, or that after an update in one row. */
+  #images(condition: string, version: Relation, range: string, isAfter: boolean): string {
     if (isAfter && !version.layout.updatesInOneRow) return 'SELECT 1 WHERE FALSE';
     // A table that was dropped and made again is another one: its columns say nothing about these.
     const present = this.#versions.findLast(({ tableId }) => tableId === version.tableId) ?? version;
@@ -91,16 +101,22 @@ export class TableView {
       const slot = version.layout.slots.find(({ columnId }) => columnId === column.id);
       return isAfter && slot?.after !== undefined ? `l.${slot.after}` : source.value(column);
     };
-    const columns = condition.columns(this.#known()).map((name) => {
+    const named = new Set(this.#conditions.flatMap((each) => each.columns(this.#known())));
+    const columns = [...named].map((name) => {
       const column = [version, present]
         .flatMap((relation) => relation.columns)
         .find((one) => lowerName(one.name) === name);
-      if (column !== undefined) return `${collated(value(column), column)} AS ${quoteName(name)}`;
-      return `${name === 'rowid' ? source.key : 'NULL'} AS ${quoteName(name)}`;
+      if (column !== undefined)
+        return { name, value: collated(value(column), column), like: collated(nullOf(column), column) };
+      return { name, value: name === 'rowid' ? source.key : 'NULL', like: 'CAST(NULL AS INTEGER)' };
     });
+    const select = (of: (column: { value: string; like: string }) => string): string =>
+      columns.map((column) => `, ${of(column)} AS ${quoteName(column.name)}`).join('');
     const ops = isAfter ? `= ${OP.update}` : `BETWEEN ${OP.insert} AND ${OP.updateAfter}`;
-    const rows = `SELECT ${['l.lsn AS __dosql_lsn', ...new Set(columns)].join(', ')} FROM ${source.from} WHERE ${range} AND l.op ${ops}`;
-    return `SELECT __dosql_lsn FROM (${rows}) AS ${quoteName(version.name)} WHERE ${condition.sql}`;
+    const rows =
+      `SELECT NULL AS __dosql_lsn${select(({ like }) => like)} WHERE FALSE ` +
+      `UNION ALL SELECT l.lsn${select((column) => column.value)} FROM ${source.from} WHERE ${range} AND l.op ${ops}`;
+    return `SELECT __dosql_lsn FROM (${rows}) AS ${quoteName(version.name)} WHERE ${condition}`;
   }
 
   /** Names of all columns that the table has had, and `rowid` where rows go by it. */
@@ -150,7 +166,7 @@ export class CompiledSelection {
       const versions = versionsOf(name);
       if (versions.length === 0)
         throw new DoSQLError('NO_SUCH_TABLE', `no such table: ${name}, now or in what the log still holds`);
-      const view = new TableView((versions.at(-1) as Relation).name, wanted, versions);
+      const view = new TableView(engine.storage.sql, (versions.at(-1) as Relation).name, wanted, versions);
       this.#tables.set(name, view);
       for (const { id } of versions) this.#views.set(id, view);
     }

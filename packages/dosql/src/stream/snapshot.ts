@@ -1,5 +1,6 @@
 import type { ChangeRow, ChangeValue, Chunk, SnapshotRow } from '@dotdo/cdc';
 import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
 import { toValue, type RawValue } from '../value/row.ts';
@@ -17,7 +18,7 @@ export function chunkOf(
   const nameOf = (id: number): string => columnOf(relation, id).name;
   const keys = key.kind === 'rowid' ? [key.name] : key.columnIds.map(nameOf);
   const names = [...keys, ...columns.map((column) => column.name)];
-  const rows = readRows(engine, name, keys, names, view?.presentCondition ?? '', after ?? [], limit, branch);
+  const rows = readRows(engine, name, keys, names, view?.condition ?? 'TRUE', after ?? [], limit, branch);
   const isWanted = (column: string): boolean => view === undefined || view.isWanted(column);
   const primary = primaryKey.map(nameOf).filter((column) => view?.hidesKey !== true || isWanted(column));
   return rows.map((values) => {
@@ -50,8 +51,14 @@ function readRows(
   const order = keys.map(column).join(', ');
   const behind = after.length === 0 ? 'TRUE' : `(${order}) > (${after.map(() => '?').join(', ')})`;
   const read = (value: (name: string) => string): RawValue[][] => {
-    const sql = `SELECT ${names.map(value).join(', ')} FROM ${quoteName(table)} WHERE ${condition}${behind} ORDER BY ${order} LIMIT ${limit}`;
-    return engine.run(engine.statement(sql), after, { branch }).raw;
+    const sql = `SELECT ${names.map(value).join(', ')} FROM ${quoteName(table)} WHERE (${condition}) AND ${behind} ORDER BY ${order} LIMIT ${limit}`;
+    try {
+      return engine.run(engine.statement(sql), after, { branch }).raw;
+    } catch (error) {
+      // A statement of DoSQL's own fails by the condition in it.
+      const { code, reason } = error as DoSQLError;
+      throw new DoSQLError(code, `where of table "${table}": ${reason}`);
+    }
   };
   const raw = read(column);
   if (raw.every((row) => row.every(isSafe))) return raw.map((row) => row.map(toValue));

@@ -25,13 +25,15 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
 const CONDITIONS: Readonly<Record<string, readonly string[]>> = {
   item: [
     'n > 5',
+    "n > '5'",
+    "id < '9'",
     "owner = 'ann'",
     'n % 2 = 0 AND owner IS NOT NULL',
     "typeof(body) = 'text'",
     'id BETWEEN 3 AND 9',
   ],
   pair: ['b < 3', "a = 'X'", 'v IS NULL', "pair.a > 'm' OR v > 1"],
-  named: ["note LIKE 'a%'", 'item IN (1, 2, 3)', "id <> 'k1'"],
+  named: ["note LIKE 'a%'", "item = '3'", 'note < 5', 'item IN (1, 2, 3)', "id <> 'k1'"],
   loose: ['rowid % 2 = 0', 'x > 4', '"y z" IS NOT NULL'],
 };
 
