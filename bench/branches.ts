@@ -34,7 +34,7 @@ const RANGES = 200;
 const AGGREGATED_ROWS = 300_000;
 const worker = {
   entry: join(import.meta.dirname, 'worker.ts'),
-  classes: ['Past', 'Branching'],
+  classes: ['Past', 'Branching', 'Streaming'],
   folder: memoryFolder,
 };
 

@@ -29,7 +29,7 @@ const POINTS = isQuick ? 200 : 2_000;
 const AGGREGATES = 5;
 const worker = {
   entry: join(import.meta.dirname, 'worker.ts'),
-  classes: ['Past', 'Branching'],
+  classes: ['Past', 'Branching', 'Streaming'],
   folder: memoryFolder,
 };
 

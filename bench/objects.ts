@@ -13,11 +13,13 @@ import {
   type Rows,
 } from './scenarios/item.ts';
 import { CHANGE, type Reading } from './scenarios/past.ts';
+import type { Streaming } from './streaming.ts';
 
 /** The objects that are called from outside. */
 export interface ObjectBindings {
   PAST: DurableObjectNamespace<Past>;
   BRANCHING: DurableObjectNamespace<Branching>;
+  STREAMING: DurableObjectNamespace<Streaming>;
 }
 
 const FIRST_WRITE = 'UPDATE item SET stock = stock + 1 WHERE id = ?';
@@ -44,7 +46,7 @@ async function billed(sql: SqlStorage, run: () => Promise<unknown>): Promise<num
 }
 
 /** A database of one table, and a clock that stops when all is durable. */
-abstract class Measured extends DurableObject<ObjectBindings> {
+export abstract class Measured extends DurableObject<ObjectBindings> {
   #db: Promise<Database> | undefined;
 
   db(): Promise<Database> {
@@ -244,7 +246,8 @@ interface Merging {
  */
 export async function callObject(request: Request, env: ObjectBindings): Promise<Response> {
   const [, kind, object = '', method = ''] = new URL(request.url).pathname.split('/');
-  const namespace = kind === 'past' ? env.PAST : env.BRANCHING;
+  const namespace =
+    { past: env.PAST, branching: env.BRANCHING, streaming: env.STREAMING }[kind ?? ''] ?? env.PAST;
   const stub = namespace.get(namespace.idFromName(object)) as unknown as Record<
     string,
     (...args: unknown[]) => Promise<unknown>

@@ -7,6 +7,7 @@ import { callObject, type ObjectBindings } from './objects.ts';
 import { CHANGES_BACK, past, ROWS, scenarios, setUp } from './scenarios/engine.ts';
 
 export { Branching, Past } from './objects.ts';
+export { Streaming } from './streaming.ts';
 
 interface Env extends ObjectBindings {
   BARE: DurableObjectNamespace<Bare>;

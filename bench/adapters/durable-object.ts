@@ -1,11 +1,12 @@
 import type { BranchEngine } from '../scenarios/branching.ts';
 import type { PastEngine } from '../scenarios/past.ts';
+import type { OwnStreams, StreamEngine } from '../scenarios/streaming.ts';
 import { version } from '../harness/report.ts';
 
 /** Calls a method of a Durable Object of `objects.ts`. */
 type Call = <T>(method: string, ...args: unknown[]) => Promise<T>;
 
-function caller(origin: string, kind: 'past' | 'branching', object: string): Call {
+function caller(origin: string, kind: 'past' | 'branching' | 'streaming', object: string): Call {
   return async <T>(method: string, ...args: unknown[]) => {
     const response = await fetch(`${origin}/${kind}/${object}/${method}`, {
       method: 'POST',
@@ -63,6 +64,26 @@ export function dosqlBranches(origin: string): BranchEngine {
     firstRead: (branch) => call('firstRead', branch),
     read: (branch, keys, ranges, aggregates) => call('read', branch, keys, ranges, aggregates),
     sum: (branch) => call('sum', branch),
+    close: async () => {},
+  };
+}
+
+/** DoSQL in a Durable Object, as an engine that captures changes, beside an object with the same table and without it. */
+export function dosqlStreams(origin: string): StreamEngine & OwnStreams {
+  const call = caller(origin, 'streaming', 'captured');
+  const bare = caller(origin, 'streaming', 'bare');
+  return {
+    name: 'DoSQL',
+    bareName: 'bare SQLite',
+    version: version('@dotdo/dosql'),
+    load: async (rows) => {
+      await bare('loadBare', rows);
+      await call('load', rows);
+    },
+    update: (captured) => (captured ? call('update') : bare('updateBare')),
+    readOut: (form) => call('readOut', form),
+    forget: () => call('forget'),
+    snapshot: () => call('snapshot'),
     close: async () => {},
   };
 }

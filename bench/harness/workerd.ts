@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -31,8 +31,11 @@ export async function bundle(
   return outputFiles[0]?.text ?? '';
 }
 
-/** Starts workerd with `worker`, runs `use` with the address that it answers at, and stops it. */
-export async function inWorkerd<T>(worker: WorkerFiles, use: (origin: string) => Promise<T>): Promise<T> {
+/** Starts workerd with `worker`, runs `use` with the address that it answers at and the memory that it has, and stops it. */
+export async function inWorkerd<T>(
+  worker: WorkerFiles,
+  use: (origin: string, memory: () => number) => Promise<T>,
+): Promise<T> {
   const folder = mkdtempSync(join(worker.folder, 'dosql-bench-'));
   const port = await freePort();
   mkdirSync(join(folder, 'data'));
@@ -44,11 +47,17 @@ export async function inWorkerd<T>(worker: WorkerFiles, use: (origin: string) =>
   try {
     const origin = `http://127.0.0.1:${port}`;
     await answers(origin);
-    return await use(origin);
+    return await use(origin, () => residentBytes(workerd.pid));
   } finally {
     workerd.kill('SIGKILL');
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Bytes of memory that a process has; NaN where the system does not say. */
+function residentBytes(pid: number | undefined): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1]) * 1_024;
 }
 
 function config(classes: readonly string[], folder: string, port: number): string {
