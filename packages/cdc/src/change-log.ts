@@ -40,8 +40,8 @@ export interface SchemaChange {
   readonly cursor?: string;
 }
 
-/** One entry of the log, with the first LSN of its transaction. */
-export type LogEntry = (Change | SchemaChange) & { readonly txBegin: bigint };
+/** One entry of the log. */
+export type LogEntry = Change | SchemaChange;
 
 /** A condition over one row, in SQL. */
 export interface RowCondition {
@@ -99,6 +99,8 @@ export interface SnapshotRow {
 /** A page of the log. */
 export interface LogPage {
   readonly entries: readonly LogEntry[];
+  /** The first LSN of the transaction `tx`, which is that of one of the entries. */
+  begin(tx: bigint): bigint;
   /** Where the next page begins: after this LSN. Moves on over what was not selected, too. */
   readonly lsn: bigint;
   /** The page reaches the log's end. */

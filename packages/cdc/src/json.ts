@@ -51,20 +51,29 @@ export function fromJson(value: unknown): ChangeValue | undefined {
 
 /** An event as {@link JsonEvent} describes it. */
 export function eventToJson(event: ChangeEvent): JsonEvent {
-  const { lsn, op, tx, timestamp } = event;
-  const common = { op, lsn: Number(lsn), tx: Number(tx), timestamp: timestamp.toISOString() };
-  if (!('table' in event)) return common;
+  const { op } = event;
+  const lsn = Number(event.lsn);
+  const tx = Number(event.tx);
+  const timestamp = event.timestamp.toISOString();
+  if (!('table' in event)) return { op, lsn, tx, timestamp };
   const { table, cursor } = event;
-  const named = { ...common, table, ...(cursor === undefined ? {} : { cursor }) };
-  if (event.op === 'schema') return { ...named, sql: event.sql };
-  const { key, before, after, isSnapshot } = event;
-  return {
-    ...named,
-    ...(isSnapshot === undefined ? {} : { isSnapshot }),
-    key: rowToJson(key),
+  if (event.op === 'schema') {
+    const schema = { op, lsn, tx, timestamp, table, sql: event.sql };
+    return cursor === undefined ? schema : { ...schema, cursor };
+  }
+  const { before, after, isSnapshot } = event;
+  const change = {
+    op,
+    lsn,
+    tx,
+    timestamp,
+    table,
+    key: rowToJson(event.key),
     before: before && rowToJson(before),
     after: after && rowToJson(after),
   };
+  if (cursor === undefined) return change;
+  return isSnapshot === undefined ? { ...change, cursor } : { ...change, cursor, isSnapshot };
 }
 
 /** The event of its JSON form, rows with values of their own types. */

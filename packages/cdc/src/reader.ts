@@ -1,4 +1,4 @@
-import type { Change, ChangeLog, LogEntry, SchemaChange, SnapshotRow } from './change-log.ts';
+import type { Change, ChangeLog, LogEntry, LogPage, SchemaChange, SnapshotRow } from './change-log.ts';
 import { formatPosition, type SnapshotPosition, type StreamPosition } from './position.ts';
 import type { Shape } from './shape.ts';
 
@@ -72,7 +72,7 @@ export class ChangeReader {
 
   async #changes(limit: number): Promise<[ChangeEvent[], boolean]> {
     const page = await this.#log.read(this.#position.lsn, limit, this.#shape.selection);
-    const events = await this.#shape.shown(this.#events(page.entries, page.lsn));
+    const events = await this.#shape.shown(this.#events(page));
     this.#position = { lsn: page.lsn };
     return [events, page.isEnd];
   }
@@ -82,7 +82,7 @@ export class ChangeReader {
     const { table, after } = snapshot as SnapshotPosition;
     const chunk = { table, after, limit, deletions: this.#options.mayRepeat };
     const page = await this.#log.read(lsn, limit, this.#shape.selection, chunk);
-    const events = this.#events(page.entries, page.lsn).map((event): ChangeEvent =>
+    const events = this.#events(page).map((event): ChangeEvent =>
       'table' in event ? { ...event, cursor: formatPosition({ lsn: event.lsn, snapshot }) } : event,
     );
     const rows = page.rows ?? [];
@@ -102,26 +102,24 @@ export class ChangeReader {
     return [shown, false];
   }
 
-  /** The entries of a page that ends at `lsn`, with the boundaries of their transactions. */
-  #events(entries: readonly LogEntry[], lsn: bigint): ChangeEvent[] {
+  /** The entries of a page, with the boundaries of their transactions. */
+  #events(page: LogPage): ChangeEvent[] {
     const { transactions = false, schema = false } = this.#options;
+    if (!transactions) return schema ? [...page.entries] : page.entries.filter(({ op }) => op !== 'schema');
     const events: ChangeEvent[] = [];
     const close = (): void => {
-      if (this.#open !== undefined) events.push(boundary('commit', this.#open));
+      if (this.#open !== undefined) events.push(boundary('commit', this.#open, this.#open.tx));
       this.#open = undefined;
     };
-    for (const entry of entries) {
+    for (const entry of page.entries) {
       if (this.#open?.tx !== entry.tx) close();
       if (entry.op === 'schema' && !schema) continue;
-      if (transactions && this.#open === undefined) {
-        events.push(boundary('begin', entry));
-        this.#open = entry;
-      }
-      const { txBegin: _txBegin, ...event } = entry;
-      events.push(event);
+      if (this.#open === undefined) events.push(boundary('begin', entry, page.begin(entry.tx)));
+      this.#open = entry;
+      events.push(entry);
     }
     // What follows in the transaction is not wanted.
-    if (this.#open !== undefined && this.#open.tx <= lsn) close();
+    if (this.#open !== undefined && this.#open.tx <= page.lsn) close();
     return events;
   }
 }
@@ -141,7 +139,6 @@ function snapshotEvent(table: string, { position, key, row, name }: SnapshotRow,
   };
 }
 
-function boundary(op: 'begin' | 'commit', entry: LogEntry): TransactionEvent {
-  const { tx, timestamp } = entry;
-  return { op, lsn: op === 'begin' ? entry.txBegin : tx, tx, timestamp };
+function boundary(op: 'begin' | 'commit', { tx, timestamp }: LogEntry, lsn: bigint): TransactionEvent {
+  return { op, lsn, tx, timestamp };
 }

@@ -72,6 +72,11 @@ export class Entries {
     return { entries: this.#entries(rows, branch, view, lsn), lsn, isEnd: lsn === end };
   }
 
+  /** The first LSN of the transaction `tx`. */
+  begin(tx: number): number {
+    return all<[number]>(this.#sql, 'SELECT first FROM __dosql_tx WHERE last = ?', tx)[0]?.[0] ?? tx;
+  }
+
   /** Entries of one branch whose log rows satisfy `condition`. */
   where(condition: string, bindings: Binding[], branch: number = MAIN): LogEntry[] {
     return this.#entries(this.#rows(condition, bindings, -1), branch);
@@ -112,21 +117,23 @@ export class Entries {
       const from = i;
       i += (op === OP.updateBefore ? 2 : 1) * (op === OP.schema ? 1 : relation.layout.parts);
       if (relation.branch !== branch || op === OP.rewrite) continue;
-      const lsn = (rows[i - 1] as LogRow)[0];
-      const { tx, txBegin } = transactions.of(lsn);
-      const common = {
-        lsn: BigInt(lsn),
-        tx,
-        txBegin,
-        timestamp: new Date(fromJulian(at)),
-        table: relation.name,
-      };
+      const last = (rows[i - 1] as LogRow)[0];
+      const tx = transactions.of(last);
+      const lsn = BigInt(last);
       if (op === OP.schema) {
-        entries.push({ ...common, op: 'schema', sql: relation.since === lsn ? relation.sql : null });
+        const sql = relation.since === last ? relation.sql : null;
+        entries.push({
+          lsn,
+          tx: tx ?? lsn,
+          timestamp: new Date(fromJulian(at)),
+          table: relation.name,
+          op: 'schema',
+          sql,
+        });
         continue;
       }
-      const change = changeOf(table, rows, from);
-      if (change !== undefined) entries.push({ ...common, ...change });
+      const change = changeOf(table, rows, from, lsn, tx ?? lsn);
+      if (change !== undefined) entries.push(change);
     }
     return entries;
   }
@@ -147,8 +154,10 @@ function changeOf(
   { relation, images, view }: TableReader,
   rows: readonly LogRow[],
   from: number,
-): Pick<Change, 'op' | 'key' | 'before' | 'after'> | undefined {
-  const [lsn, , op] = rows[from] as LogRow;
+  last: bigint,
+  tx: bigint,
+): Change | undefined {
+  const [lsn, , op, time] = rows[from] as LogRow;
   const second = from + relation.layout.parts;
   const isHidden = view?.rows?.has(lsn) === false;
   if (isHidden && !view.deletions) return undefined;
@@ -182,7 +191,16 @@ function changeOf(
     if (before !== null && after !== null && isSameRow(before, after)) return undefined;
     if (hidesKey) key = only(key, isWanted);
   }
-  return { op: before === null ? 'insert' : after === null ? 'delete' : 'update', key, before, after };
+  return {
+    lsn: last,
+    tx,
+    timestamp: new Date(fromJulian(time)),
+    table: relation.name,
+    op: before === null ? 'insert' : after === null ? 'delete' : 'update',
+    key,
+    before,
+    after,
+  };
 }
 
 function only(row: ChangeRow, isWanted: (column: string) => boolean): ChangeRow {
@@ -201,10 +219,11 @@ function beginsChange([, , op]: LogRow): boolean {
   return op !== OP.more && op !== OP.updateAfter;
 }
 
-/** The transactions that a stretch of the log belongs to. */
+/** The transactions of more than one change that a stretch of the log belongs to. */
 class Transactions {
   readonly #ranges: readonly (readonly [first: number, last: number])[];
   #at = 0;
+  #tx: bigint | undefined;
 
   constructor(sql: SqlStorage, rows: readonly LogRow[]) {
     const from = rows[0]?.[0];
@@ -220,12 +239,13 @@ class Transactions {
           );
   }
 
-  /** The transaction of `lsn`; called with growing LSNs. */
-  of(lsn: number): { tx: bigint; txBegin: bigint } {
-    while (this.#at < this.#ranges.length && (this.#ranges[this.#at] as readonly [number, number])[1] < lsn)
-      this.#at++;
-    const range = this.#ranges[this.#at];
-    if (range === undefined || lsn < range[0]) return { tx: BigInt(lsn), txBegin: BigInt(lsn) };
-    return { tx: BigInt(range[1]), txBegin: BigInt(range[0]) };
+  /** The transaction of `lsn`, undefined when that is all of it; called with growing LSNs. */
+  of(lsn: number): bigint | undefined {
+    let range = this.#ranges[this.#at];
+    while (range !== undefined && range[1] < lsn) {
+      range = this.#ranges[++this.#at];
+      this.#tx = undefined;
+    }
+    return range === undefined || lsn < range[0] ? undefined : (this.#tx ??= BigInt(range[1]));
   }
 }

@@ -13,12 +13,18 @@ export type LogRow = [
   ...(string | number | null | ArrayBuffer)[],
 ];
 
-/** Where a column of an image is found: in which of its rows, at which place, before a change and after it. */
+/** Where a column of an image is found: in which of its rows, at which place. */
 interface Place {
   readonly name: string;
   readonly part: number;
-  readonly before: number;
-  readonly after: number;
+  /** -1 where it is not. */
+  readonly index: number;
+}
+
+/** Where the columns of an image are, before a change and after it. */
+interface Places {
+  readonly before: readonly Place[];
+  readonly after: readonly Place[];
 }
 
 /** Where the row's key stands. */
@@ -28,8 +34,8 @@ const KEY = 4;
 export class ImageReader {
   readonly #sql: SqlStorage;
   readonly #columns: readonly string[];
-  readonly #places: readonly Place[];
-  readonly #key: readonly Place[];
+  readonly #image: Places;
+  readonly #key: Places;
   /** An assignment to `__proto__` would set no property. */
   readonly #isPlain: boolean;
 
@@ -37,55 +43,44 @@ export class ImageReader {
     this.#sql = sql;
     this.#columns = ['lsn', 'rel', 'op', 'at', 'k', ...log.valueColumns()];
     const at = new Map(this.#columns.map((name, i) => [name, i]));
-    const placeOf = (id: number): Place => {
+    const placeOf = (id: number, which: 'before' | 'after'): Place => {
       const { name } = columnOf(relation, id);
       const slot = relation.layout.slots.find(({ columnId }) => columnId === id);
       if (slot === undefined) {
         const isRowid = relation.key.kind === 'rowid' && relation.key.columnId === id;
-        return { name, part: 0, before: isRowid ? KEY : -1, after: isRowid ? KEY : -1 };
+        return { name, part: 0, index: isRowid ? KEY : -1 };
       }
-      return {
-        name,
-        part: slot.part,
-        before: at.get(slot.name) ?? -1,
-        after: slot.after === undefined ? -1 : (at.get(slot.after) ?? -1),
-      };
+      const column = which === 'before' ? slot.name : slot.after;
+      return { name, part: slot.part, index: column === undefined ? -1 : (at.get(column) ?? -1) };
     };
-    this.#places = relation.columns.map(({ id }) => placeOf(id));
+    const placesOf = (ids: readonly number[]): Places => ({
+      before: ids.map((id) => placeOf(id, 'before')),
+      after: ids.map((id) => placeOf(id, 'after')),
+    });
+    const rowid = [{ name: 'rowid', part: 0, index: KEY }];
+    this.#image = placesOf(relation.columns.map(({ id }) => id));
     this.#key =
-      relation.primaryKey.length === 0
-        ? [{ name: 'rowid', part: 0, before: KEY, after: KEY }]
-        : relation.primaryKey.map(placeOf);
-    this.#isPlain = ![...this.#places, ...this.#key].some(({ name }) => name === '__proto__');
+      relation.primaryKey.length === 0 ? { before: rowid, after: rowid } : placesOf(relation.primaryKey);
+    this.#isPlain = ![...this.#image.before, ...this.#key.before].some(({ name }) => name === '__proto__');
   }
 
   /** The image that begins at `rows[from]`; of an update in one row the one before it, or after it. */
   image(rows: readonly LogRow[], from: number, which: 'before' | 'after'): ChangeRow {
-    return this.#record(this.#places, rows, from, which);
+    return this.#record(this.#image[which], rows, from);
   }
 
   /** The primary key, or the rowid, in the image that begins at `rows[from]`. */
   key(rows: readonly LogRow[], from: number, which: 'before' | 'after'): ChangeRow {
-    return this.#record(this.#key, rows, from, which);
+    return this.#record(this.#key[which], rows, from);
   }
 
-  #record(
-    places: readonly Place[],
-    rows: readonly LogRow[],
-    from: number,
-    which: 'before' | 'after',
-  ): ChangeRow {
+  #record(places: readonly Place[], rows: readonly LogRow[], from: number): ChangeRow {
     const record: Record<string, ChangeValue> = {};
-    for (const place of places) {
-      const value = this.#value(rows[from + place.part] as LogRow, place[which]);
-      if (this.#isPlain) record[place.name] = value;
+    for (const { name, part, index } of places) {
+      const value = index < 0 ? null : this.#value(rows[from + part] as LogRow, index);
+      if (this.#isPlain) record[name] = value;
       else
-        Object.defineProperty(record, place.name, {
-          value,
-          enumerable: true,
-          writable: true,
-          configurable: true,
-        });
+        Object.defineProperty(record, name, { value, enumerable: true, writable: true, configurable: true });
     }
     return record;
   }

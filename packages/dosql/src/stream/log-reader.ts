@@ -49,7 +49,13 @@ export class LogReader {
     const page = this.#entries.after(from, limit, this.#branch, compiled?.view(this.#engine, from, chunk));
     const { entries, isEnd } = page;
     const rows = chunk !== undefined && isEnd ? this.#rows(chunk, compiled) : undefined;
-    return { entries, isEnd, rows, lsn: BigInt(page.lsn) };
+    return {
+      entries,
+      isEnd,
+      rows,
+      lsn: BigInt(page.lsn),
+      begin: (tx) => BigInt(this.#entries.begin(Number(tx))),
+    };
   }
 
   #rows(chunk: Chunk, compiled: CompiledSelection | undefined): LogPage['rows'] {
