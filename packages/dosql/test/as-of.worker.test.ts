@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { withDatabase } from './support/database.ts';
 import { ask, live } from './support/moments.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 const HISTORIES = 5;
 const POINTS = 100;

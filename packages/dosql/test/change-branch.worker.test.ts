@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { ConflictError, Database } from '../src/index.ts';
 import { failure, withDatabase } from './support/database.ts';
 import { entriesAfter } from './support/found.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 const rows = (db: Pick<Database, 'query'>, sql: string): Promise<unknown[]> => db.query(sql);
 

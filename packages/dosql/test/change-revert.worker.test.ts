@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { ConflictError } from '../src/change/index.ts';
 import { failure, withDatabase } from './support/database.ts';
 import { change, schemaOf, shapeOf } from './support/history.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 import { exactRows, tableNames } from './support/rows.ts';
 
 describe('reverting', () => {

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { DB, type Database } from '../src/index.ts';
 import { failure as failureOf, withDatabase } from './support/database.ts';
 import { contents, knownTables, runDosql, runPlain, SCHEMA, type Outcome } from './support/differential.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 import { Statements, type Step } from './support/statements.ts';
 
 /**

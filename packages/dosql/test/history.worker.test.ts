@@ -4,7 +4,8 @@ import { DB, type Database, type KeyValue, type Row } from '../src/index.ts';
 import { Engine } from '../src/engine.ts';
 import { blame, type Blame } from '../src/history/blame.ts';
 import { failure, newObject, withDatabase } from './support/database.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 const START = Date.UTC(2030, 0, 1);
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Database, RowDiff } from '../src/index.ts';
 import { withDatabase } from './support/database.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 /**
  * Laws that merging and comparing keep whatever the history, over generated schemas: composite and text keys, WITHOUT

@@ -9,7 +9,8 @@ import {
   randomWrite,
   type ModelTable,
 } from './support/merge-model.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 const text = (cells: readonly (SqlValue | undefined)[]): string =>
   cells

@@ -3,7 +3,8 @@ import { parseTable, printTable, type TableDefinition } from '../src/merge/defin
 import { planOf } from '../src/merge/plan.ts';
 import { mergeTable, sameTable } from '../src/merge/table.ts';
 import { withDatabase } from './support/database.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 /** Definitions of `t`; equal ids in two of them are one column. */
 function define(random: Random, ids: readonly number[], names: (id: number) => string): string {

@@ -12,7 +12,8 @@ import type {
   Rows,
 } from './support/merge-cases-shape.ts';
 import { MergeModel, MODEL_SCHEMA, MODEL_TABLES, randomHistory, sqlOf } from './support/merge-model.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 interface MergeOutcome {
   readonly merged: boolean;

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { DoSQLError, type Database, type Session } from '../src/index.ts';
 import { withDatabase } from './support/database.ts';
 import { alter, change, schemaOf, shapeOf } from './support/history.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 import { Statements, type KnownTable, type Step } from './support/statements.ts';
 
 /** A table at a commit: which table and which columns it was, and its rows by the columns' ids. */

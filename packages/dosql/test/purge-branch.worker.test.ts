@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { DB, type Database } from '../src/index.ts';
 import { failure, newObject, withDatabase } from './support/database.ts';
 import { entriesAfter, found } from './support/found.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 
 const rows = (db: Database, sql: string): Promise<unknown[]> => db.query(sql);
 

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Change } from '../src/index.ts';
 import { failure, withDatabase } from './support/database.ts';
 import { changesOf, found } from './support/found.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 import { exactRows } from './support/rows.ts';
 
 const SCHEMA = `

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createCDC } from '../src/index.ts';
 import { failure, withDatabase } from './support/database.ts';
 import { alter, change, schemaOf, shapeOf } from './support/history.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 import { exactRows, tableNames } from './support/rows.ts';
 
 describe('restoring', () => {

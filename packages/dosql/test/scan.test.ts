@@ -3,7 +3,8 @@ import { parse as parseBySqlite3Parser } from 'sqlite3-parser';
 import { scan } from '../src/sql/scan.ts';
 import { parse, splice } from '../src/sql/statement.ts';
 import { lowerName, nameOf, tokenize } from '../src/sql/token.ts';
-import { Random, seeds } from './support/random.ts';
+import { Random } from './support/random.ts';
+import { seeds } from './support/seeds.ts';
 import { Statements } from './support/statements.ts';
 
 /** Statements of every shape that names a table, and of those that only look so. */

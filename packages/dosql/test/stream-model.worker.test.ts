@@ -1,10 +1,19 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
-import { createCDC, type Cdc, type ChangeEvent, type From, type ShapeOptions } from '@dotdo/cdc';
+import { createCDC, type Cdc, type ChangeEvent, type From } from '@dotdo/cdc';
 import { expect, inject, it } from 'vitest';
 import { DB, type Database } from '../src/index.ts';
 import { failure, newObject } from './support/database.ts';
 import { Random } from './support/random.ts';
-import { createTables, END, expected, interest, Replica, write } from './support/stream-model.ts';
+import {
+  createTables,
+  END,
+  expected,
+  interest,
+  Replica,
+  TABLES,
+  write,
+  type Interest,
+} from './support/stream-model.ts';
 
 const FUTURE = Date.UTC(2100, 0);
 const HOUR = 3_600_000;
@@ -12,8 +21,6 @@ const FIRST_SEED = 20_261_121;
 
 const given = Number(inject('seed'));
 const runs = given > 0 ? 1 : Number(inject('runs')) || 50;
-
-type Interest = ShapeOptions & { tables: string[] };
 
 /** A consumer outside of the database: it outlives the object, and may lose what it did last. */
 interface Consumer {
@@ -230,7 +237,7 @@ class Run {
 
   /** All that was recorded is the log, and what it says makes the tables as they are. */
   async #recorded(db: Database, cdc: Cdc): Promise<void> {
-    const options = { tables: ['item', 'pair', 'named', 'loose', END.table] };
+    const options = { tables: TABLES };
     await this.#recorder.finish(cdc);
     const whole = (await cdc.read(0, { limit: 100_000 })).changes;
     expect([...this.#recorder.events.values()].toSorted((a, b) => Number(a.lsn - b.lsn))).toEqual(whole);

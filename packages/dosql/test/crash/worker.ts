@@ -2,9 +2,11 @@ import { DB, DoSQLError, type BatchStatement, type Database } from '../../src/in
 import { Base, type Reply } from './base.ts';
 import type { Branched } from './branched.ts';
 import { migrationsUpTo } from './migrations.ts';
+import type { Streamed } from './streamed.ts';
 
 export type { Dump, Reply } from './base.ts';
 export { Branched } from './branched.ts';
+export { Streamed } from './streamed.ts';
 
 /** A request that changes a ledger. `level` is the number of migrations that the deployed version knows. */
 export type Op =
@@ -150,6 +152,7 @@ export class Silent extends Base {
 }
 
 interface Env {
+  readonly Streamed: DurableObjectNamespace<Streamed>;
   readonly Silent: DurableObjectNamespace<Silent>;
   readonly Branched: DurableObjectNamespace<Branched>;
   readonly Ledger: DurableObjectNamespace<Ledger>;

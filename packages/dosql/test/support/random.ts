@@ -1,5 +1,3 @@
-import { inject } from 'vitest';
-
 /** Numbers from a seed (mulberry32): the same seed gives the same run. */
 export class Random {
   #state: number;
@@ -40,13 +38,6 @@ export class Random {
     const shuffled = values.map((value) => ({ value, at: this.next() })).toSorted((a, b) => a.at - b.at);
     return shuffled.slice(0, 1 + this.int(values.length)).map(({ value }) => value);
   }
-}
-
-/** Two fixed seeds, so that a run can be repeated; `VITE_SEED=n` replays one, `VITE_SEED=random` looks for a new one. */
-export function seeds(fixed: number): number[] {
-  const given = inject('seed');
-  if (given === 'random') return [Math.floor(Math.random() * 2 ** 31)];
-  return Number(given) > 0 ? [Number(given)] : [fixed, fixed + 1];
 }
 
 /** `name` quoted in one of SQLite's ways. */

@@ -6,13 +6,19 @@ import type { Random } from './random.ts';
 export const END = { table: 'zz_end', id: 1 };
 
 const SCHEMA = `
-  CREATE TABLE item(id INTEGER PRIMARY KEY, owner TEXT, n INTEGER, body);
-  CREATE TABLE pair(a TEXT COLLATE NOCASE, b INTEGER, v, PRIMARY KEY (a, b)) WITHOUT ROWID;
-  CREATE TABLE named(id TEXT PRIMARY KEY, item INTEGER REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE, note TEXT);
-  CREATE TABLE loose(x, "y z");
-  CREATE TABLE zz_end(id INTEGER PRIMARY KEY);
-  CREATE TRIGGER copied AFTER UPDATE ON item BEGIN INSERT INTO loose VALUES (NEW.n, NEW.body); END;
+  CREATE TABLE IF NOT EXISTS item(id INTEGER PRIMARY KEY, owner TEXT, n INTEGER, body);
+  CREATE TABLE IF NOT EXISTS pair(a TEXT COLLATE NOCASE, b INTEGER, v, PRIMARY KEY (a, b)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS named(id TEXT PRIMARY KEY, item INTEGER REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE, note TEXT);
+  CREATE TABLE IF NOT EXISTS loose(x, "y z");
+  CREATE TABLE IF NOT EXISTS zz_end(id INTEGER PRIMARY KEY);
+  CREATE TRIGGER IF NOT EXISTS copied AFTER UPDATE ON item BEGIN INSERT INTO loose VALUES (NEW.n, NEW.body); END;
 `;
+
+/** Names of the tables. */
+export const TABLES: string[] = ['item', 'pair', 'named', 'loose', END.table];
+
+/** What a consumer is interested in. */
+export type Interest = ShapeOptions & { readonly tables: string[] };
 
 const KEYS: Readonly<Record<string, readonly string[]>> = {
   item: ['id'],
@@ -141,8 +147,8 @@ function statement(random: Random): [string, Parameter[]] {
   ])();
 }
 
-/** What a consumer may be interested in. */
-export function interest(random: Random): ShapeOptions & { tables: string[] } {
+/** An interest, at random. */
+export function interest(random: Random): Interest {
   const tables = random.chance(0.3) ? Object.keys(COLUMNS) : random.some(Object.keys(COLUMNS));
   const some = <T>(choices: Readonly<Record<string, readonly T[]>>): Record<string, T> =>
     Object.fromEntries(
@@ -192,10 +198,7 @@ export class Replica {
 }
 
 /** The rows that a consumer with this interest should have. */
-export async function expected(
-  db: Database,
-  options: ShapeOptions & { tables: string[] },
-): Promise<string[]> {
+export async function expected(db: Database, options: Interest): Promise<string[]> {
   const all: string[] = [];
   for (const table of options.tables) {
     const rows = await db.query<Record<string, Parameter>>(

@@ -1,0 +1,125 @@
+import { eventFromJson, type JsonEvent } from '@dotdo/cdc';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Random } from '../support/random.ts';
+import { interest, Replica, TABLES, type Interest } from '../support/stream-model.ts';
+import { Workerd } from './workerd.ts';
+
+const KILLS = Number(process.env['DOSQL_KILLS'] ?? 12);
+const SEED = Number(process.env['DOSQL_SEED'] ?? Date.now() % 1_000_000);
+const CONSUMERS = 4;
+
+let workerd: Workerd;
+const random = new Random(SEED);
+
+beforeAll(async () => {
+  console.log(`seed ${SEED}: DOSQL_SEED=${SEED} DOSQL_KILLS=${KILLS}`);
+  workerd = await Workerd.create();
+});
+afterAll(() => workerd.dispose());
+
+/** Asks the object, and fails when it does not answer as it should. */
+async function ask<T>(action: string, body: unknown = {}): Promise<T> {
+  const { status, body: answer } = await workerd.ask<T>('Streamed', 'one', action, body);
+  if (status !== 200) throw new Error(`${action} answered ${status}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Reads by a slot, and keeps what it wants in a replica, outside of the process that is killed. */
+class Consumer {
+  readonly replica = new Replica();
+  readonly #name: string;
+  readonly #options: Interest;
+
+  constructor(name: string) {
+    this.#name = name;
+    this.#options = interest(random);
+  }
+
+  /** Handles the next events; returns how many there were. */
+  async step(): Promise<number> {
+    const body = { name: this.#name, options: this.#options, limit: 1 + random.int(40) };
+    const events = await ask<JsonEvent[]>('readSlot', body);
+    const last = events.at(-1);
+    for (const event of events) this.replica.apply(eventFromJson(event));
+    // Whether the slot has heard of it, a kill leaves open.
+    if (last !== undefined) await ask('ack', { name: this.#name, position: last.cursor ?? last.lsn });
+    return events.length;
+  }
+
+  async check(): Promise<void> {
+    while ((await this.step()) > 0);
+    const contents = this.replica.contents(this.#options);
+    expect(contents, JSON.stringify(this.#options)).toEqual(await ask('expected', this.#options));
+  }
+}
+
+/** Remembers every change that was ever shown, by its LSN: shown again it has to be the same. */
+class Recorder {
+  readonly changes = new Map<number, string>();
+  #position = 0;
+
+  async step(): Promise<number> {
+    const from = random.chance(0.2) ? Math.floor(this.#position / 2) : this.#position;
+    const { changes, lsn } = await ask<{ changes: JsonEvent[]; lsn: number }>('read', { from, limit: 200 });
+    for (const change of changes) {
+      const text = JSON.stringify(change);
+      expect(this.changes.get(change.lsn) ?? text).toBe(text);
+      this.changes.set(change.lsn, text);
+    }
+    this.#position = lsn;
+    return changes.length;
+  }
+
+  /** What the changes make of tables that were empty is what the tables hold. */
+  async check(): Promise<void> {
+    for (let more = 1; more > 0;) more = await this.step();
+    const whole = new Replica();
+    const ordered = [...this.changes].toSorted(([a], [b]) => a - b);
+    for (const [, text] of ordered) whole.apply(eventFromJson(JSON.parse(text) as JsonEvent));
+    const options = { tables: TABLES };
+    expect(whole.contents(options)).toEqual(await ask('expected', options));
+  }
+}
+
+it(
+  `streams and slots lose nothing through ${KILLS} kills, and repeat only what was not acknowledged`,
+  { timeout: 60_000 + KILLS * 5_000 },
+  async () => {
+    const consumers = Array.from({ length: CONSUMERS }, (_, i) => new Consumer(`slot ${i}`));
+    const recorder = new Recorder();
+    let acknowledged = 0;
+    for (let kill = 0; kill < KILLS; kill++) {
+      await workerd.start();
+      const killed = new AbortController();
+      const go = async (step: () => Promise<unknown>): Promise<void> => {
+        while (!killed.signal.aborted)
+          try {
+            await step();
+          } catch (error) {
+            // What a killed process does not answer is no fault; anything else is.
+            if (!killed.signal.aborted && !/fetch failed|terminated|ECONN|socket/i.test(String(error)))
+              throw error;
+            return;
+          }
+      };
+      const writes = go(async () => {
+        const { lsn } = await ask<{ lsn: number }>('write', {
+          seed: random.int(2 ** 30),
+          count: 1 + random.int(8),
+        });
+        acknowledged = lsn;
+      });
+      const reads = [...consumers, recorder].map((one) => go(() => one.step()));
+      await new Promise((resolve) => setTimeout(resolve, 20 + random.int(250)));
+      await workerd.kill();
+      killed.abort();
+      await Promise.all([writes, ...reads]);
+    }
+    await workerd.start();
+    for (const consumer of consumers) await consumer.check();
+    await recorder.check();
+    console.log(`${recorder.changes.size} changes, ${acknowledged} of them acknowledged`);
+    expect(Math.max(...recorder.changes.keys())).toBeGreaterThanOrEqual(acknowledged - 1);
+    expect(recorder.changes.size).toBeGreaterThan(KILLS);
+  },
+);
