@@ -229,6 +229,30 @@ describe('a snapshot', () => {
     });
   });
 
+  it('reads no more at a time than it was asked to', async () => {
+    await withDatabase(async (db) => {
+      await db.exec('CREATE TABLE a(id INTEGER PRIMARY KEY); CREATE TABLE b(id INTEGER PRIMARY KEY)');
+      const numbers =
+        'WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 1000) SELECT n FROM s';
+      await db.exec(`INSERT INTO a ${numbers}; INSERT INTO b ${numbers}`);
+      const pages: number[] = [];
+      const read = db.backend.read.bind(db.backend);
+      db.backend.read = async (...args) => {
+        const page = await read(...args);
+        pages.push(page.entries.length + (page.rows?.length ?? 0));
+        return page;
+      };
+      let rows = 0;
+      for await (const event of createCDC(db).subscribe(0, { snapshot: 'initial', batch: 64 })) {
+        if (event.op === 'insert') rows++;
+        if (event.op === 'snapshot-end') break;
+        if (rows === 500) await db.run('UPDATE a SET id = id');
+      }
+      expect(rows).toBe(2_000);
+      expect(Math.max(...pages)).toBe(64);
+    });
+  });
+
   it('only: ends with the last row; of nothing it is empty', async () => {
     await withDatabase(async (db) => {
       const only = async (): Promise<unknown[]> => {
