@@ -15,15 +15,13 @@ const IV_BYTES = 12;
  */
 export class SealedCursors {
   readonly #source: ChangeSource;
+  readonly #publication: Uint8Array;
   #key: Promise<CryptoKey> | undefined;
 
-  constructor(source: ChangeSource) {
+  /** What is written for one publication is none of another's. */
+  constructor(source: ChangeSource, publication: string) {
     this.#source = source;
-  }
-
-  /** Whether `from` is such a text. */
-  static isSealed(from: From): from is string {
-    return typeof from === 'string' && SEALED.test(from);
+    this.#publication = new TextEncoder().encode(publication);
   }
 
   /** The events as they may leave. */
@@ -43,7 +41,7 @@ export class SealedCursors {
     if (snapshot === undefined) return text;
     const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
     const plain = new TextEncoder().encode(text);
-    const sealed = await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, await this.#imported(), plain);
+    const sealed = await crypto.subtle.encrypt(this.#algorithm(iv), await this.#imported(), plain);
     return `${lsn}:~${toText(new Uint8Array([...iv, ...new Uint8Array(sealed)]))}`;
   }
 
@@ -63,11 +61,15 @@ export class SealedCursors {
     const iv = bytes.slice(0, IV_BYTES);
     try {
       const key = await this.#imported();
-      const text = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, bytes.slice(IV_BYTES));
+      const text = await crypto.subtle.decrypt(this.#algorithm(iv), key, bytes.slice(IV_BYTES));
       return parsePosition(new TextDecoder().decode(text), this.#source);
     } catch {
       throw this.#refused();
     }
+  }
+
+  #algorithm(iv: Uint8Array): { name: 'AES-GCM'; iv: Uint8Array; additionalData: Uint8Array } {
+    return { name: 'AES-GCM', iv, additionalData: this.#publication };
   }
 
   #refused(): Error {

@@ -63,12 +63,10 @@ export interface PageOptions extends ShapeOptions {
 /** The change streams of one database. */
 export class Cdc {
   readonly #source: ChangeSource;
-  readonly #cursors: SealedCursors;
   readonly #publications = new Map<string, Publication>();
 
   constructor(source: ChangeSource) {
     this.#source = source;
-    this.#cursors = new SealedCursors(source);
   }
 
   /**
@@ -155,7 +153,7 @@ export class Cdc {
 
   /** What leaves by a publication shows no positions that hold keys. */
   #cursorsOf({ publication }: { readonly publication?: string | undefined }): SealedCursors | undefined {
-    return publication === undefined ? undefined : this.#cursors;
+    return publication === undefined ? undefined : new SealedCursors(this.#source, publication);
   }
 
   #shape(options: ShapeOptions & { readonly publication?: string | undefined }): Shape {

@@ -140,6 +140,13 @@ describe('what is not published', () => {
       for (const position of [`5:["cards","${CANARIES.key} 3"]`, forged, '5:~', '5:~AAAA', `${given}AAAA`])
         expect((await failure(all(cdc, options, position))).code).toBe('BAD_PARAMETER');
       expect((await failure(all(cdc, {}, given))).code).toBe('BAD_PARAMETER');
+      cdc.publication('other', { tables: { users: { columns: ['id'] } } });
+      expect((await failure(all(cdc, { publication: 'other' }, given))).code).toBe('BAD_PARAMETER');
+      // A table that this stream has not asked for is not in it, wherever it begins.
+      expect(await all(cdc, { ...options, tables: ['users'] }, given)).toMatchObject([
+        { table: 'users', after: { name: 'Anne' } },
+        { op: 'snapshot-end' },
+      ]);
     });
   });
 

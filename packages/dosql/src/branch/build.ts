@@ -22,7 +22,6 @@ import {
   storedColumns,
 } from './overlay.ts';
 import { closure, isAutoincrement } from './shape.ts';
-import { BranchTable } from './table.ts';
 import { branchTrigger } from './trigger.ts';
 
 /** Makes the tables that branches have of their own, and the triggers that keep them right. */
@@ -53,9 +52,8 @@ export class TableBuilder {
       this.#sql.exec(overlayTable(id, relation));
       copied.set(lowerName(table), relation);
       if (now !== undefined) {
-        const { shape } = new BranchTable(this.#sql, { ...relation, branch: id, table }, now.table);
         this.#sql.exec(shadowTable(id, relation));
-        if (shape.isAutoincrement) this.#setSequence(branch, relation.name, table);
+        if (isAutoincrement(relation)) this.#setSequence(branch, relation.name, table);
       } else {
         changed.push(relation);
       }
@@ -71,8 +69,8 @@ export class TableBuilder {
         this.#sql.exec(overlayIndex(id, sql));
     catalog.refresh(undefined, copied);
     this.#catchUp(branch, copied, end);
-    this.retrigger(id);
-    catalog.refresh();
+    if (this.retrigger(id)) catalog.refresh();
+    else catalog.settle();
   }
 
   /** Makes new tables what main's were when the branch forked; how rows are copied up is said after that. */
@@ -132,14 +130,20 @@ export class TableBuilder {
     );
   }
 
-  /** The user's triggers of the branch's tables: main's of when it forked, and what the branch has made of them. */
-  #createUserTriggers(id: number): void {
+  /**
+   * The user's triggers of the branch's tables: main's of when it forked, and what the branch has made of them. Returns
+   * whether there are any.
+   */
+  #createUserTriggers(id: number): boolean {
+    let isAny = false;
     const tables = this.#branches.tables(id);
     const seen = this.#branches.seenOn(id);
     for (const { sql, table } of this.#branches.objects(id, 'trigger')) {
       if (!tables.has(lowerName(table))) continue;
       this.#sql.exec(branchTrigger(id, sql, seen));
+      isAny = true;
     }
+    return isAny;
   }
 
   /** Removes the triggers of a branch's tables but those that log. */
@@ -231,8 +235,11 @@ export class TableBuilder {
     }
   }
 
-  /** Says how rows are copied up, anew, since what is folded or defined has changed. */
-  retrigger(id: number): void {
+  /**
+   * Says how rows are copied up, anew, since what is folded or defined has changed. Returns whether there are triggers
+   * of the user's among the new ones.
+   */
+  retrigger(id: number): boolean {
     this.dropTriggers(id);
     this.#branches.forget(id);
     const tables = [...this.#branches.tables(id).values()];
@@ -243,6 +250,6 @@ export class TableBuilder {
       for (const trigger of copyTriggers(id, shape, main === undefined, shapes, largest))
         this.#sql.exec(trigger);
     }
-    this.#createUserTriggers(id);
+    return this.#createUserTriggers(id);
   }
 }

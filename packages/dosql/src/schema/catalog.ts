@@ -258,6 +258,11 @@ export class Catalog {
     });
   }
 
+  /** Takes note that DoSQL's own triggers have changed, by which no plan becomes stale. */
+  settle(): void {
+    this.#fingerprint = this.#currentFingerprint();
+  }
+
   /** Makes plans stale that were made before. */
   touch(): void {
     this.#afterChange();
@@ -375,11 +380,16 @@ export class Catalog {
     this.#relations.push(relation);
     if (old !== undefined)
       for (const trigger of triggerNames(old)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
-    this.#capture(relation);
+    this.#createTriggers(relation);
   }
 
+  /** Makes the triggers that log anew, for a table that has some. */
   #capture(relation: Relation): void {
     for (const trigger of triggerNames(relation)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
+    this.#createTriggers(relation);
+  }
+
+  #createTriggers(relation: Relation): void {
     for (const trigger of captureTriggers(relation, this.#now)) this.#sql.exec(trigger);
   }
 

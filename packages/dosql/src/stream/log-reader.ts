@@ -61,8 +61,11 @@ export class LogReader {
   #rows(chunk: Chunk, compiled: CompiledSelection | undefined): LogPage['rows'] {
     const relation = this.#relations().find(({ name }) => lowerName(name) === chunk.table);
     if (relation === undefined) return [];
+    const view = compiled?.table(chunk.table);
+    // A position may come from another stream: what this one does not want is as if it were not there.
+    if (view === undefined) return [];
     const branch = this.#branch === MAIN ? undefined : this.#branch;
-    return chunkOf(this.#engine, relation, chunk, compiled?.table(chunk.table), branch);
+    return chunkOf(this.#engine, relation, chunk, view, branch);
   }
 
   /** A chunk bounds the entries of its table, so there is then always a selection: without one, of all tables. */

@@ -11,16 +11,15 @@ export function chunkOf(
   engine: Engine,
   relation: Relation,
   { after, limit }: Chunk,
-  view: TableView | undefined,
+  view: TableView,
   branch: number | undefined,
 ): SnapshotRow[] {
   const { key, primaryKey, name, columns } = relation;
   const nameOf = (id: number): string => columnOf(relation, id).name;
   const keys = key.kind === 'rowid' ? [key.name] : key.columnIds.map(nameOf);
   const names = [...keys, ...columns.map((column) => column.name)];
-  const rows = readRows(engine, name, keys, names, view?.condition ?? 'TRUE', after ?? [], limit, branch);
-  const isWanted = (column: string): boolean => view === undefined || view.isWanted(column);
-  const primary = primaryKey.map(nameOf).filter((column) => view?.hidesKey !== true || isWanted(column));
+  const rows = readRows(engine, name, keys, names, view.condition ?? 'TRUE', after ?? [], limit, branch);
+  const primary = primaryKey.map(nameOf).filter((column) => !view.hidesKey || view.isWanted(column));
   return rows.map((values) => {
     const position = values.slice(0, keys.length);
     const all = names.slice(keys.length).map((column, i) => [column, values[keys.length + i]] as const);
@@ -31,7 +30,7 @@ export function chunkOf(
         primaryKey.length === 0
           ? record([['rowid', position[0]]])
           : record(primary.map((column) => [column, values[names.indexOf(column, keys.length)]])),
-      row: record(all.filter(([column]) => isWanted(column))),
+      row: record(all.filter(([column]) => view.isWanted(column))),
     };
   });
 }
