@@ -86,7 +86,9 @@ describe('who imports whom', () => {
     shipped
       .filter((file) => file.startsWith(`packages/${folder}/`))
       .flatMap((file) =>
-        [...read(file).matchAll(/from '(@dotdo\/[^']+)'/g)].map((match) => match[1] as string),
+        [...read(file).matchAll(/^(?:import|export|\}) .*from '(@dotdo\/[^']+)'/gm)].map(
+          (match) => match[1] as string,
+        ),
       );
 
   it('fsx imports nothing of ours, cdc nothing but fsx', () => {

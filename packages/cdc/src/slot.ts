@@ -78,20 +78,20 @@ export class LogSlot implements Slot {
 
   /** Makes the slot if there is none, so that the log is held from now on. */
   async open(): Promise<this> {
-    await this.#source.atomically(() => this.#position());
+    await this.#source.atomically(() => this.standing());
     return this;
   }
 
   async read(limit: number = DEFAULT_BATCH): Promise<ChangeEvent[]> {
     const [events, end] = await this.page(limit);
     // What is not wanted need not be held.
-    if (events.length === 0) await this.#source.atomically(() => this.#moveOn(end));
+    if (events.length === 0) await this.#source.atomically(() => this.moveOn(end));
     return this.#cursors?.sealed(events) ?? events;
   }
 
   /** The next events and the position behind them; does not move the slot. */
   async page(limit: number): Promise<[ChangeEvent[], StreamPosition]> {
-    const from = await this.#source.atomically(() => this.#position());
+    const from = await this.#source.atomically(() => this.standing());
     const reader = new ChangeReader(this.#source, this.#shape, from, { ...this.#options, mayRepeat: true });
     try {
       return [await reader.next(limit), reader.position];
@@ -113,13 +113,13 @@ export class LogSlot implements Slot {
           'BAD_PARAMETER',
           `LSN ${to.lsn} lies past the last change, which has LSN ${end}`,
         );
-      this.#moveOn(to);
+      this.moveOn(to);
     });
   }
 
   /** Moves the slot to a position; to be called in a transaction. */
-  #moveOn(to: StreamPosition): void {
-    const from = this.#position();
+  moveOn(to: StreamPosition): void {
+    const from = this.standing();
     const isBehind =
       to.lsn < from.lsn ||
       (from.snapshot === undefined && (to.snapshot !== undefined || to.lsn === from.lsn));
@@ -127,12 +127,12 @@ export class LogSlot implements Slot {
   }
 
   async lag(): Promise<Lag> {
-    const { lsn } = await this.#source.atomically(() => this.#position());
+    const { lsn } = await this.#source.atomically(() => this.standing());
     return this.#source.lag(lsn);
   }
 
   async position(): Promise<string> {
-    const text = formatPosition(await this.#source.atomically(() => this.#position()));
+    const text = formatPosition(await this.#source.atomically(() => this.standing()));
     return this.#cursors?.seal(text) ?? text;
   }
 
@@ -152,8 +152,8 @@ export class LogSlot implements Slot {
     return this.#cursors?.open(position) ?? parsePosition(position, this.#source);
   }
 
-  /** Where the slot stands; one that is new begins here. */
-  #position(): StreamPosition {
+  /** Where the slot stands; one that is new begins here. To be called in a transaction. */
+  standing(): StreamPosition {
     const kept = this.#source.getState(PREFIX + this.name);
     if (kept !== undefined) return parsePosition(kept, this.#source);
     const { fromLSN, snapshot = 'none' } = this.#options;

@@ -115,6 +115,7 @@ export class Database extends Session {
    * @throws DoSQLError `BRANCH_EXISTS`, `NO_SUCH_BRANCH`, and what points throw.
    */
   async branch(name: string, options: BranchOptions = {}): Promise<Database> {
+    this.gate.refuseHolder();
     const branching = await this.#core.branching();
     const id = await this.gate.pass(() => branching.create(this.scope().branch, name, options));
     return new Database(this.#core, id);
@@ -126,12 +127,14 @@ export class Database extends Session {
    * @throws DoSQLError `NO_SUCH_BRANCH`
    */
   async checkout(name: string): Promise<Database> {
+    this.gate.refuseHolder();
     const branching = await this.#core.branching();
     return new Database(this.#core, branching.branches.idOf(name) || undefined);
   }
 
   /** All branches but main, oldest first, with what each holds. */
   async branches(): Promise<BranchInfo[]> {
+    this.gate.refuseHolder();
     const branching = await this.#core.branching();
     return this.gate.pass(() => branching.list());
   }
@@ -142,6 +145,7 @@ export class Database extends Session {
    * @throws DoSQLError `NO_SUCH_BRANCH`, `BAD_PARAMETER` while it has branches of its own.
    */
   async dropBranch(name: string): Promise<void> {
+    this.gate.refuseHolder();
     const branching = await this.#core.branching();
     const { forgetConflicts } = await import('./merge/index.ts');
     return this.gate.pass(() =>
@@ -163,6 +167,7 @@ export class Database extends Session {
    * @throws DoSQLError `NO_SUCH_BRANCH`, `NO_SUCH_TABLE`
    */
   async diff(a: string, b: string, options?: DiffOptions): Promise<RowDiff[]> {
+    this.gate.refuseHolder();
     const branching = await this.#core.branching();
     const { diff } = await import('./merge/index.ts');
     return this.gate.pass(() => {
@@ -183,6 +188,7 @@ export class Database extends Session {
    * @throws DoSQLError `NO_SUCH_BRANCH`, `BAD_PARAMETER`
    */
   async merge(source: string, options: MergeOptions = {}): Promise<MergeResult> {
+    this.gate.refuseHolder();
     const branching = await this.#core.branching();
     const { merge } = await import('./merge/index.ts');
     return this.gate.hold(() => {
@@ -194,6 +200,7 @@ export class Database extends Session {
 
   /** The conflicts that merges into a branch have left and that are not settled; by default into this handle's. */
   async conflicts(branch?: string): Promise<KeptConflict[]> {
+    this.gate.refuseHolder();
     const { keptConflicts } = await import('./merge/index.ts');
     return this.gate.pass(() => keptConflicts(this.engine, branch ?? this.activeBranch));
   }
@@ -208,6 +215,7 @@ export class Database extends Session {
     take: Resolution,
     { source }: { readonly source?: string } = {},
   ): Promise<number> {
+    this.gate.refuseHolder();
     const { resolveConflicts } = await import('./merge/index.ts');
     return this.gate.pass(() => resolveConflicts(this.engine, this.activeBranch, table, key, take, source));
   }
@@ -228,6 +236,7 @@ export class Database extends Session {
    * ```
    */
   async history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
+    this.gate.refuseHolder();
     const { versions } = await import('./history/versions.ts');
     return this.gate.pass(() => versions(this.engine, table, key, this.scope().branch) as Version<T>[]);
   }
@@ -240,6 +249,7 @@ export class Database extends Session {
    * ```
    */
   async blame(table: string, key: KeyValue): Promise<Blame[]> {
+    this.gate.refuseHolder();
     const { blame } = await import('./history/blame.ts');
     return this.gate.pass(() => blame(this.engine, table, key, this.scope().branch));
   }

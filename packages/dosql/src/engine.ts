@@ -1,3 +1,4 @@
+import type { CommitHook } from './commit-hook.ts';
 import { DoSQLError, sqliteError } from './error.ts';
 import { Points } from './history/point.ts';
 import { Rewriter } from './history/rewrite.ts';
@@ -13,14 +14,8 @@ import { keepNames } from './sql/names.ts';
 import { disguise } from './sql/disguise.ts';
 import { first } from './sql/read.ts';
 import { parse, splice, type Statement } from './sql/statement.ts';
-import {
-  bind,
-  encode,
-  orderParameters,
-  type Bound,
-  type SqlParameter,
-  type SqlParameters,
-} from './value/parameter.ts';
+import { bind, encode, orderParameters } from './value/parameter.ts';
+import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
 import type { RawValue } from './value/row.ts';
 
 export type { Branching, Outcome, RunOptions } from './outcome.ts';
@@ -50,6 +45,7 @@ export class Engine {
   readonly #listeners = new Set<() => void>();
   /** Undefined while the database has no branches. */
   branching: Branching | undefined;
+  commitHook: CommitHook | undefined;
   #depth = 0;
   #clockMs = Number.NaN;
   #changes = 0;
@@ -135,10 +131,7 @@ export class Engine {
       throw new DoSQLError(
         'SYNTAX',
         `the text holds ${more.length + 1} statements: run several with exec() or batch()`,
-        {
-          sql,
-          offset: sql.indexOf((more[0] as Statement).sql),
-        },
+        { sql, offset: sql.indexOf((more[0] as Statement).sql) },
       );
     if (sql.length <= MAX_CACHED_LENGTH) {
       if (this.#statements.size >= MAX_CACHED_STATEMENTS)
@@ -156,9 +149,7 @@ export class Engine {
       throw new DoSQLError(
         'READ_ONLY',
         'a database as of a point is read-only: write through the database itself',
-        {
-          sql: statement.sql,
-        },
+        { sql: statement.sql },
       );
     const { branch } = options;
     if (statement.kind === 'ddl')
@@ -252,7 +243,13 @@ export class Engine {
     if (this.#checksKeys) this.#checkKeys();
     const end = this.log.end();
     this.#inserts?.commit(end);
-    this.log.mark(end);
+    this.#mark(end);
+  }
+
+  /** Takes note that a transaction ends at `end`, before it does. Returns the rows billed. */
+  #mark(end: number): number {
+    if (end !== this.log.marked) this.commitHook?.beforeCommit();
+    return this.log.mark(end);
   }
 
   #committed(): void {
@@ -275,6 +272,7 @@ export class Engine {
     this.points.clear();
     this.rewriter.clear();
     this.#clockMs = Number.NaN;
+    this.commitHook?.rolledBack();
     if (this.isGone) return;
     if (this.catalog.generation !== before.generation) {
       this.log.open(this.nowMs());
@@ -329,7 +327,7 @@ export class Engine {
       let marks = 0;
       if (this.#inserts !== undefined) this.#inserts.end = lsn;
       else if (lsn !== this.log.marked) {
-        marks = this.log.mark(lsn);
+        marks = this.#mark(lsn);
         this.#total += marks;
         this.#notify();
       }
@@ -341,8 +339,12 @@ export class Engine {
         this.#changes = first<[number]>(this.#sql, 'SELECT changes()')?.[0] ?? 0;
       // INSERT OR FAIL keeps the rows before the one that failed.
       if (this.#isGone) throw failed;
-      if (this.#inserts !== undefined) this.#inserts.end = this.log.end();
-      else this.log.mark(this.log.end());
+      const end = this.log.end();
+      if (this.#inserts !== undefined) this.#inserts.end = end;
+      else if (end !== this.log.marked) {
+        this.#mark(end);
+        this.#notify();
+      }
       throw failed;
     } finally {
       if (togglesRecursion) this.#sql.exec('PRAGMA recursive_triggers = OFF');

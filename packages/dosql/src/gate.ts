@@ -46,7 +46,7 @@ export class Gate {
   /** Runs `transaction` while nothing else passes. */
   async hold<T>(transaction: () => Promise<T>): Promise<T> {
     if (this.#isHeld) {
-      if (this.isMine) throw this.#nested();
+      this.refuseHolder();
       await new Promise<void>((resolve) => {
         this.#waiting.push(() => {
           this.#isHeld = true;
@@ -64,6 +64,15 @@ export class Gate {
       this.#holder = undefined;
       while (!this.#isHeld && this.#waiting.length > 0) this.#waiting.shift()?.();
     }
+  }
+
+  /**
+   * Refuses the code that holds the gate, at once: for a call that has to wait for something before it can pass.
+   *
+   * @throws DoSQLError `NESTED_TRANSACTION`
+   */
+  refuseHolder(): void {
+    if (this.isMine) throw this.#nested();
   }
 
   /** True while a transaction holds the gate. */

@@ -1,5 +1,8 @@
 import { DurableObject } from 'cloudflare:workers';
+import type { QueuedEvent } from '@dotdo/cdc';
 import type { Guide } from './readme.ts';
+import type { Inbox, Outbox } from './support/deliver-objects.ts';
+import type { LiveObject } from './support/live-object.ts';
 import { DB, DoSQLError, type Database } from '../src/index.ts';
 
 interface Env {
@@ -7,6 +10,10 @@ interface Env {
   PLAIN: DurableObjectNamespace<PlainObject>;
   SILENT: DurableObjectNamespace<SilentObject>;
   GUIDE: DurableObjectNamespace<Guide>;
+  INBOX: DurableObjectNamespace<Inbox>;
+  OUTBOX: DurableObjectNamespace<Outbox>;
+  QUEUE: Queue<QueuedEvent>;
+  LIVE: DurableObjectNamespace<LiveObject>;
   BUCKET: R2Bucket;
 }
 
@@ -61,5 +68,13 @@ export class SilentObject extends DurableObject<Env> {
 }
 
 export { Guide } from './readme.ts';
+export { Inbox, Outbox } from './support/deliver-objects.ts';
+export { LiveObject } from './support/live-object.ts';
 
-export default { fetch: () => new Response('ok') };
+export default {
+  fetch: () => new Response('ok'),
+  /** Keeps every message where a test can find it. */
+  async queue(batch: MessageBatch<QueuedEvent>, env: Env): Promise<void> {
+    for (const { body } of batch.messages) await env.BUCKET.put(`queued/${body.id}`, JSON.stringify(body));
+  },
+};

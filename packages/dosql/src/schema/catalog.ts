@@ -4,19 +4,13 @@ import type { Log } from '../log/log.ts';
 import { all, first } from '../sql/read.ts';
 import { RESERVED, type Ddl } from '../sql/statement.ts';
 import { lowerName } from '../sql/token.ts';
+import { actualTables, fingerprintOf, firedTooLate, type ActualTable } from './actual.ts';
 import { collationsOf } from './collation.ts';
 import { captureTriggers, imagesOfAll, NO_RELATION, OP, triggerNames } from './capture.ts';
-import { isInternal, lineOf, MAIN, physicalName, plainNames } from './line.ts';
+import { lineOf, MAIN, physicalName, plainNames } from './line.ts';
 import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
 import { affinityOf, type Column, type Relation, type RowKey, type SchemaObject } from './relation.ts';
-
-interface ActualTable {
-  readonly name: string;
-  readonly sql: string;
-  readonly isWithoutRowid: boolean;
-  readonly isStrict: boolean;
-}
 
 /**
  * Every version of every table and view that the log knows of, and the triggers that capture the present
@@ -75,7 +69,7 @@ export class Catalog {
       ...(JSON.parse(shape) as Pick<Relation, 'columns' | 'primaryKey' | 'key' | 'layout'>),
     }));
     this.objects.load();
-    this.#fingerprint = this.#currentFingerprint();
+    this.#fingerprint = fingerprintOf(this.#sql);
     this.#afterChange();
   }
 
@@ -193,11 +187,11 @@ export class Catalog {
    * `copied` which of a branch's new tables stand for which ones of its parent. Returns whether anything has.
    */
   refresh(ddl?: Ddl, copied?: ReadonlyMap<string, Relation>): boolean {
-    const fingerprint = this.#currentFingerprint();
+    const fingerprint = fingerprintOf(this.#sql);
     if (fingerprint === this.#fingerprint) return false;
     // Counted before anything is recorded: should that fail half-way, the rollback is to read it all again.
     this.#generation++;
-    const actual = this.#actualTables();
+    const actual = actualTables(this.#sql);
     const before = this.current();
     const kept = new Set<Relation>();
     for (const table of actual) {
@@ -210,9 +204,11 @@ export class Catalog {
       else if (ddl !== undefined && sameName(ddl.name, old.table)) this.#capture(old);
     }
     for (const old of before) if (!kept.has(old)) this.#end(old, this.#note(old.id));
-    for (const relation of this.#firedTooLate()) this.#capture(relation);
+    const late = firedTooLate(this.#sql);
+    for (const relation of this.current())
+      if (late.some((name) => sameName(name, relation.table))) this.#capture(relation);
     this.objects.refresh(() => this.note());
-    this.#fingerprint = this.#currentFingerprint();
+    this.#fingerprint = fingerprintOf(this.#sql);
     this.#afterChange();
     return true;
   }
@@ -260,7 +256,7 @@ export class Catalog {
 
   /** Takes note that DoSQL's own triggers have changed, by which no plan becomes stale. */
   settle(): void {
-    this.#fingerprint = this.#currentFingerprint();
+    this.#fingerprint = fingerprintOf(this.#sql);
   }
 
   /** Makes plans stale that were made before. */
@@ -298,36 +294,6 @@ export class Catalog {
     );
     this.#hasDeferredKeys = texts('table').some((sql) => /\bDEFERRED\b/i.test(sql));
     this.#sql.exec(`PRAGMA recursive_triggers = ${this.#isRecursive ? 'ON' : 'OFF'}`);
-  }
-
-  #currentFingerprint(): string {
-    const row = this.#sql
-      .exec("SELECT group_concat(type || ' ' || name || ' ' || ifnull(sql, '')) FROM sqlite_schema")
-      .raw<[string | null]>()
-      .next().value;
-    return row?.[0] ?? '';
-  }
-
-  /** In the order of the schema: that of the pragma is not the same once the database has been opened again. */
-  #actualTables(): ActualTable[] {
-    return all<[string, string, number, number]>(
-      this.#sql,
-      "SELECT l.name, s.sql, l.wr, l.strict FROM pragma_table_list AS l JOIN sqlite_schema AS s ON s.name = l.name AND s.type = 'table' WHERE l.type = 'table' AND l.schema = 'main' ORDER BY s.rowid",
-    )
-      .filter(([name]) => !isInternal(name) || lineOf(name).branch !== MAIN)
-      .map(([name, sql, wr, strict]) => ({ name, sql, isWithoutRowid: wr === 1, isStrict: strict === 1 }));
-  }
-
-  /**
-   * Tables with a trigger newer than those that capture them. SQLite fires the newest first, and what such a
-   * trigger does to the very row would be logged before the change that fired it.
-   */
-  #firedTooLate(): Relation[] {
-    const names = all<[string]>(
-      this.#sql,
-      `SELECT DISTINCT u.tbl_name FROM sqlite_schema AS u JOIN sqlite_schema AS c ON c.tbl_name = u.tbl_name COLLATE NOCASE AND c.rowid < u.rowid WHERE u.type = 'trigger' AND c.type = 'trigger' AND substr(u.name, 1, 8) <> '${RESERVED}' AND substr(c.name, 1, 8) = '${RESERVED}'`,
-    ).flat();
-    return this.current().filter((relation) => names.some((name) => sameName(name, relation.table)));
   }
 
   /**

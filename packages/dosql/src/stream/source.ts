@@ -97,6 +97,10 @@ export class LogSource implements ChangeSource {
     return this.#core.schedule(name, at);
   }
 
+  scheduleOnCommit(name: string, delayMs: number): () => void {
+    return this.#core.timers.onCommit(name, delayMs);
+  }
+
   cancel(name: string): Promise<boolean> {
     return this.#core.cancel(name);
   }
@@ -110,6 +114,8 @@ export class LogSource implements ChangeSource {
   }
 
   async #reader(): Promise<LogReader> {
+    this.#core.gate.refuseHolder();
+    if (this.#opened !== undefined) return this.#opened;
     const { LogReader } = await import('./log-reader.ts');
     return (this.#opened ??= new LogReader(this.#core.engine, this.#branch));
   }

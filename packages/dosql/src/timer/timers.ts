@@ -64,10 +64,22 @@ export class Timers {
    * is past the platform makes the present one.
    */
   #armed: { readonly alarm: number | null; readonly next: number } | undefined;
+  /** The alarm is being set from a commit: only then is it known what it was before. */
+  #arming: Promise<void> | undefined;
+  /** Timers that commits set, and how many ms after. */
+  readonly #onCommit = new Map<string, number>();
+  /** Those of them that are known to be set. */
+  readonly #known = new Set<string>();
+  /** Versions of the timers whose handlers are running: what is committed now, they may not see. */
+  readonly #runningVersions = new Set<number>();
 
   constructor(engine: Engine, gate: Gate) {
     this.#engine = engine;
     this.#gate = gate;
+    engine.commitHook = {
+      beforeCommit: () => this.#beforeCommit(),
+      rolledBack: () => this.#known.clear(),
+    };
   }
 
   /** Names the handler of the timer `name`, and of every timer called `name:…`. */
@@ -96,8 +108,18 @@ export class Timers {
     } catch (error) {
       // A class without alarm() cannot set one: the timer would never run.
       this.#engine.storage.sql.exec('DELETE FROM __dosql_timer WHERE name = ?', name);
+      this.#known.delete(name);
       throw error;
     }
+  }
+
+  /**
+   * From now on every transaction that changes something sets the timer `name` for `delayMs` after it, as a part of
+   * itself, unless it is set already. Returns the way to stop that.
+   */
+  onCommit(name: string, delayMs: number): () => void {
+    this.#onCommit.set(name, delayMs);
+    return () => this.#onCommit.delete(name);
   }
 
   /** Whether the timer `name` is set. */
@@ -109,6 +131,7 @@ export class Timers {
   /** Removes the timer `name`; returns whether there was one. */
   cancel(name: string): Promise<boolean> {
     const { sql } = this.#engine.storage;
+    this.#known.delete(name);
     return this.#change(
       () => all(sql, 'DELETE FROM __dosql_timer WHERE name = ? RETURNING 1', name).length > 0,
     );
@@ -117,24 +140,28 @@ export class Timers {
   /** Sets the alarm again when it is not set for the earliest timer: the platform drops one that keeps failing. */
   async rearm(): Promise<void> {
     this.#createTable();
-    const row = first<[number | null]>(this.#engine.storage.sql, 'SELECT min(at) FROM __dosql_timer');
-    const at = row?.[0] ?? undefined;
+    const at = this.#next();
     // What has become due just now is being delivered, and the platform shows no alarm meanwhile.
     const now = this.#engine.nowMs();
-    if (at !== undefined && (at > now || at < now - GIVEN_UP_MS)) await this.#change(() => {});
+    if (at !== null && (at > now || at < now - GIVEN_UP_MS)) await this.#change(() => {});
   }
 
   /** Runs what is due, earliest first, then sets the alarm for what comes next. */
   async alarm(info: AlarmInvocationInfo | undefined): Promise<AlarmResult> {
     this.#running++;
+    let isRunning = true;
+    const leave = (): void => {
+      if (isRunning) this.#running--;
+      isRunning = false;
+    };
     try {
-      return await this.#runDue(info?.scheduledTime);
+      return await this.#runDue(info?.scheduledTime, leave);
     } finally {
-      this.#running--;
+      leave();
     }
   }
 
-  async #runDue(scheduledTime: number | undefined): Promise<AlarmResult> {
+  async #runDue(scheduledTime: number | undefined, leave: () => void): Promise<AlarmResult> {
     const { sql } = this.#engine.storage;
     const change = (callback: () => void): Promise<void> =>
       this.#gate.hold(() => this.#change(callback, false));
@@ -154,6 +181,8 @@ export class Timers {
       for (const [name, at, payload, attempts, version] of due) {
         if (Date.now() - started > SLICE_MS && this.#engine.nowMs() === Date.now()) break;
         if (name === OWN_ALARM) isOwnDue = true;
+        this.#known.delete(name);
+        this.#runningVersions.add(version);
         try {
           if (name !== OWN_ALARM)
             await this.#handler(name)({
@@ -178,10 +207,16 @@ export class Timers {
               version,
             ),
           );
+        } finally {
+          this.#runningVersions.delete(version);
         }
       }
     } finally {
-      await this.#gate.hold(() => this.#change(() => {}, true));
+      await this.#gate.hold(() => {
+        // Whoever has waited for this and then sets a timer must set the alarm, too.
+        leave();
+        return this.#change(() => {}, true);
+      });
     }
     const next = await this.#engine.storage.getAlarm();
     return { ran, failed, isOwnDue, next: next === null ? undefined : new Date(next) };
@@ -216,21 +251,76 @@ export class Timers {
     );
   }
 
+  #beforeCommit(): void {
+    for (const [name, delayMs] of this.#onCommit) {
+      if (this.#known.has(name)) continue;
+      try {
+        if (!this.#isSet(name)) this.#arm(name, this.#engine.nowMs() + delayMs);
+        this.#known.add(name);
+      } catch {
+        // Storage that is full: what is committed has been written already, and the next commit tries again.
+      }
+    }
+  }
+
+  /** Whether the timer `name` is set, not counting one that is just being run. */
+  #isSet(name: string): boolean {
+    this.#createTable();
+    const row = first<[number]>(
+      this.#engine.storage.sql,
+      'SELECT version FROM __dosql_timer WHERE name = ?',
+      name,
+    );
+    return row !== undefined && !this.#runningVersions.has(row[0]);
+  }
+
+  /**
+   * Sets the timer `name` at once, so that it is in the same transaction as what was written before. The alarm can be
+   * asked for only with an await, by which the transaction may have ended: so it is set first, and one that the app
+   * has set is put back when it is known.
+   */
+  #arm(name: string, ms: number): void {
+    const { storage } = this.#engine;
+    this.#put(name, ms, 'null');
+    if (this.#running > 0) return;
+    const next = this.#next() as number;
+    const before = storage.getAlarm();
+    const setting = storage.setAlarm(next);
+    const alarm = storage.getAlarm();
+    this.#arming = before.then(async (before) => {
+      const isApps = before !== null && !this.#isOurs(before);
+      if (isApps) this.#put(OWN_ALARM, before, 'null');
+      const isFirst = isApps && before < next;
+      if (isFirst) await storage.setAlarm(before);
+      this.#armed = isFirst ? { alarm: before, next: before } : { alarm: await alarm, next };
+    });
+    // A class without alarm(): setting a timer by any other way tells of it.
+    this.#arming.catch(() => {});
+    setting.catch(() => {});
+  }
+
   /** Whether an alarm at `ms` was set for a timer, not by the app. */
   #isOurs(ms: number): boolean {
     if (ms === this.#armed?.alarm) return true;
     return first(this.#engine.storage.sql, 'SELECT 1 FROM __dosql_timer WHERE at = ?', ms) !== undefined;
   }
 
+  /** The time of the earliest timer. */
+  #next(): number | null {
+    return first<[number | null]>(this.#engine.storage.sql, 'SELECT min(at) FROM __dosql_timer')?.[0] ?? null;
+  }
+
   /** Changes rows and, if it `arms`, sets the alarm for the earliest. */
   async #change<T>(callback: () => T, arms: boolean = this.#running === 0): Promise<T> {
     const { storage } = this.#engine;
     this.#createTable();
+    if (this.#arming !== undefined) await this.#arming.catch(() => {});
+    this.#arming = undefined;
     const set = await storage.getAlarm();
     if (set !== null && !this.#isOurs(set)) this.#put(OWN_ALARM, set, 'null');
     const result = callback();
     if (!arms) return result;
-    const next = first<[number | null]>(storage.sql, 'SELECT min(at) FROM __dosql_timer')?.[0] ?? null;
+    const next = this.#next();
     if (next === set || (next === this.#armed?.next && set === this.#armed?.alarm)) return result;
     if (next === null) {
       this.#armed = undefined;
