@@ -162,8 +162,36 @@ function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[]
   const end = Math.min(upTo, log.end());
   const versions = catalog.versions(relation.tableId, relation.branch).filter(({ since }) => since <= end);
   if (versions.length === 0) return [];
-  const { bindings, write } = encodeKey(key);
   const candidates = indexed(engine, relation, key);
+  const entries = new Entries(engine.storage.sql, log, catalog);
+  const isPlain = candidates !== undefined && versions.every(({ layout }) => layout.parts === 1);
+  const found = isPlain
+    ? entries.at(candidates, relation.branch).filter(({ lsn }) => lsn > log.earliest().lsn && lsn <= end)
+    : entriesOf(engine, entries, relation, versions, key, end, candidates);
+  return found.flatMap((entry): RowChange[] => {
+    if (entry.op === 'schema') return [];
+    const version = versions.find(
+      ({ since, until }) => since < entry.lsn && (until === undefined || entry.lsn <= until),
+    );
+    if (version === undefined) return [];
+    const image = (row: ChangeRow | null): ChangeRow | undefined =>
+      row !== null && hasKey(row, version, key) ? row : undefined;
+    const [before, after] = [image(entry.before), image(entry.after)];
+    return before === undefined && after === undefined ? [] : [{ entry, relation: version, before, after }];
+  });
+}
+
+/** Entries of rows of the log that may have this key, in tables of any layout. */
+function entriesOf(
+  { log }: Engine,
+  entries: Entries,
+  relation: Relation,
+  versions: readonly Relation[],
+  key: readonly KeyColumn[],
+  end: number,
+  candidates: readonly number[] | undefined,
+): LogEntry[] {
+  const { bindings, write } = encodeKey(key);
   const list = `?${bindings.length + 1}`;
   const from =
     candidates === undefined
@@ -181,22 +209,11 @@ function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[]
     );
   });
   const condition = `lsn IN (${compound(matches, 'UNION')})`;
-  const found = new Entries(engine.storage.sql, log, catalog).where(
+  return entries.where(
     condition,
     candidates === undefined ? bindings : [...bindings, JSON.stringify(candidates)],
     relation.branch,
   );
-  return found.flatMap((entry): RowChange[] => {
-    if (entry.op === 'schema') return [];
-    const version = versions.find(
-      ({ since, until }) => since < entry.lsn && (until === undefined || entry.lsn <= until),
-    );
-    if (version === undefined) return [];
-    const image = (row: ChangeRow | null): ChangeRow | undefined =>
-      row !== null && hasKey(row, version, key) ? row : undefined;
-    const [before, after] = [image(entry.before), image(entry.after)];
-    return before === undefined && after === undefined ? [] : [{ entry, relation: version, before, after }];
-  });
 }
 
 function encodeKey(key: readonly KeyColumn[]): ReturnType<typeof encode> {

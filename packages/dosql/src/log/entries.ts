@@ -40,6 +40,8 @@ export interface EntryPage {
   readonly isEnd: boolean;
 }
 
+/** Rows with more LSNs than this between them, on average, are looked up one by one. */
+const SPARSE = 20;
 /** LSNs that are passed over in one go in search of rows that are wanted. */
 const SPAN = 50_000;
 
@@ -80,6 +82,20 @@ export class Entries {
   /** Entries of one branch whose log rows satisfy `condition`. */
   where(condition: string, bindings: Binding[], branch: number = MAIN): LogEntry[] {
     return this.#entries(this.#rows(condition, bindings, -1), branch);
+  }
+
+  /**
+   * Entries of one branch that the log's rows at these LSNs are part of, of tables whose rows of the log are never
+   * continued.
+   */
+  at(lsns: readonly number[], branch: number = MAIN): LogEntry[] {
+    const among = 'lsn IN (SELECT value FROM json_each(?))';
+    const rows = this.#rows(among, [JSON.stringify(lsns)], -1);
+    const halves = rows.flatMap(([lsn, , op]) =>
+      op === OP.updateBefore ? [lsn, lsn + 1] : op === OP.updateAfter ? [lsn - 1, lsn] : [],
+    );
+    if (halves.length === 0) return this.#entries(rows, branch);
+    return this.#entries(this.#rows(among, [JSON.stringify([...lsns, ...halves])], -1), branch);
   }
 
   #rows(condition: string, bindings: Binding[], limit: number): LogRow[] {
@@ -228,15 +244,20 @@ class Transactions {
   constructor(sql: SqlStorage, rows: readonly LogRow[]) {
     const from = rows[0]?.[0];
     const to = rows.at(-1)?.[0];
-    this.#ranges =
-      from === undefined || to === undefined
-        ? []
-        : all<[number, number]>(
-            sql,
-            'SELECT first, last FROM __dosql_tx WHERE last >= ? AND first <= ? ORDER BY last',
-            from,
-            to,
-          );
+    if (from === undefined || to === undefined) this.#ranges = [];
+    else if (to - from < SPARSE * rows.length)
+      this.#ranges = all<[number, number]>(
+        sql,
+        'SELECT first, last FROM __dosql_tx WHERE last >= ? AND first <= ? ORDER BY last',
+        from,
+        to,
+      );
+    else
+      this.#ranges = all<[number, number]>(
+        sql,
+        'SELECT DISTINCT t.first, t.last FROM json_each(?) AS l CROSS JOIN __dosql_tx AS t ON t.last = (SELECT min(n.last) FROM __dosql_tx AS n WHERE n.last >= l.value) ORDER BY t.last',
+        JSON.stringify(rows.map(([lsn]) => lsn)),
+      );
   }
 
   /** The transaction of `lsn`, undefined when that is all of it; called with growing LSNs. */
