@@ -123,6 +123,14 @@ export class States {
     return { with: `WITH ${changed} `, sources: [...unchanged, ...images] };
   }
 
+  /** Where those rows of a table are now that a line has changed itself: in a table of its own, whatever main does. */
+  ownRows(line: number, relation: Relation): RowSource[] {
+    const table = [...this.#branches.tables(line).values()].find(
+      ({ own }) => own.tableId === relation.tableId,
+    );
+    return table === undefined ? [] : [sourceOf(table.own, table.own.table, '')];
+  }
+
   #present(line: number, relation: Relation): RowSource[] {
     const { catalog } = this.#engine;
     // What main has changed since the last look must not be seen through.
@@ -136,17 +144,11 @@ export class States {
         ? catalog.versions(relation.tableId).find(({ until }) => until === undefined)
         : table?.own;
     if (now === undefined) return [];
-    const of = (physical: string, where: string): RowSource => ({
-      from: `main.${quoteName(physical)} AS r`,
-      where,
-      key: keyExpressions(now, 'r'),
-      value: (column) => {
-        const name = now.columns.find(({ id }) => id === column.id)?.name;
-        return name === undefined ? 'NULL' : `r.${quoteName(name)}`;
-      },
-    });
-    if (table?.main === undefined) return [of(now.table, '')];
-    return [of(table.main.table, isBare(line, table.main, 'r')), of(table.own.table, '')];
+    if (table?.main === undefined) return [sourceOf(now, now.table, '')];
+    return [
+      sourceOf(now, table.main.table, isBare(line, table.main, 'r')),
+      sourceOf(now, table.own.table, ''),
+    ];
   }
 
   /** Whether rows of a table have changed between two states. */
@@ -192,6 +194,19 @@ export class States {
       }))
       .filter(({ versions }) => versions.length > 0);
   }
+}
+
+/** Rows with the columns of `now` in a table of SQLite's, under the condition `where`. */
+function sourceOf(now: Relation, physical: string, where: string): RowSource {
+  return {
+    from: `main.${quoteName(physical)} AS r`,
+    where,
+    key: keyExpressions(now, 'r'),
+    value: (column) => {
+      const name = now.columns.find(({ id }) => id === column.id)?.name;
+      return name === undefined ? 'NULL' : `r.${quoteName(name)}`;
+    },
+  };
 }
 
 /** Query for the keys, as the log has them, of all rows that changed in these stretches of it. */

@@ -76,7 +76,7 @@ export class TableWriter {
       `DELETE FROM ${this.place.table} AS r WHERE ${this.#fields.keyOf('r')} IN (SELECT ${gone} FROM ${this.#gone})`,
     );
     const moved = this.#update();
-    this.inserted = this.#insert() - moved;
+    this.inserted = this.#insert(moved) - moved;
   }
 
   /** Removes what it took down. */
@@ -108,13 +108,16 @@ export class TableWriter {
     );
     if (keys === undefined) return;
     const k = fields.keyNames();
+    const wanted = fields.key.map(value).join(', ');
     const found = fields.key
       .map(({ name }, i) => `r.${quoteName(name)} = +__dosql_keys.${k[i]}`)
       .join(' AND ');
     this.#sql.exec(
       `${source}, __dosql_keys(${k.join(', ')}) AS (${keys}) INSERT OR IGNORE INTO ${this.#gone}(${k.join(', ')}) ` +
         `SELECT ${fields.key.map(({ name }) => `r.${quoteName(name)}`).join(', ')} FROM __dosql_keys CROSS JOIN ${rows} AS r ON ${found} ` +
-        `WHERE ${fields.keyOf('r')} NOT IN (SELECT ${fields.key.map(value).join(', ')} FROM __dosql_wanted)`,
+        // First by the key as it is given, so that rows that stay are not looked up.
+        `WHERE (${k.map((name) => `__dosql_keys.${name}`).join(', ')}) NOT IN (SELECT ${wanted} FROM __dosql_wanted) ` +
+        `AND ${fields.keyOf('r')} NOT IN (SELECT ${wanted} FROM __dosql_wanted)`,
     );
   }
 
@@ -156,13 +159,16 @@ export class TableWriter {
   }
 
   /** Inserts the rows that are not there; returns how many. */
-  #insert(): number {
+  #insert(moved: number): number {
+    const count = this.#insertMissing(moved);
+    return this.#fresh === undefined ? count : count + this.#insertFresh(this.#fresh);
+  }
+
+  #insertMissing(moved: number): number {
+    // Every row was there.
+    if (moved === 0 && this.updated === this.#count(`SELECT count(*) FROM ${this.target}`)) return 0;
     const insert = this.#insertFrom(this.#fields.all, `${this.target} AS t WHERE ${this.#isMissing()}`);
-    let count = 0;
-    if (this.#attempt(insert) === undefined) count += this.#changes();
-    else count += this.#insertApart();
-    if (this.#fresh !== undefined) count += this.#insertFresh(this.#fresh);
-    return count;
+    return this.#attempt(insert) === undefined ? this.#changes() : this.#insertApart();
   }
 
   #insertFrom(fields: readonly Field[], from: string): string {

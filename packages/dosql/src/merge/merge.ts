@@ -133,8 +133,8 @@ class Merging {
 
   run(areEnforced: boolean): MergeResult {
     const end = this.#engine.log.end();
-    for (const line of [this.#source, this.#into])
-      if (line !== MAIN) this.#branches.watch(this.#branches.branch(line));
+    // What main has changed is kept for the branch that is merged only where its rows are read through main's.
+    if (this.#into !== MAIN) this.#branches.watch(this.#branches.branch(this.#into));
     const ancestry = this.#branches.ancestry();
     const [theirs, ours]: [State, State] = [
       { line: this.#source, lsn: end },

@@ -91,21 +91,40 @@ export class RowReader {
   }
 
   /** The rows that have one of the keys, as the log has them, that the query `keys` gives; by {@link keyOf}. */
-  changed(state: LineState, relation: Relation, keys: string | undefined): Map<string, StoredRow> {
+  changed(
+    state: LineState,
+    relation: Relation,
+    keys: string | undefined,
+    isOwn: boolean = false,
+  ): Map<string, StoredRow> {
     if (keys === undefined) return new Map();
     const names = keyNames(relation);
     const same = (source: RowSource): string =>
       source.key.map((key, i) => `${key} = c.${names[i]}`).join(' AND ');
-    return this.#read(state, relation, `__dosql_c(${names.join(', ')}) AS MATERIALIZED (${keys})`, same, []);
+    return this.#read(
+      state,
+      relation,
+      `__dosql_c(${names.join(', ')}) AS MATERIALIZED (${keys})`,
+      same,
+      [],
+      isOwn,
+    );
   }
 
   /**
    * Queries for the values of `columns` in the rows that have one of the keys in the table `keyTable`, as the log has
-   * them; one for each place where such rows are.
+   * them; one for each place where such rows are. With `isOwn` the state's line has changed all of these rows itself,
+   * and is what it was in the state.
    */
-  queries(state: LineState, relation: Relation, keyTable: string, columns: readonly Column[]): string[] {
+  queries(
+    state: LineState,
+    relation: Relation,
+    keyTable: string,
+    columns: readonly Column[],
+    isOwn: boolean,
+  ): string[] {
     const names = keyNames(relation);
-    const { with: prefix, sources } = this.#states.rows(state, relation);
+    const { with: prefix, sources } = this.#sources(state, relation, isOwn);
     return sources.map((source) => {
       const same = source.key.map((key, i) => `${key} = c.${names[i]}`);
       const where = [...same, source.where].filter((text) => text !== '').join(' AND ');
@@ -144,14 +163,25 @@ export class RowReader {
     return this.#read(state, relation, '__dosql_c(k0) AS MATERIALIZED (SELECT 1)', () => 'TRUE', []);
   }
 
+  #sources(
+    state: LineState,
+    relation: Relation,
+    isOwn: boolean,
+  ): { readonly with: string; readonly sources: readonly RowSource[] } {
+    return isOwn
+      ? { with: '', sources: this.#states.ownRows(state.line, relation) }
+      : this.#states.rows(state, relation);
+  }
+
   #read(
     state: LineState,
     relation: Relation,
     keyTable: string,
     same: (source: RowSource) => string,
     bindings: Binding[],
+    isOwn: boolean = false,
   ): Map<string, StoredRow> {
-    const { with: prefix, sources } = this.#states.rows(state, relation);
+    const { with: prefix, sources } = this.#sources(state, relation, isOwn);
     const columns = comparedColumns(relation);
     const found = new Map<string, StoredRow>();
     for (const source of sources) {

@@ -4,6 +4,7 @@ import { changedKeys, isKeyless, type States } from '../branch/states.ts';
 import { Fields, type Match, type Places, type TableChange } from '../change/index.ts';
 import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
+import { MAIN } from '../schema/line.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
@@ -69,6 +70,8 @@ export class TableMerger {
   #defaults: readonly Stored[] = [];
   /** Query for the keys of rows that are taken from theirs as they are. */
   #taken: string | undefined;
+  /** Theirs has made all of its changes on its own line, not on one that it comes from. */
+  #isOwn = false;
   #theirs: ReadonlyMap<string, StoredRow> = new Map();
   #ours: ReadonlyMap<string, StoredRow> = new Map();
 
@@ -104,11 +107,12 @@ export class TableMerger {
           rows: relation === undefined ? new Map() : this.#reader.all(state, relation),
         });
     } else {
-      const changed = changedKeys(
-        bases.flatMap((state) => this.#states.segments(state, theirs, this.#their.tableId)),
-      );
-      const keys = this.#contested(changed, [...baseRelations.values()]);
-      this.#theirs = this.#reader.changed(theirs, this.#their, keys);
+      const segments = bases.flatMap((state) => this.#states.segments(state, theirs, this.#their.tableId));
+      this.#isOwn =
+        theirs.line !== MAIN &&
+        segments.every(({ versions }) => versions.every(({ branch }) => branch === theirs.line));
+      const keys = this.#contested(changedKeys(segments), [...baseRelations.values()]);
+      this.#theirs = this.#reader.changed(theirs, this.#their, keys, this.#isOwn);
       for (const [state, relation] of baseRelations)
         this.#based.set(state, {
           relation,
@@ -366,6 +370,7 @@ export class TableMerger {
         this.#their,
         taken,
         comparedColumns(this.#their),
+        this.#isOwn,
       ))
         sql.exec(`INSERT INTO ${rowTable}(${slots.join(', ')}) ${query}`);
     }
