@@ -1,6 +1,6 @@
 /**
  * Writes the figures of the benchmark results into the README: the engine's between its `figures` marks, those
- * beside other engines between its `peers` marks.
+ * beside other engines between its `peers` marks, those of change streams between its `streams` marks.
  *
  * `node tools/figures.ts` after `npm run bench`; a test checks that the README agrees with the results.
  */
@@ -61,9 +61,25 @@ interface HistoryResults extends PeerResults {
   readonly rowHistory: { readonly engine: string; readonly changes: number; readonly micros: Figure }[];
 }
 
+interface ChangesResults extends PeerResults {
+  readonly measured: { readonly engine: string; readonly what: string; readonly micros: Figure }[];
+  readonly catchUp: {
+    readonly changes: number;
+    readonly changesPerSecond: number;
+    readonly mebibytes: number;
+  };
+}
+
+interface LiveResults {
+  /** Milliseconds. */
+  readonly deliveries: { readonly sockets: number; readonly p50: Figure; readonly p99: Figure }[];
+  readonly perSecond: { readonly snapshot: Figure; readonly stream: Figure };
+}
+
 const readme = new URL('../README.md', import.meta.url);
 const ENGINE_MARKS = /(<!-- figures -->\n)[\s\S]*?(<!-- \/figures -->)/;
 const PEER_MARKS = /(<!-- peers -->\n)[\s\S]*?(<!-- \/peers -->)/;
+const STREAM_MARKS = /(<!-- streams -->\n)[\s\S]*?(<!-- \/streams -->)/;
 const PEERS = ['DoSQL', 'DoltLite', 'MariaDB'];
 
 function hasResults(name: string): boolean {
@@ -191,6 +207,43 @@ function ofHistory({ asOf, rowHistory }: HistoryResults): string[][] {
   ];
 }
 
+/** The figures of change streams, as Markdown. */
+function streamFigures(): string {
+  const { date, machine, workerd, engines, measured, catchUp } = results<ChangesResults>('changes');
+  const { deliveries, perSecond } = results<LiveResults>('live');
+  const found = (what: string, ...names: string[]): Figure | undefined =>
+    measured.find((one) => one.what === what && names.includes(one.engine))?.micros;
+  const rate = (what: string, engine: string): string => {
+    const figure = found(what, engine);
+    return figure === undefined ? '–' : `${thousands(Math.round(1_000 / figure.median))}k/s`;
+  };
+  const captured = 'update with its changes captured';
+  const rows = [
+    ['', 'DoSQL', 'Turso'],
+    ['---', '---:', '---:'],
+    [
+      'a row of a bulk update, nothing captured',
+      cell(found('update', 'bare SQLite')),
+      cell(found('update', 'Turso')),
+    ],
+    ['the same with its changes captured', cell(found(captured, 'DoSQL')), cell(found(captured, 'Turso'))],
+    ...[
+      ['changes read out', 'read out'],
+      ['changes read out as JSON', 'read out as JSON'],
+      ['rows of a snapshot', 'snapshot'],
+    ].map(([name = '', what = '']) => [name, rate(what, 'DoSQL'), rate(what, 'Turso')]),
+  ];
+  const sockets = deliveries.map(
+    ({ sockets, p50, p99 }) =>
+      `${thousands(sockets)}: ${p50.median.toFixed(1)} ms (p99 ${p99.median.toFixed(0)} ms)`,
+  );
+  return (
+    `\n${table(rows)}\n\nA consumer that is ${thousands(catchUp.changes)} changes behind reads ${thousands(catchUp.changesPerSecond)} a second, as JSON, in ` +
+    `${catchUp.mebibytes} MiB of memory. One WebSocket takes ${thousands(perSecond.stream.median)} changes and ${thousands(perSecond.snapshot.median)} rows of a snapshot a second. From ` +
+    `sending a write until it has come to so many sockets: ${sockets.join('; ')}; server and clients share two cores. Taken ${date} on ${machine}, workerd ${workerd}, Turso ${engines['Turso']}.\n\n`
+  );
+}
+
 function cell(figure: Figure | undefined): string {
   return figure === undefined ? '–' : micros(figure.median);
 }
@@ -216,8 +269,13 @@ function table(rows: readonly (readonly string[])[]): string {
 /** The README with the figures of the results in it; those that have not been taken stay as they are. */
 export function withFigures(text: string): string {
   const engine = text.replace(ENGINE_MARKS, (_, open: string, close: string) => open + figures() + close);
-  if (!hasResults('branches') || !hasResults('history')) return engine;
-  return engine.replace(PEER_MARKS, (_, open: string, close: string) => open + peerFigures() + close);
+  const withPeers =
+    hasResults('branches') && hasResults('history')
+      ? engine.replace(PEER_MARKS, (_, open: string, close: string) => open + peerFigures() + close)
+      : engine;
+  return hasResults('changes') && hasResults('live')
+    ? withPeers.replace(STREAM_MARKS, (_, open: string, close: string) => open + streamFigures() + close)
+    : withPeers;
 }
 
 if (import.meta.main) writeFileSync(readme, withFigures(readFileSync(readme, 'utf8')));
