@@ -400,6 +400,9 @@ describe('definitions that main changes', () => {
       const untouched = await db.branch('untouched');
       const touched = await db.branch('touched');
       await touched.run('UPDATE c SET id = id');
+      // Its tables are overlays already, that of t with nothing in it.
+      const empty = await db.branch('empty');
+      await empty.exec('INSERT INTO c(id) VALUES (50); DELETE FROM c WHERE id = 50');
       const read = await db.branch('read');
       expect(await read.query('SELECT * FROM t')).toHaveLength(3);
       const nested = await touched.branch('nested');
@@ -407,7 +410,7 @@ describe('definitions that main changes', () => {
       await folded.exec('ALTER TABLE t ADD COLUMN f; ALTER TABLE t DROP COLUMN f');
       for (const one of change.split('; ')) await db.exec(one);
       const main = await contents(db, []);
-      for (const branch of [untouched, touched, read, nested, folded]) {
+      for (const branch of [untouched, touched, empty, read, nested, folded]) {
         const done: unknown[] = [];
         for (const sql of statements) done.push(await outcome(branch, sql));
         done.push(await contents(branch, []));

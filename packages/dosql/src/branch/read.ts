@@ -194,7 +194,7 @@ export class BranchReader {
     const table = this.#branches.tables(branch.id).get(lowerName(name));
     if (lsn >= log.end()) {
       if (table?.main === undefined) return table?.rows();
-      if (this.isTouched(table)) return table.rows(rowidMention(statement, table.own));
+      if (!table.isAlike || this.isTouched(table)) return table.rows(rowidMention(statement, table.own));
       basis.untouched.add(table);
       return `main.${quoteName(table.main.table)}`;
     }

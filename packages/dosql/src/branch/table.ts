@@ -11,14 +11,19 @@ export class BranchTable {
   readonly own: Relation;
   /** Main's table with the branch's columns while rows of it are still seen through; undefined once folded. */
   readonly main: Relation | undefined;
+  /** Main's table has the same columns, in the same order: seen as a whole, it is what the branch would see. */
+  readonly isAlike: boolean;
   readonly #sql: SqlStorage;
   #shape: TableShape | undefined;
 
-  /** `main` is the name of main's table that is seen through. */
-  constructor(sql: SqlStorage, own: Relation, main: string | undefined) {
+  /** `main` is main's table that is seen through, as it is now. */
+  constructor(sql: SqlStorage, own: Relation, main: Relation | undefined) {
     this.#sql = sql;
     this.own = own;
-    this.main = main === undefined ? undefined : { ...own, branch: MAIN, table: main };
+    this.main = main === undefined ? undefined : { ...own, branch: MAIN, table: main.table };
+    this.isAlike =
+      main?.columns.length === own.columns.length &&
+      main.columns.every(({ id, name }, i) => own.columns[i]?.id === id && own.columns[i].name === name);
   }
 
   /** What the branch sees of the table, to stand in FROM; `rowid` is the word by which a rowid without column is wanted. */
@@ -61,7 +66,7 @@ export function tablesOf(
         const main = isOverlay
           ? current.find((relation) => relation.branch === MAIN && relation.tableId === own.tableId)
           : undefined;
-        return [lowerName(own.name), new BranchTable(sql, own, main?.table)];
+        return [lowerName(own.name), new BranchTable(sql, own, main)];
       }),
   );
 }
