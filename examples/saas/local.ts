@@ -1,3 +1,8 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { verifyWebhook, type WebhookPayload } from '@dotdo/cdc';
+import { LiveClient } from '@dotdo/cdc/client';
 import { createTestHarness, type TestHarness } from 'wrangler';
 
 /** The app as it would be deployed, bundle and all, in the Workers runtime of this machine. */
@@ -14,16 +19,29 @@ export interface Answer<T> {
 }
 
 /** Starts the app on a free port, with storage that lasts until `harness.close()`. */
-export async function startLocally(configPath = './wrangler.jsonc'): Promise<LocalApp> {
+export async function startLocally(
+  vars: Readonly<Record<string, string>> = { LOCAL_WEBHOOKS: 'yes' },
+): Promise<LocalApp> {
   // Otherwise the runtime asks the network where on earth it is.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
   process.env['WRANGLER_LOG'] ??= 'warn';
   const harness = createTestHarness({
     root: import.meta.dirname,
-    workers: [{ configPath, secrets: { TOKEN_SECRET: crypto.randomUUID() } }],
+    workers: [{ configPath: './wrangler.jsonc', vars, secrets: { TOKEN_SECRET: crypto.randomUUID() } }],
   });
   const { url } = await harness.listen();
   return { url, harness };
+}
+
+/** Waits until something is so, and throws if that takes too long. */
+export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!(await check())) {
+    if (performance.now() > deadline) throw new Error(`not within 10 s: ${String(check)}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+  }
 }
 
 /** One tenant's view of the app: what a client with its token can do. */
@@ -79,11 +97,17 @@ export class Client {
     return this.#succeed<T>('PATCH', path, body);
   }
 
-  /** Opens the live stream of changes. */
-  openLive(query = ''): WebSocket {
-    const url = new URL(`/t/${this.tenant}/activity/live${query}`, this.#url);
-    url.protocol = 'ws:';
-    return new WebSocket(url.href, ['activity', `bearer.${this.token}`]);
+  async put<T>(path: string, body: unknown): Promise<T> {
+    return this.#succeed<T>('PUT', path, body);
+  }
+
+  /** A connection for live queries of the board. */
+  live(): LiveClient {
+    return new LiveClient({
+      url: new URL(`/t/${this.tenant}/live`, this.#url),
+      publication: 'board',
+      protocols: [`bearer.${this.token}`],
+    });
   }
 
   async #succeed<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -91,5 +115,55 @@ export class Client {
     if (answer.status >= 400)
       throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body;
+  }
+}
+
+/** A server on this machine that takes webhooks, as someone would who is told of a tenant's changes. */
+export class WebhookReceiver {
+  readonly url: string;
+  /** What the sender has to sign with. */
+  readonly secret: string;
+  /** What was posted and rightly signed. */
+  readonly payloads: WebhookPayload[] = [];
+  /** What it answers to that. */
+  status = 204;
+  readonly #server: Server;
+
+  private constructor(server: Server, secret: string) {
+    const { port } = server.address() as AddressInfo;
+    this.url = `http://127.0.0.1:${port}/hook`;
+    this.secret = secret;
+    this.#server = server;
+    server.on('request', (request, response) => {
+      this.#take(request).then(
+        () => response.writeHead(this.status).end(),
+        () => response.writeHead(401).end(),
+      );
+    });
+  }
+
+  /** Starts one on a free port. */
+  static async start(): Promise<WebhookReceiver> {
+    const bytes = crypto.getRandomValues(new Uint8Array(32));
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    return new WebhookReceiver(server, `whsec_${Buffer.from(bytes).toString('base64')}`);
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  /** @throws WebhookError for what is not signed with the secret. */
+  async #take(message: IncomingMessage): Promise<void> {
+    const headers = Object.entries(message.headersDistinct).flatMap(([name, values = []]) =>
+      values.map((value): [string, string] => [name, value]),
+    );
+    const request = new Request(this.url, { method: 'POST', headers, body: await text(message) });
+    const payload = await verifyWebhook(request, this.secret);
+    if (this.status < 300) this.payloads.push(payload);
   }
 }

@@ -46,6 +46,16 @@ const label = v.nullable(
     v.maxLength(30, 'give at most 30 characters'),
   ),
 );
+/** Top-level domains that name hosts of a network of its own. */
+const PRIVATE_DOMAINS: ReadonlySet<string> = new Set([
+  'arpa',
+  'corp',
+  'home',
+  'internal',
+  'lan',
+  'local',
+  'localhost',
+]);
 const tenantName = v.pipe(
   v.string('give text'),
   v.regex(/^[a-z][a-z0-9-]{1,62}$/, 'give 2 to 63 of a-z, 0-9 and -, a letter first'),
@@ -175,8 +185,35 @@ export const ActivityQuery = v.strictObject({
   after: v.optional(queryInteger),
   limit: v.optional(v.pipe(queryInteger, v.minValue(1), v.maxValue(1000, 'give at most 1000')), '100'),
 });
-/** `GET /activity/live` */
-export const LiveQuery = v.strictObject({ after: v.optional(queryInteger) });
+
+const webhookSecret = v.pipe(
+  v.string('give text'),
+  v.regex(
+    /^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/,
+    'give whsec_ and base64 of 24 to 64 random bytes',
+  ),
+);
+const url = v.pipe(text, v.maxLength(2_000, 'give at most 2000 characters'));
+
+/** `PUT /webhook` */
+export const Webhook = v.strictObject({
+  url: v.pipe(url, v.check(isPublicUrl, 'give an https:// address of a host on the internet, by its name')),
+  secret: webhookSecret,
+});
+/** Where a tenant's changes are posted, and the secret that signs them. */
+export type Webhook = v.InferOutput<typeof Webhook>;
+
+/** The same, where the app runs on a developer's machine. */
+export const LocalWebhook = v.strictObject({
+  url: v.pipe(
+    url,
+    v.check(
+      (text) => isPublicUrl(text) || isLocalUrl(text),
+      'give an https:// address of a host on the internet, by its name, or an http:// address of this machine',
+    ),
+  ),
+  secret: webhookSecret,
+});
 
 /**
  * What `schema` makes of `value`.
@@ -216,4 +253,22 @@ function isDate(text: string): boolean {
   const ms = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
   // Date.parse takes the 30th of February for the 1st of March.
   return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
+}
+
+/**
+ * Whether the app may be made to send requests there: to a name on the internet, not to an address, nor to a name
+ * that only a network of its own knows. What the name resolves to is not looked at: Workers reach the internet only.
+ */
+function isPublicUrl(text: string): boolean {
+  const { protocol, hostname, username, password } = URL.canParse(text) ? new URL(text) : {};
+  if (protocol !== 'https:' || hostname === undefined || username !== '' || password !== '') return false;
+  // A URL writes every form of an IPv4 address with four numbers, and of an IPv6 address with brackets.
+  const labels = hostname.replace(/\.$/, '').split('.');
+  const last = labels.at(-1) ?? '';
+  return labels.length > 1 && /^[a-z]/.test(last) && !PRIVATE_DOMAINS.has(last);
+}
+
+function isLocalUrl(text: string): boolean {
+  const { protocol, hostname = '' } = URL.canParse(text) ? new URL(text) : {};
+  return protocol === 'http:' && ['localhost', '127.0.0.1'].includes(hostname);
 }

@@ -1,3 +1,4 @@
+import type { Cdc } from '@dotdo/cdc';
 import type { Database } from '@dotdo/dosql';
 import { activity, live } from './activity.ts';
 import { createBranch, dropBranch, listBranches, onBranch } from './branches.ts';
@@ -18,13 +19,15 @@ import {
   updateTaskById,
 } from './tasks.ts';
 import { createToken, createUser, getUser, listUsers } from './users.ts';
+import { deleteWebhook, getWebhook, putWebhook, replayWebhook } from './webhook.ts';
+import type { Env } from './worker.ts';
 
 /** What a handler works with. */
 export interface Context {
   readonly ctx: DurableObjectState;
-  /** Signs tokens. */
-  readonly secret: string;
+  readonly env: Env;
   readonly main: Database;
+  readonly cdc: Cdc;
   /** What the request reads and writes: main, or the branch in its query. */
   readonly db: Database;
   /** Whose token the request carries. */
@@ -62,7 +65,9 @@ const ROUTES: typeof ROUTES_OF_ANY_BRANCH = [
   [/^\/branches\/(?<name>[^/]+)\/conflicts$/, { GET: listConflicts }],
   [/^\/branches\/(?<name>[^/]+)\/conflicts\/resolve$/, { POST: resolveConflict }],
   [/^\/activity$/, { GET: activity }],
-  [/^\/activity\/live$/, { GET: live }],
+  [/^\/live$/, { GET: live }],
+  [/^\/webhook$/, { GET: getWebhook, PUT: putWebhook, DELETE: deleteWebhook }],
+  [/^\/webhook\/replay$/, { POST: replayWebhook }],
   [/^\/export$/, { GET: exportAll }],
   [/^\/status$/, { GET: status }],
 ];
@@ -73,7 +78,7 @@ const ROUTES: typeof ROUTES_OF_ANY_BRANCH = [
  * @throws HttpError 404 for a path that is none, 405 for a method that it does not take.
  */
 export async function route(
-  context: Pick<Context, 'ctx' | 'secret' | 'main' | 'userId' | 'request'>,
+  context: Pick<Context, 'ctx' | 'env' | 'main' | 'cdc' | 'userId' | 'request'>,
 ): Promise<Response> {
   const { main, request } = context;
   const { pathname, searchParams: query } = new URL(request.url);

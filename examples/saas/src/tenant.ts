@@ -1,24 +1,28 @@
 import { DurableObject } from 'cloudflare:workers';
+import type { Cdc } from '@dotdo/cdc';
 import { DB, type Database } from '@dotdo/dosql';
-import { follow, unfollow } from './activity.ts';
 import { errorResponse, HttpError } from './http.ts';
 import type { Owner } from './input.ts';
 import { route } from './routes.ts';
+import { openStreams } from './streams.ts';
 import { OWNER_ID, USER_HEADER } from './users.ts';
+import { startWebhook } from './webhook.ts';
 import type { Env } from './worker.ts';
 
+/** What is open of a tenant while its object is awake. */
+interface Opened {
+  readonly main: Database;
+  readonly cdc: Cdc;
+}
+
 /**
- * One tenant: its database, its HTTP interface and its live sockets.
+ * One tenant: its database, its HTTP interface, its live sockets and its webhook.
  *
  * Invariant: only a tenant that has signed up has a database, so a wrong name leaves nothing behind.
  */
 export class Tenant extends DurableObject<Env> {
-  constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env);
-    // The platform answers these itself and lets the object sleep.
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
-    void this.#resume();
-  }
+  #opened: Promise<Opened> | undefined;
+  #cdc: Cdc | undefined;
 
   /** Whether the tenant has signed up. */
   exists(): boolean {
@@ -28,8 +32,8 @@ export class Tenant extends DurableObject<Env> {
   /** Creates the tenant with its owner as the first user; false when there is one already. */
   async signUp(name: string, owner: Owner): Promise<boolean> {
     if (this.exists()) return false;
-    const db = await this.#open(name);
-    return db.transaction(async (tx) => {
+    const { main } = await this.#open(name);
+    return main.transaction(async (tx) => {
       if (this.exists()) return false;
       await tx.run("INSERT INTO users (id, email, name, role) VALUES (:id, :email, :name, 'owner')", {
         id: OWNER_ID,
@@ -43,34 +47,30 @@ export class Tenant extends DurableObject<Env> {
   /** Answers a request for this tenant; the Worker has seen its token. */
   override async fetch(request: Request): Promise<Response> {
     try {
-      const name = this.#name;
-      if (name === undefined) throw new HttpError(404, 'there is no such tenant');
-      const main = await this.#open(name);
+      const opened = await this.#openOwn();
+      if (opened === undefined) throw new HttpError(404, 'there is no such tenant');
       const userId = Number(request.headers.get(USER_HEADER));
-      return await route({ ctx: this.ctx, secret: this.env.TOKEN_SECRET, main, userId, request });
+      return await route({ ctx: this.ctx, env: this.env, ...opened, userId, request });
     } catch (error) {
       return errorResponse(error);
     }
   }
 
-  /** Runs what the database has scheduled, such as trimming its history. */
+  /** Runs what the database has scheduled: trimming its history, posting to the webhook. */
   override async alarm(): Promise<void> {
-    const name = this.#name;
-    if (name !== undefined) await (await this.#open(name)).alarm();
+    await (await this.#openOwn())?.main.alarm();
   }
 
-  override webSocketMessage(socket: WebSocket): void {
-    socket.close(1003, 'this socket only sends');
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    (await this.#openOwn())?.cdc.webSocketMessage(socket, message);
   }
 
-  override webSocketClose(socket: WebSocket): void {
-    unfollow(socket);
-    // The platform answers by itself only while the object is awake.
-    socket.close();
+  override async webSocketClose(socket: WebSocket): Promise<void> {
+    (await this.#openOwn())?.cdc.webSocketClose(socket);
   }
 
-  override webSocketError(socket: WebSocket): void {
-    unfollow(socket);
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    (await this.#openOwn())?.cdc.webSocketError(socket);
   }
 
   /** Kept in the object's own storage: written by the transaction that creates the tenant. */
@@ -78,22 +78,31 @@ export class Tenant extends DurableObject<Env> {
     return this.ctx.storage.kv.get<string>('name');
   }
 
-  /** The first call after a deployment brings the tenant's schema up to date, every later one is free. */
-  #open(name: string): Promise<Database> {
-    return DB(name, { storage: this.ctx.storage, migrations: { folder: '.do/migrations/saas' } });
+  /** The tenant, opened; undefined when nobody has signed it up. */
+  async #openOwn(): Promise<Opened | undefined> {
+    const name = this.#name;
+    return name === undefined ? undefined : this.#open(name);
   }
 
-  /** After hibernation: the sockets are still there, the streams into them are not. */
-  async #resume(): Promise<void> {
-    const name = this.#name;
-    const sockets = this.ctx.getWebSockets();
-    if (name === undefined || sockets.length === 0) return;
-    try {
-      const db = await this.#open(name);
-      for (const socket of sockets) void follow(db, socket);
-    } catch (error) {
-      console.error(error);
-      for (const socket of sockets) socket.close(1011, 'the stream broke: connect again');
-    }
+  /** Opens the tenant once while the object is awake. What fails is tried again when it is asked for again. */
+  #open(name: string): Promise<Opened> {
+    return (this.#opened ??= this.#wake(name).catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    }));
+  }
+
+  /**
+   * Whatever wakes the object, a request, a message or the alarm: its schema is brought up to date if there was a
+   * deployment, the sockets that were held while it slept go on, and so does the webhook, before anything is written.
+   */
+  async #wake(name: string): Promise<Opened> {
+    const main = await DB(name, {
+      storage: this.ctx.storage,
+      migrations: { folder: '.do/migrations/saas' },
+    });
+    this.#cdc ??= openStreams(main, this.ctx);
+    await startWebhook(this.ctx, this.#cdc);
+    return { main, cdc: this.#cdc };
   }
 }

@@ -46,11 +46,14 @@ export async function createUser(context: Context): Promise<Response> {
 /** `POST /users/:id/tokens`: a token for a user of the tenant, which an admin hands on. */
 export async function createToken(context: Context): Promise<Response> {
   await requireAdmin(context);
-  const { db, query, id, secret } = context;
+  const { db, query, id, env } = context;
   parseQuery(NoQuery, query);
   const user = await userById(db, id);
   if (user === undefined) throw notFound('user');
-  return json({ token: await issueToken(secret, { tenant: db.name, userId: id }) }, { status: 201 });
+  return json(
+    { token: await issueToken(env.TOKEN_SECRET, { tenant: db.name, userId: id }) },
+    { status: 201 },
+  );
 }
 
 /** Throws a 403 unless the request comes from an owner or admin of the tenant. */

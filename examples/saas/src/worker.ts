@@ -13,6 +13,8 @@ export interface Env {
   readonly DOMAIN: string;
   /** Signs the users' tokens. */
   readonly TOKEN_SECRET: string;
+  /** Set on a developer's machine only: webhooks may then be on that machine. */
+  readonly LOCAL_WEBHOOKS?: string;
 }
 
 /**

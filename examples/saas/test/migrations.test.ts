@@ -59,6 +59,11 @@ it.each([1, 2])(
       migrations: FILES.map((name) => ({ name })),
     });
     expect(await client.patch('/tasks/2', { label: 'new' })).toMatchObject({ label: 'new' });
+    // The feed tells each change with the columns that there were, as far as they are published.
+    const { changes } = await client.get<{ changes: { table: string; after: object }[] }>('/activity');
+    const told = changes.filter(({ table }) => table === 'tasks').map(({ after }) => after);
+    expect(told).toMatchObject([{ title: 'finished' }, { title: 'open' }, { title: 'open', label: 'new' }]);
+    expect(told[1]).not.toHaveProperty('label');
     // The past keeps the columns that it had.
     const { tasks } = await client.get<{ tasks: object[] }>(`/tasks?as_of=lsn:${lsn}`);
     expect(tasks).toMatchObject([{ title: 'finished' }, { title: 'open' }]);

@@ -72,6 +72,8 @@ async function makeBranch(page: Page, name: string): Promise<void> {
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByRole('button', { name: 'OK', exact: true }).click();
   await page.getByText(`You are on the branch “${name}”`).waitFor();
+  // It closes when the branch has been read.
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
 }
 
 async function addTask(page: Page, title: string): Promise<void> {
@@ -165,6 +167,7 @@ it('shows the board as it was, and lets no one change it', async () => {
   await client.patch('/tasks/1', { title: 'New title', status: 'done' });
   await column(page, 'Done').getByText('New title').waitFor();
   const slider = page.getByRole('slider', { name: 'History' });
+  await expect.poll(() => slider.getAttribute('max')).toBe(String(lsn + 1));
   await slider.fill(String(lsn));
   await column(page, 'To do').getByText('Old title').waitFor();
   await page.getByText('This is the past').waitFor();
@@ -191,6 +194,31 @@ it('comes back by itself when the connection breaks, with what it missed', async
   await client.post('/tasks', { project_id: 1, title: 'Missed' });
   await column(page, 'To do').getByText('Missed').waitFor();
   await page.getByText('live', { exact: true }).waitFor();
+});
+
+it('keeps the board without a network, and catches up when there is one again', async () => {
+  const { client, page, context } = await openBoard();
+  await addTask(page, 'Stays');
+  await context.setOffline(true);
+  await page.getByText('offline', { exact: true }).waitFor();
+  await client.post('/tasks', { project_id: 1, title: 'Missed' });
+  await column(page, 'To do').getByText('Stays').waitFor();
+  expect(await page.getByText('Missed').count()).toBe(0);
+  await context.setOffline(false);
+  await column(page, 'To do').getByText('Missed').waitFor();
+  await page.getByText('live', { exact: true }).waitFor();
+});
+
+it('tells why it is offline when the server does not let it in any more', async () => {
+  const { client, page } = await openBoard();
+  await page.routeWebSocket(/live/, (socket) => socket.close());
+  await page.route('**/status', (route) =>
+    route.fulfill({ status: 401, json: { error: 'no longer valid' } }),
+  );
+  const tenant = { name: client.tenant, webSockets: 'close' } as const;
+  await app.harness.getWorker().evictDurableObject('Tenant', tenant);
+  await page.getByText('offline', { exact: true }).waitFor();
+  await page.getByText('no longer valid').waitFor();
 });
 
 it('shows hostile text as text', async () => {

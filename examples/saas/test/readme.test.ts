@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 
 const squeeze = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
 const read = (name: string): string => readFileSync(`${import.meta.dirname}/../${name}`, 'utf8');
 
-it('the README shows only code that the demo runs', () => {
-  const run = squeeze(read('demo.ts'));
+it('the README shows only code of the app, the page and the demo', () => {
+  const files = globSync(['demo.ts', 'src/**/*.ts'], { cwd: `${import.meta.dirname}/..` });
+  const run = squeeze(files.map(read).join('\n'));
   const blocks = [...read('README.md').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) =>
     squeeze(code),
   );

@@ -1,5 +1,6 @@
+import { rowKey } from '@dotdo/cdc/client';
 import { byId, create } from './dom.ts';
-import { STATUSES, type Snapshot, type Task, type TaskStatus } from './model.ts';
+import { STATUSES, tasksIn, type Snapshot, type Task, type TaskStatus } from './model.ts';
 
 export const COLUMN_NAMES: Readonly<Record<TaskStatus, string>> = {
   todo: 'To do',
@@ -36,7 +37,7 @@ function column(
   status: TaskStatus,
   actions: CardActions | undefined,
 ): HTMLElement {
-  const tasks = snapshot.column(projectId, status);
+  const tasks = tasksIn(snapshot, projectId, status);
   const count = create('span', { className: 'count' }, String(tasks.length));
   const heading = create('h2', {}, COLUMN_NAMES[status], count);
   const list = create('ul', {}, ...tasks.map((task) => card(task, snapshot, actions)));
@@ -47,7 +48,7 @@ function column(
     if (event.dataTransfer?.types.includes(DRAG_TYPE) === true) event.preventDefault();
   });
   section.addEventListener('drop', (event) => {
-    const task = snapshot.tasks.get(Number(event.dataTransfer?.getData(DRAG_TYPE)));
+    const task = snapshot.tasks.get(rowKey(Number(event.dataTransfer?.getData(DRAG_TYPE))));
     if (task !== undefined && task.status !== status) actions.move(task, status);
   });
   return section;
@@ -100,7 +101,7 @@ function facts({ priority, due_date, assignee_id }: Task, { users }: Snapshot): 
   if (priority > 0) facts.append(create('span', { title: 'Priority' }, `↑ ${priority}`));
   if (due_date !== null)
     facts.append(create('time', { dateTime: due_date, title: 'Due' }, shortDate(due_date)));
-  const assignee = assignee_id === null ? undefined : users.get(assignee_id);
+  const assignee = assignee_id === null ? undefined : users.get(rowKey(assignee_id));
   if (assignee !== undefined)
     facts.append(create('span', { className: 'avatar', title: assignee.name }, initials(assignee.name)));
   return facts;

@@ -26,7 +26,7 @@ if (stored !== null) await reportIn(signInForm, () => open(JSON.parse(stored) as
 /** Shows the tenant's board. */
 async function open(session: Session): Promise<void> {
   try {
-    await new Room(session).load();
+    await Room.open(session);
     byId('room').hidden = false;
   } catch (error) {
     byId('door').hidden = false;

@@ -1,3 +1,4 @@
+import { rowKey } from '@dotdo/cdc/client';
 import { ask, type Session } from './api.ts';
 
 export const STATUSES = ['todo', 'in_progress', 'review', 'done'] as const;
@@ -29,7 +30,7 @@ export interface Task {
 /** A row of any table. */
 export type Cells = Readonly<Record<string, string | number | null>>;
 
-/** A change of one row, as the server streams it. */
+/** A change of one row, as the activity feed has it. */
 export interface Change {
   readonly lsn: number;
   readonly timestamp: string;
@@ -44,7 +45,7 @@ export interface Change {
 export interface Status {
   readonly lsn: number;
   readonly earliest: { readonly lsn: number };
-  readonly user?: { readonly role: string };
+  readonly user?: { readonly id: number; readonly role: string };
 }
 
 /** A row that main and a branch do not have alike. */
@@ -67,55 +68,51 @@ export interface Conflict {
   readonly columns: readonly string[];
 }
 
-type Rows<T> = Map<number, T>;
+type Rows<T> = ReadonlyMap<string, T>;
 
-/** All rows of the tenant at one LSN. */
-export class Snapshot {
-  readonly users: Rows<User> = new Map();
-  readonly projects: Rows<Project> = new Map();
-  readonly tasks: Rows<Task> = new Map();
-  lsn: number;
+/** The tenant's rows by {@link rowKey}: those of live queries, or of a point of the past. */
+export interface Snapshot {
+  readonly users: Rows<User>;
+  readonly projects: Rows<Project>;
+  readonly tasks: Rows<Task>;
+}
 
-  constructor(lsn: number) {
-    this.lsn = lsn;
-  }
+/**
+ * Reads the three tables as of one LSN, so that they belong together, whatever is written meanwhile. Users are
+ * main's on every branch.
+ */
+export async function snapshotAt(
+  session: Session,
+  lsn: number,
+  { signal, branch }: { signal?: AbortSignal; branch?: string } = {},
+): Promise<Snapshot> {
+  const asOf = `?as_of=lsn:${lsn}`;
+  const onBranch = branch === undefined ? asOf : `${asOf}&branch=${encodeURIComponent(branch)}`;
+  const read = <T>(path: string): Promise<T> => ask<T>(session, 'GET', path, undefined, signal);
+  const [{ users }, { projects }, { tasks }] = await Promise.all([
+    read<{ users: User[] }>(`/users${asOf}`),
+    read<{ projects: Project[] }>(`/projects${onBranch}`),
+    read<{ tasks: Task[] }>(`/tasks${onBranch}`),
+  ]);
+  return { users: byKey(users), projects: byKey(projects), tasks: byKey(tasks) };
+}
 
-  /**
-   * Reads the three tables as of one LSN, so that they belong together, whatever is written meanwhile. Users are
-   * main's on every branch.
-   */
-  static async at(session: Session, lsn: number, signal?: AbortSignal, branch?: string): Promise<Snapshot> {
-    const asOf = `?as_of=lsn:${lsn}`;
-    const onBranch = branch === undefined ? asOf : `${asOf}&branch=${encodeURIComponent(branch)}`;
-    const read = <T>(path: string): Promise<T> => ask<T>(session, 'GET', path, undefined, signal);
-    const [{ users }, { projects }, { tasks }] = await Promise.all([
-      read<{ users: User[] }>(`/users${asOf}`),
-      read<{ projects: Project[] }>(`/projects${onBranch}`),
-      read<{ tasks: Task[] }>(`/tasks${onBranch}`),
-    ]);
-    const snapshot = new Snapshot(lsn);
-    for (const user of users) snapshot.users.set(user.id, user);
-    for (const project of projects) snapshot.projects.set(project.id, project);
-    for (const task of tasks) snapshot.tasks.set(task.id, task);
-    return snapshot;
-  }
+/** The projects to choose from, by name. */
+export function activeProjects({ projects }: Snapshot): Project[] {
+  return [...projects.values()]
+    .filter(({ status }) => status === 'active')
+    .sort((a, b) => compare(a.name, b.name) || a.id - b.id);
+}
 
-  /** Takes the snapshot one change further. */
-  apply({ lsn, table, key, after }: Change): void {
-    this.lsn = lsn;
-    const rows: Rows<unknown> | undefined = { users: this.users, projects: this.projects, tasks: this.tasks }[
-      table
-    ];
-    if (after === null) rows?.delete(key.id);
-    else rows?.set(key.id, after);
-  }
+/** The tasks of a project with a status, in the order of the server's list. */
+export function tasksIn({ tasks }: Snapshot, projectId: number | undefined, status: TaskStatus): Task[] {
+  return [...tasks.values()]
+    .filter((task) => task.project_id === projectId && task.status === status)
+    .sort((a, b) => b.priority - a.priority || compare(a.due_date ?? '', b.due_date ?? '') || a.id - b.id);
+}
 
-  /** The tasks of a project with a status, in the order of the server's list. */
-  column(projectId: number | undefined, status: TaskStatus): Task[] {
-    return [...this.tasks.values()]
-      .filter((task) => task.project_id === projectId && task.status === status)
-      .sort((a, b) => b.priority - a.priority || compare(a.due_date ?? '', b.due_date ?? '') || a.id - b.id);
-  }
+function byKey<T extends { readonly id: number }>(rows: readonly T[]): Rows<T> {
+  return new Map(rows.map((row) => [rowKey(row.id), row]));
 }
 
 function compare(a: string, b: string): number {

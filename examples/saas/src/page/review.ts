@@ -1,3 +1,4 @@
+import { rowKey } from '@dotdo/cdc/client';
 import { COLUMN_NAMES } from './board.ts';
 import { create } from './dom.ts';
 import type { Cells, Conflict, RowDiff, Snapshot, TaskStatus } from './model.ts';
@@ -96,8 +97,8 @@ function state(row: Cells | null): string {
 
 function show(column: string, value: string | number | null | undefined, snapshot: Snapshot): string {
   if (value === null || value === undefined) return '–';
-  if (column === 'assignee_id') return snapshot.users.get(Number(value))?.name ?? `user ${value}`;
-  if (column === 'project_id') return snapshot.projects.get(Number(value))?.name ?? `project ${value}`;
+  if (column === 'assignee_id') return snapshot.users.get(rowKey(value))?.name ?? `user ${value}`;
+  if (column === 'project_id') return snapshot.projects.get(rowKey(value))?.name ?? `project ${value}`;
   if (column === 'status') return COLUMN_NAMES[value as TaskStatus] ?? String(value);
   return String(value);
 }

@@ -1,11 +1,20 @@
-import { ask, type Session } from './api.ts';
+import type { LiveStatus } from '@dotdo/cdc/client';
+import { ask, Refusal, type Session } from './api.ts';
 import { drawBoard } from './board.ts';
 import { Branches } from './branches.ts';
 import { askForText, editTask, type TaskFields } from './dialogs.ts';
 import { byId, fillSelect } from './dom.ts';
-import { Live } from './live.ts';
-import { Snapshot, type Project, type Status, type Task } from './model.ts';
+import { LiveBoard } from './live.ts';
+import { activeProjects, snapshotAt, type Project, type Snapshot, type Status, type Task } from './model.ts';
 import { Timeline } from './timeline.ts';
+
+const STATUS_TEXTS: Readonly<Record<LiveStatus, string>> = {
+  connecting: 'connecting…',
+  live: 'live',
+  offline: 'offline',
+  failed: 'out of step',
+  closed: 'closed',
+};
 
 /**
  * The board of one tenant: its present, which follows the server, and the past or the branch that is looked at
@@ -13,21 +22,36 @@ import { Timeline } from './timeline.ts';
  */
 export class Room {
   readonly #session: Session;
+  readonly #userId: number | undefined;
   readonly #timeline: Timeline;
   readonly #branches: Branches;
   readonly #projects = byId<HTMLSelectElement>('project');
-  #present = new Snapshot(0);
+  readonly #present: LiveBoard;
+  #status: LiveStatus = 'connecting';
   #past: Snapshot | undefined;
   #branch: Snapshot | undefined;
   #projectId: number | undefined;
-  #live: Live | undefined;
 
-  constructor(session: Session) {
+  /**
+   * Opens the tenant's board.
+   *
+   * @throws Refusal for a token that is none.
+   */
+  static async open(session: Session): Promise<void> {
+    const status = await ask<Status>(session, 'GET', '/status');
+    const room = new Room(session, status);
+    const { role = 'member' } = status.user ?? {};
+    if (role !== 'member') await room.#branches.load();
+  }
+
+  private constructor(session: Session, status: Status) {
     this.#session = session;
+    this.#userId = status.user?.id;
     this.#timeline = new Timeline(session, (past) => {
       this.#past = past;
       this.#draw();
     });
+    this.#timeline.extend(status);
     this.#branches = new Branches(session, {
       show: (branch) => this.#showBranch(branch),
       snapshot: () => this.#snapshot,
@@ -45,38 +69,31 @@ export class Room {
     byId('show-token').addEventListener('click', () =>
       askForText('Token', 'Whoever has it can open this board', session.token, async () => {}),
     );
-  }
-
-  /** Reads the present and listens to what comes after it. */
-  async load(): Promise<void> {
-    const { lsn, earliest, user } = await ask<Status>(this.#session, 'GET', '/status');
-    this.#present = await Snapshot.at(this.#session, lsn);
-    this.#timeline.extend(lsn, earliest.lsn);
-    if (user !== undefined && user.role !== 'member') await this.#branches.load();
+    this.#present = new LiveBoard(session, () => this.#changed());
     this.#draw();
-    this.#live = new Live(this.#session, lsn, {
-      change: (change) => {
-        this.#present.apply(change);
-        this.#timeline.extend(change.lsn);
-        this.#draw();
-      },
-      connected: (isConnected) => this.#showLive(isConnected),
-      refused: () => this.#reload(),
-    });
   }
 
-  #reload(): void {
-    this.#live?.stop();
-    this.load().catch((error: unknown) => {
-      this.#notify(error);
-      setTimeout(() => this.#reload(), 5_000);
-    });
-  }
-
-  #showLive(isConnected: boolean): void {
+  /** The present has changed, or whether it is in step. */
+  #changed(): void {
+    const { status, error } = this.#present;
+    const isNews = status !== this.#status;
+    this.#status = status;
     const live = byId('live');
-    live.textContent = isConnected ? 'live' : 'reconnecting…';
-    live.classList.toggle('on', isConnected);
+    live.textContent = STATUS_TEXTS[status];
+    live.title = error?.message ?? '';
+    live.classList.toggle('on', status === 'live');
+    this.#draw();
+    if (status === 'live') this.#timeline.extendSoon();
+    if (status === 'offline' && isNews) void this.#explain();
+  }
+
+  /** A browser is not told why a socket is refused. Asked over HTTP, the server says it. */
+  async #explain(): Promise<void> {
+    try {
+      await ask<Status>(this.#session, 'GET', '/status');
+    } catch (error) {
+      if (error instanceof Refusal) this.#notify(error);
+    }
   }
 
   get #snapshot(): Snapshot {
@@ -88,7 +105,7 @@ export class Room {
     if (branch === undefined) this.#branch = undefined;
     else {
       const { lsn } = await ask<Status>(this.#session, 'GET', '/status');
-      this.#branch = await Snapshot.at(this.#session, lsn, undefined, branch);
+      this.#branch = await snapshotAt(this.#session, lsn, { branch });
     }
     this.#past = undefined;
     this.#timeline.leave();
@@ -98,7 +115,7 @@ export class Room {
   #draw(): void {
     const snapshot = this.#snapshot;
     const isPast = this.#past !== undefined;
-    const projects = [...snapshot.projects.values()].filter(({ status }) => status === 'active');
+    const projects = activeProjects(snapshot);
     if (!projects.some(({ id }) => id === this.#projectId) && !isPast) this.#projectId = projects[0]?.id;
     const chosen = String(this.#projectId ?? '');
     fillSelect(
@@ -126,13 +143,13 @@ export class Room {
 
   #noticeFor(isPast: boolean, projects: readonly Project[]): string {
     if (isPast) return 'This is the past: you can look, but not change it.';
-    return projects.length === 0 ? 'Nothing here yet. Begin with a project.' : '';
+    const isEmpty = projects.length === 0 && this.#status === 'live';
+    return isEmpty ? 'Nothing here yet. Begin with a project.' : '';
   }
 
   #addProject(): void {
     askForText('New project', 'Name', '', async (name) => {
-      const [owner] = this.#present.users.keys();
-      const project = await this.#send<Project>('POST', '/projects', { name, owner_id: owner });
+      const project = await this.#send<Project>('POST', '/projects', { name, owner_id: this.#userId });
       this.#projectId = project.id;
       await this.#refresh();
     });

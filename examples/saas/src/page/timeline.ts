@@ -1,8 +1,10 @@
 import { ask, type Session } from './api.ts';
 import { byId } from './dom.ts';
-import { Snapshot, type Change } from './model.ts';
+import { snapshotAt, type Change, type Snapshot, type Status } from './model.ts';
 
 const VERBS = { insert: 'added', update: 'changed', delete: 'deleted' } as const;
+/** How soon after a change the slider reaches to it; those in between come along. */
+const EXTEND_MS = 250;
 const THINGS: Readonly<Record<string, string>> = { users: 'user', projects: 'project', tasks: 'task' };
 
 /**
@@ -16,6 +18,7 @@ export class Timeline {
   readonly #when = byId('when');
   readonly #now = byId<HTMLButtonElement>('now');
   #loading: AbortController | undefined;
+  #isExtending = false;
 
   constructor(session: Session, show: (past: Snapshot | undefined) => void) {
     this.#session = session;
@@ -28,12 +31,26 @@ export class Timeline {
     this.#label('now', false);
   }
 
-  /** The history reaches from `earliest` to `latest` now; who looks at the present stays in the present. */
-  extend(latest: number, earliest = Number(this.#slider.min)): void {
+  /** The history reaches from `earliest` to `lsn` now; who looks at the present stays in the present. */
+  extend({ lsn, earliest }: Status): void {
     const wasNow = this.#isNow;
-    this.#slider.min = String(earliest);
-    this.#slider.max = String(latest);
+    this.#slider.min = String(earliest.lsn);
+    this.#slider.max = String(lsn);
     if (wasNow) this.#slider.value = this.#slider.max;
+  }
+
+  /** Something has changed: rows that are kept in step have no LSNs, so it asks how far the history reaches. */
+  extendSoon(): void {
+    if (this.#isExtending) return;
+    this.#isExtending = true;
+    setTimeout(() => {
+      this.#isExtending = false;
+      ask<Status>(this.#session, 'GET', '/status').then(
+        (status) => this.extend(status),
+        // It is asked again at the next change, or when the page is online again.
+        () => {},
+      );
+    }, EXTEND_MS);
   }
 
   /** Nothing of the past is shown any more; not for main, when a branch is. */
@@ -60,7 +77,7 @@ export class Timeline {
     const lsn = this.#slider.valueAsNumber;
     try {
       const [past, text] = await Promise.all([
-        Snapshot.at(this.#session, lsn, loading.signal),
+        snapshotAt(this.#session, lsn, loading),
         this.#describe(lsn, loading.signal),
       ]);
       if (loading.signal.aborted) return;
