@@ -3,7 +3,7 @@ import { build, type Metafile } from 'esbuild';
 import { beforeAll, expect, it } from 'vitest';
 
 const ENTRY_BYTES = 42_000;
-const ALL_BYTES = 105_000;
+const ALL_BYTES = 112_000;
 
 let metafile: Metafile;
 /** Sizes of the bundle's files, gzipped, by their names. */
@@ -56,7 +56,7 @@ it('what opening a database loads stays under 42 kB, minified and gzipped', () =
   expect(size).toBeLessThan(ENTRY_BYTES);
 });
 
-it('with all that is loaded on first use it stays under 105 kB', () => {
+it('with all that is loaded on first use it stays under 112 kB', () => {
   const size = bytes(sizes.keys());
   console.log(`with what is loaded on first use: ${size} bytes`);
   expect(size).toBeLessThan(ALL_BYTES);
