@@ -4,9 +4,16 @@ import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url).href);
+const read = (path: string): string => readFileSync(at(path), 'utf8');
 
 export default defineConfig({
-  plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.jsonc' } })],
+  plugins: [
+    cloudflareTest({
+      wrangler: { configPath: './test/wrangler.jsonc' },
+      // What is fetched goes to the tests' own Worker, by the name that the plugin gives it: none asks the network.
+      miniflare: { outboundService: 'vitest-plugin-runner-dosql' },
+    }),
+  ],
   // The READMEs import the package by its name; the tests run them on the source.
   resolve: { alias: [{ find: /^@dotdo\/dosql$/, replacement: at('src/index.ts') }] },
   test: {
@@ -17,10 +24,10 @@ export default defineConfig({
     onUnhandledError: (error) => !('durableObjectId' in error),
     // workerd sees neither files nor variables, so texts that have to agree are handed in, and the seed to replay, or how many to run.
     provide: {
-      readmes: ['../../README.md', 'README.md', '../cdc/README.md'].map((file) =>
-        readFileSync(at(file), 'utf8'),
-      ),
-      readmeCode: readFileSync(at('test/readme.ts'), 'utf8'),
+      readmes: ['../../README.md', 'README.md'].map(read),
+      readmeCode: read('test/readme.ts'),
+      guides: ['../../docs/guides/change-streams.md', '../cdc/README.md'].map(read),
+      guideCode: ['test/guide.ts', 'test/guide-client.ts', 'test/guide-readme.ts'].map(read).join('\n'),
       seed: process.env['VITE_SEED'] ?? '',
       runs: process.env['VITE_RUNS'] ?? '',
     },

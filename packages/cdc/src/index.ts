@@ -123,12 +123,21 @@ export interface PageOptions extends ShapeOptions {
   readonly limit?: number | undefined;
 }
 
+/** Streams over HTTP. */
+export interface ServedStreams extends Omit<StreamsOptions, 'onCommit' | 'nowMs' | 'readOnly'> {
+  /**
+   * The publications that can be read as streams of their names; none by default. What `live` restricts for a socket is
+   * not restricted here: all who may read the stream see the whole publication.
+   */
+  readonly publications?: readonly string[] | undefined;
+}
+
 /** What the change streams of a database have besides it. */
 export interface CdcOptions {
   /** Serves WebSockets of this object. */
   readonly live?: LiveOptions | undefined;
-  /** Serves streams over HTTP: those that clients make, and, by their names, the publications. */
-  readonly streams?: Omit<StreamsOptions, 'onCommit' | 'nowMs' | 'readOnly'> | undefined;
+  /** Serves streams over HTTP: those that clients make, and publications. */
+  readonly streams?: ServedStreams | undefined;
 }
 
 /** The change streams of one database. */
@@ -148,7 +157,8 @@ export class Cdc {
         ...streams,
         onCommit: (listener) => source.onCommit(listener),
         nowMs: () => source.nowMs(),
-        readOnly: (name) => this.#publishedStream(name),
+        readOnly: (name) =>
+          streams.publications?.includes(name) === true ? this.#publishedStream(name) : undefined,
       });
   }
 

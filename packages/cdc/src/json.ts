@@ -72,8 +72,11 @@ export function eventToJson(event: ChangeEvent): JsonEvent {
     before: before && rowToJson(before),
     after: after && rowToJson(after),
   };
-  if (cursor === undefined) return change;
-  return isSnapshot === undefined ? { ...change, cursor } : { ...change, cursor, isSnapshot };
+  return {
+    ...change,
+    ...(cursor === undefined ? {} : { cursor }),
+    ...(isSnapshot === undefined ? {} : { isSnapshot }),
+  };
 }
 
 /** The event of its JSON form, rows with values of their own types. */

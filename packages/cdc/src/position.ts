@@ -26,7 +26,7 @@ export function formatPosition({ lsn, snapshot }: StreamPosition): string {
 }
 
 /** @throws an error with code `BAD_PARAMETER` for what is no position. */
-export function parsePosition(from: From, log: ChangeLog): StreamPosition {
+export function parsePosition(from: From, log: Pick<ChangeLog, 'error'>): StreamPosition {
   const refused = (): Error =>
     log.error(
       'BAD_PARAMETER',

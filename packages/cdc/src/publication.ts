@@ -75,6 +75,12 @@ export class Masking {
     return this.#masks.size === 0;
   }
 
+  /** Whether the key of a change is masked, wholly or in part. */
+  isKeyMasked({ table, key }: Change): boolean {
+    const masks = this.#masks.get(lowerCase(table));
+    return masks !== undefined && Object.keys(key).some((column) => masks.has(lowerCase(column)));
+  }
+
   /** The change as it may leave. */
   async shown(change: Change): Promise<Change> {
     const masks = this.#masks.get(lowerCase(change.table));

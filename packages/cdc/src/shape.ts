@@ -40,6 +40,8 @@ export interface Shape {
   tableAfter(table: string): Promise<string | undefined>;
   /** Events as they may leave. */
   shown(events: ChangeEvent[]): Promise<ChangeEvent[]>;
+  /** Whether the key of a table's events, as they leave, is masked. */
+  isKeyMasked(change: Change): boolean;
 }
 
 /**
@@ -64,6 +66,7 @@ export function shapeOf(log: ChangeLog, options: ShapeOptions, publication: Publ
       if (masking === undefined || masking.isEmpty) return wanted;
       return Promise.all(wanted.map(async (event) => ('key' in event ? masking.shown(event) : event)));
     },
+    isKeyMasked: (change) => masking?.isKeyMasked(change) === true,
   };
 }
 

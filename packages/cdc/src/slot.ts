@@ -1,4 +1,4 @@
-import type { ChangeSource, Lag, MaxLag } from './change-log.ts';
+import type { Change, ChangeSource, Lag, MaxLag } from './change-log.ts';
 import type { SealedCursors } from './cursor.ts';
 import { formatPosition, parsePosition, type From, type StreamPosition } from './position.ts';
 import { ChangeReader, type ChangeEvent, type ReaderOptions } from './reader.ts';
@@ -40,12 +40,12 @@ export interface Slot {
   drop(): Promise<void>;
 }
 
-/** Where the state of slots is kept. */
-const PREFIX = 'slot:';
+/** Begins the keys under which the positions of slots are kept. */
+export const SLOT_PREFIX = 'slot:';
 
 /** Names of the slots that there are. */
 export async function slotNames(source: ChangeSource): Promise<string[]> {
-  return source.atomically(() => source.listState(PREFIX).map(([key]) => key.slice(PREFIX.length)));
+  return source.atomically(() => source.listState(SLOT_PREFIX).map(([key]) => key.slice(SLOT_PREFIX.length)));
 }
 
 /** Opens the slot `name`, which is made when it is first used. */
@@ -104,6 +104,11 @@ export class LogSlot implements Slot {
     }
   }
 
+  /** Whether the key of a change that the slot has read is masked. */
+  isKeyMasked(change: Change): boolean {
+    return this.#shape.isKeyMasked(change);
+  }
+
   async ack(position: From): Promise<void> {
     const to = await this.#parsed(position);
     return this.#source.atomically(() => {
@@ -143,8 +148,8 @@ export class LogSlot implements Slot {
 
   drop(): Promise<void> {
     return this.#source.atomically(() => {
-      this.#source.setState(PREFIX + this.name, undefined);
-      this.#source.release(PREFIX + this.name);
+      this.#source.setState(SLOT_PREFIX + this.name, undefined);
+      this.#source.release(SLOT_PREFIX + this.name);
     });
   }
 
@@ -154,7 +159,7 @@ export class LogSlot implements Slot {
 
   /** Where the slot stands; one that is new begins here. To be called in a transaction. */
   standing(): StreamPosition {
-    const kept = this.#source.getState(PREFIX + this.name);
+    const kept = this.#source.getState(SLOT_PREFIX + this.name);
     if (kept !== undefined) return parsePosition(kept, this.#source);
     const { fromLSN, snapshot = 'none' } = this.#options;
     const from = fromLSN ?? (snapshot === 'none' ? this.#source.end() : 0);
@@ -164,7 +169,7 @@ export class LogSlot implements Slot {
   }
 
   #set(position: StreamPosition): void {
-    this.#source.setState(PREFIX + this.name, formatPosition(position));
-    this.#source.hold(PREFIX + this.name, position.lsn, this.#options.maxLag ?? {});
+    this.#source.setState(SLOT_PREFIX + this.name, formatPosition(position));
+    this.#source.hold(SLOT_PREFIX + this.name, position.lsn, this.#options.maxLag ?? {});
   }
 }

@@ -5,6 +5,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     readmes: string[];
     readmeCode: string;
+    guides: string[];
+    guideCode: string;
     /** What VITE_SEED says; empty without it. */
     seed: string;
     /** How many random runs of the streams' model; empty for a few. */

@@ -132,6 +132,7 @@ describe('purging', () => {
           likes: { rows: 1, logEntries: 1 },
         },
         branches: 0,
+        deadLetters: 0,
         files: 0,
         lsn: db.lsn(),
       });

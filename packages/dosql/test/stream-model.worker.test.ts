@@ -1,8 +1,10 @@
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
-import { createCDC, type Cdc, type ChangeEvent, type From } from '@dotdo/cdc';
+import { evictDurableObject } from 'cloudflare:test';
+import { PermanentError, type Batch, type Cdc, type ChangeEvent, type From, type Sink } from '@dotdo/cdc';
+import { LiveClient, type ChangeRow, type LiveQuery } from '@dotdo/cdc/client';
 import { expect, inject, it } from 'vitest';
-import { DB, type Database } from '../src/index.ts';
-import { failure, newObject } from './support/database.ts';
+import type { Database } from '../src/index.ts';
+import { failure } from './support/database.ts';
+import { inside, newLiveObject, socketsTo } from './support/live.ts';
 import { Random } from './support/random.ts';
 import {
   createTables,
@@ -10,6 +12,7 @@ import {
   expected,
   interest,
   Replica,
+  rowEvent,
   TABLES,
   write,
   type Interest,
@@ -31,7 +34,7 @@ interface Consumer {
   /** Goes away, whatever it was at. */
   end(): Promise<void>;
   /** Reads until it has seen the last row. */
-  finish(cdc: Cdc): Promise<void>;
+  finish(cdc: Cdc, db: Database): Promise<void>;
 }
 
 /** Keeps its position itself, and falls back to an earlier one now and then. */
@@ -147,6 +150,110 @@ class SlotReader implements Consumer {
   }
 }
 
+/** Takes what is delivered, each event once by its number, or fails in any way. */
+class Delivered implements Consumer, Sink {
+  readonly options: Interest;
+  readonly replica = new Replica();
+  readonly #random: Random;
+  readonly #taken = new Set<number>();
+  readonly #sent = new Map<string, Batch>();
+  readonly #size: number;
+  #isKind = false;
+  #opening: Promise<unknown> = Promise.resolve();
+
+  constructor(random: Random, options: Interest) {
+    this.#random = random;
+    this.options = options;
+    this.#size = 1 + random.int(20);
+  }
+
+  begin(cdc: Cdc): void {
+    this.#opening = this.#open(cdc);
+  }
+
+  async end(): Promise<void> {
+    await this.#opening;
+  }
+
+  async finish(cdc: Cdc, db: Database): Promise<void> {
+    this.#isKind = true;
+    await this.#open(cdc);
+    do {
+      await db.alarm();
+      await cdc.replay('delivered');
+    } while ((await cdc.deadLetters('delivered')).length > 0 || !this.replica.isDone);
+  }
+
+  async send(batch: Batch): Promise<void> {
+    const { id, sequence, events } = batch;
+    expect(batch).toEqual(this.#sent.get(id) ?? batch);
+    this.#sent.set(id, batch);
+    const fate = this.#isKind ? 1 : this.#random.next();
+    if (fate < 0.15) throw new Error('the line is down');
+    if (fate < 0.2) await new Promise(() => {});
+    const isPoison = (event: ChangeEvent): boolean => 'key' in event && event.after?.['n'] === 7;
+    if (!this.#isKind && events.some(isPoison)) throw new PermanentError('not this');
+    events.forEach((event, i) => {
+      if (!this.#taken.has(sequence + i)) this.replica.apply(event);
+      this.#taken.add(sequence + i);
+    });
+    if (fate < 0.35) throw new Error('the answer was lost');
+  }
+
+  #open(cdc: Cdc): Promise<unknown> {
+    return cdc.deliver('delivered', this, {
+      ...this.options,
+      snapshot: 'initial',
+      batch: { changes: this.#size },
+      retry: { attempts: 1, firstMs: 1 },
+      timeoutMs: 3,
+      random: () => this.#random.next(),
+    });
+  }
+}
+
+/** Keeps tables in step over a WebSocket. */
+class Follower {
+  readonly #sockets: ReturnType<typeof socketsTo>;
+  readonly #client: LiveClient;
+  readonly #queries: readonly (readonly [string, LiveQuery<ChangeRow>])[];
+
+  constructor(stub: ReturnType<typeof newLiveObject>) {
+    this.#sockets = socketsTo(() => stub);
+    const { WebSocket } = this.#sockets;
+    this.#client = new LiveClient({ url: 'http://do/live', publication: 'model', WebSocket, maxRetryMs: 5 });
+    this.#queries = ['item', 'pair', 'named'].map((table) => [
+      table,
+      this.#client.query<ChangeRow>({ table }),
+    ]);
+  }
+
+  /** Breaks its line, or mends it. */
+  disturb(random: Random): void {
+    if (random.chance(0.3)) this.#sockets.breakDown();
+    else this.#sockets.mend();
+  }
+
+  async check(expectedOf: (table: string) => Promise<string[]>): Promise<void> {
+    this.#sockets.mend();
+    for (const [table, query] of this.#queries) {
+      const rows = await expectedOf(table);
+      const contents = (): string[] => {
+        const replica = new Replica();
+        for (const row of query.rows.values()) replica.apply(rowEvent(table, row));
+        return replica.contents({ tables: [table] });
+      };
+      await expect
+        .poll(contents, { timeout: 10_000, interval: 2, message: `socket, ${table}` })
+        .toEqual(rows);
+    }
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
 /** Reads everything that happens, in pieces, and remembers it by LSN. */
 class Recorder implements Consumer {
   readonly options: Interest = { tables: [] };
@@ -179,7 +286,8 @@ class Recorder implements Consumer {
 
 class Run {
   readonly #random: Random;
-  readonly #stub = newObject();
+  readonly #stub: ReturnType<typeof newLiveObject>;
+  readonly #follower: Follower;
   readonly #consumers: Consumer[];
   readonly #recorder: Recorder;
   readonly #keepsAll: boolean;
@@ -189,8 +297,11 @@ class Run {
     const random = new Random(seed);
     this.#random = random;
     this.#keepsAll = random.chance(0.5);
+    this.#stub = newLiveObject({ clock: () => this.#now, history: this.#keepsAll ? {} : { keep: '1h' } });
+    this.#follower = new Follower(this.#stub);
     this.#recorder = new Recorder(random);
     this.#consumers = [
+      new Delivered(random, interest(random)),
       ...random.times(2 + random.int(3), () => new Subscriber(random, interest(random))),
       ...random.times(
         1 + random.int(3),
@@ -204,25 +315,40 @@ class Run {
     const rounds = 2 + this.#random.int(4);
     for (let round = 0; round < rounds; round++) {
       await this.#use((db, cdc, storage) => this.#round(db, cdc, storage));
-      if (this.#random.chance(0.5)) await evictDurableObject(this.#stub);
+      this.#follower.disturb(this.#random);
+      const webSockets = this.#random.chance(0.5) ? 'close' : 'hibernate';
+      if (this.#random.chance(0.5)) await evictDurableObject(this.#stub, { webSockets });
     }
     await this.#use(async (db, cdc) => {
       await db.run(`INSERT INTO ${END.table} VALUES (${END.id})`);
       for (const consumer of this.#consumers) {
-        await consumer.finish(cdc);
+        await consumer.finish(cdc, db);
         expect(consumer.replica.contents(consumer.options), JSON.stringify(consumer.options)).toEqual(
           await expected(db, consumer.options),
         );
       }
       if (this.#keepsAll) await this.#recorded(db, cdc);
     });
+    await this.#follower.check(async (table) => {
+      let rows: string[] = [];
+      await this.#use(async (db) => {
+        rows = await expected(db, { tables: [table] });
+      });
+      return rows;
+    });
+  }
+
+  close(): void {
+    this.#follower.close();
   }
 
   async #round(db: Database, cdc: Cdc, storage: DurableObjectStorage): Promise<void> {
-    const active = this.#consumers.filter(() => this.#random.chance(0.7));
+    // What delivers is a part of the program, which says so each time that the object wakes.
+    const active = this.#consumers.filter((one) => one instanceof Delivered || this.#random.chance(0.7));
     for (const consumer of active) consumer.begin(cdc);
     for (let i = this.#random.int(25); i >= 0; i--) {
       await write(this.#random, db, storage);
+      if (this.#random.chance(0.1)) await Promise.all([db.alarm(), db.alarm()]);
       if (this.#random.chance(0.1)) await Promise.all(active.splice(0, 1).map((consumer) => consumer.end()));
     }
     await Promise.all(active.map((consumer) => consumer.end()));
@@ -247,14 +373,7 @@ class Run {
   }
 
   #use(work: (db: Database, cdc: Cdc, storage: DurableObjectStorage) => Promise<void>): Promise<void> {
-    return runInDurableObject(this.#stub, async (_, { storage }) => {
-      const db = await DB('model', {
-        storage,
-        clock: () => this.#now,
-        history: this.#keepsAll ? {} : { keep: '1h' },
-      });
-      await work(db, createCDC(db), storage);
-    });
+    return inside(this.#stub, (db, { cdc, storage }) => work(db, cdc, storage));
   }
 }
 
@@ -265,7 +384,8 @@ it(
     for (let i = 0; i < runs; i++) {
       const seed = given > 0 ? given : FIRST_SEED + i;
       try {
-        await new Run(seed).run();
+        const run = new Run(seed);
+        await run.run().finally(() => run.close());
       } catch (error) {
         throw new Error(`VITE_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`, {
           cause: error,

@@ -22,7 +22,14 @@ function published(
     async (db, { storage }) => {
       await db.exec('CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT, email TEXT, team TEXT)');
       const cdc = createCDC(db, {
-        streams: { database: db, basePath: '/s', authorize: () => true, longPollMs: 2_000, pageBytes: 2_000 },
+        streams: {
+          database: db,
+          basePath: '/s',
+          publications: Object.keys(publications),
+          authorize: () => true,
+          longPollMs: 2_000,
+          pageBytes: 2_000,
+        },
       });
       for (const [name, options] of Object.entries(publications)) cdc.publication(name, options);
       await use({
@@ -150,6 +157,9 @@ describe('a publication', () => {
       const silent = createCDC(db, { streams: { database: db } });
       silent.publication('people', { tables: { users: true } });
       expect((await silent.fetch(new Request('https://app.example/people'))).status).toBe(403);
+      const unserved = createCDC(db, { streams: { database: db, authorize: () => true } });
+      unserved.publication('people', { tables: { users: true } });
+      expect((await unserved.fetch(new Request('https://app.example/people'))).status).toBe(404);
     });
   });
 });

@@ -1,11 +1,12 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { QueuedEvent } from '@dotdo/cdc';
+import { consume, crm, worker, type Env as GuideEnv } from './guide.ts';
 import type { Guide } from './readme.ts';
 import type { Inbox, Outbox } from './support/deliver-objects.ts';
 import type { LiveObject } from './support/live-object.ts';
 import { DB, DoSQLError, type Database } from '../src/index.ts';
 
-interface Env {
+interface Env extends GuideEnv {
   TEST: DurableObjectNamespace<TestObject>;
   PLAIN: DurableObjectNamespace<PlainObject>;
   SILENT: DurableObjectNamespace<SilentObject>;
@@ -67,14 +68,21 @@ export class SilentObject extends DurableObject<Env> {
   }
 }
 
+export { Mirror, Shop } from './guide.ts';
 export { Guide } from './readme.ts';
 export { Inbox, Outbox } from './support/deliver-objects.ts';
 export { LiveObject } from './support/live-object.ts';
 
 export default {
-  fetch: () => new Response('ok'),
+  /** What the tests reach by the global fetch: the hosts of the guide. */
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const { hostname } = new URL(request.url);
+    if (hostname === 'crm.example') return crm.fetch(request, env);
+    return hostname === 'shop.example' ? worker.fetch(request, env) : new Response('ok');
+  },
   /** Keeps every message where a test can find it. */
   async queue(batch: MessageBatch<QueuedEvent>, env: Env): Promise<void> {
+    if (batch.queue === 'jobs') return consume(batch, env);
     for (const { body } of batch.messages) await env.BUCKET.put(`queued/${body.id}`, JSON.stringify(body));
   },
 };

@@ -17,8 +17,12 @@ const ENVELOPE_BYTES = 160;
  * How many of `events` make a batch of at most `count` events and about `bytes`: at least one, and never part of those
  * that share a position, since a slot can stand only behind all of them.
  */
-export function batchLength(events: readonly ChangeEvent[], count: number, bytes: number): number {
-  const isSnapshot = isOfSnapshot(events);
+export function batchLength(
+  events: readonly ChangeEvent[],
+  count: number,
+  bytes: number,
+  isSnapshot: boolean = isOfSnapshot(events),
+): number {
   let length = 0;
   let total = 0;
   for (let end = 1; end <= events.length; end++) {
@@ -37,8 +41,8 @@ export function batchLength(events: readonly ChangeEvent[], count: number, bytes
 /** Whether a slot can stand between two events that follow one another. */
 function canPart(before: ChangeEvent, after: ChangeEvent, isSnapshot: boolean): boolean {
   if (before.op === 'begin' || after.op === 'commit') return false;
-  // Only an event with a cursor tells where the snapshot stands.
-  if (isSnapshot && cursorOf(before) === undefined) return false;
+  // Only the event of a table tells where the snapshot stands.
+  if (isSnapshot && !('table' in before)) return false;
   return before.lsn !== after.lsn || (isRow(before) && (isRow(after) || after.op === 'snapshot-end'));
 }
 
@@ -53,6 +57,13 @@ function cursorOf(event: ChangeEvent): string | undefined {
 /** The position behind an event, as a slot takes it. */
 export function positionAfter(event: ChangeEvent): string {
   return cursorOf(event) ?? String(event.lsn);
+}
+
+/** The event as it leaves: a cursor holds a key, also one that is hidden or masked. */
+export function withoutCursor(event: ChangeEvent): ChangeEvent {
+  if (!('cursor' in event)) return event;
+  const { cursor: _, ...rest } = event;
+  return rest;
 }
 
 /** True when these events are not in the log: reading again would find the rows as they are then. */

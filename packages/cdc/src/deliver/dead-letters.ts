@@ -1,8 +1,7 @@
-import type { ChangeSource } from '../change-log.ts';
-import { eventFromJson, eventToJson, type JsonEvent } from '../json.ts';
 import type { ChangeEvent } from '../reader.ts';
-import { keysOf } from './batch.ts';
-import { readState, writeState, type DeliveryKeys } from './state.ts';
+import { keysOf, withoutCursor } from './batch.ts';
+import { keep, kept, type KeptEvent } from './kept.ts';
+import { readState, writeState, type DeliveryKeys, type DeliveryStore } from './state.ts';
 import { getText, putText, removeText, wholeText } from './text.ts';
 
 /** An event that the sink refused for good, or that has to wait behind one of its row that was. */
@@ -26,38 +25,68 @@ export interface DeadLetterOptions {
   readonly limit?: number | undefined;
 }
 
-interface StoredLetter {
-  readonly event: JsonEvent;
+/** A dead letter as it is kept. */
+export interface StoredLetter extends KeptEvent {
   readonly error: string;
   readonly at: number;
   readonly isBehind?: true;
 }
 
+/** Why a letter waits that was not refused itself. */
 const BEHIND = 'an earlier change of this row is a dead letter';
 
 /** The dead letters of one delivery. Its methods are to be called in a transaction. */
 export class DeadLetters {
-  readonly #source: ChangeSource;
+  readonly #source: DeliveryStore;
   readonly #keys: DeliveryKeys;
 
-  constructor(source: ChangeSource, keys: DeliveryKeys) {
+  constructor(source: DeliveryStore, keys: DeliveryKeys) {
     this.#source = source;
     this.#keys = keys;
   }
 
   /** Adds a letter; without an error one that waits behind another. */
-  add(event: ChangeEvent, error?: string): void {
+  add(event: ChangeEvent, isKeyMasked: boolean, error?: string): void {
     const state = readState(this.#source, this.#keys);
     if (state === undefined) return;
-    this.#put(state.nextDead, event, error);
+    this.#put(state.nextDead, {
+      ...keep(event, isKeyMasked),
+      error: error ?? BEHIND,
+      at: this.#source.nowMs(),
+      ...(error === undefined ? { isBehind: true } : {}),
+    });
     for (const key of keysOf(event)) this.#count(key, 1);
     writeState(this.#source, this.#keys, { ...state, dead: state.dead + 1, nextDead: state.nextDead + 1 });
   }
 
   /** Says why a letter was refused again. */
   refuse(id: number, error: string): void {
-    const letter = this.get(id);
-    if (letter !== undefined) this.#put(id, letter.event, error);
+    const text = getText(this.#source, this.#keys.letter(id));
+    if (text === undefined) return;
+    const { isBehind: _, ...letter } = JSON.parse(text) as StoredLetter;
+    this.#put(id, { ...letter, error, at: this.#source.nowMs() });
+  }
+
+  /** Puts an event of the same row in the place of a letter's, with the reason for it. */
+  replace(id: number, event: KeptEvent, error: string): void {
+    const text = getText(this.#source, this.#keys.letter(id));
+    if (text === undefined) return;
+    const letter = JSON.parse(text) as StoredLetter;
+    for (const key of keysOf(kept(letter))) this.#count(key, -1);
+    for (const key of keysOf(kept(event))) this.#count(key, 1);
+    this.#put(id, { ...letter, ...event, error });
+  }
+
+  /** Says `error` in the place of some others. */
+  silence(errors: ReadonlySet<string | undefined>, error: string): void {
+    for (let after = 0; ;) {
+      const page = this.stored({ after, limit: 20 });
+      for (const [id, letter] of page)
+        if (letter.isBehind === undefined && errors.has(letter.error)) this.#put(id, { ...letter, error });
+      const last = page.at(-1);
+      if (last === undefined) return;
+      [after] = last;
+    }
   }
 
   /** Whether an event has to wait behind a dead letter. */
@@ -78,19 +107,26 @@ export class DeadLetters {
 
   get(id: number): DeadLetter | undefined {
     const text = getText(this.#source, this.#keys.letter(id));
-    return text === undefined ? undefined : letterOf(id, text);
+    return text === undefined ? undefined : letterOf(id, JSON.parse(text) as StoredLetter);
   }
 
-  list({ after = 0, limit = 100 }: DeadLetterOptions = {}): DeadLetter[] {
+  list(options?: DeadLetterOptions): DeadLetter[] {
+    return this.stored(options).map(([id, letter]) => letterOf(id, letter));
+  }
+
+  /** The letters as they are kept. */
+  stored({ after = 0, limit = 100 }: DeadLetterOptions = {}): [id: number, letter: StoredLetter][] {
+    const { letters } = this.#keys;
     return this.#source
-      .listState(this.#keys.letters, { after: this.#keys.letter(after), limit })
-      .map(([key, value]) =>
-        letterOf(Number(key.slice(this.#keys.letters.length)), wholeText(this.#source, key, value)),
-      );
+      .listState(letters, { after: this.#keys.letter(after), limit })
+      .map(([key, value]) => [
+        Number(key.slice(letters.length)),
+        JSON.parse(wholeText(this.#source, key, value)) as StoredLetter,
+      ]);
   }
 
   /** Removes letters, as far as they are there; returns how many. */
-  remove(ids: readonly number[]): number {
+  remove(ids: Iterable<number>): number {
     let removed = 0;
     for (const id of new Set(ids)) {
       const letter = this.get(id);
@@ -105,13 +141,7 @@ export class DeadLetters {
     return removed;
   }
 
-  #put(id: number, event: ChangeEvent, error: string | undefined): void {
-    const letter: StoredLetter = {
-      event: eventToJson(event),
-      error: error ?? BEHIND,
-      at: this.#source.nowMs(),
-      ...(error === undefined ? { isBehind: true } : {}),
-    };
+  #put(id: number, letter: StoredLetter): void {
     putText(this.#source, this.#keys.letter(id), JSON.stringify(letter));
   }
 
@@ -122,7 +152,7 @@ export class DeadLetters {
   }
 }
 
-function letterOf(id: number, text: string): DeadLetter {
-  const { event, error, at, isBehind = false } = JSON.parse(text) as StoredLetter;
-  return { id, event: eventFromJson(event), error, at: new Date(at), isBehind };
+function letterOf(id: number, letter: StoredLetter): DeadLetter {
+  const { error, at, isBehind = false } = letter;
+  return { id, event: withoutCursor(kept(letter)), error, at: new Date(at), isBehind };
 }

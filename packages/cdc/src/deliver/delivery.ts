@@ -1,13 +1,14 @@
 import type { ChangeSource } from '../change-log.ts';
-import { eventFromJson, eventToJson, type JsonEvent } from '../json.ts';
 import { formatPosition, parsePosition } from '../position.ts';
 import type { ChangeEvent } from '../reader.ts';
 import type { LogSlot, Slot } from '../slot.ts';
 import { backoffMs } from './backoff.ts';
-import { batchLength, isOfSnapshot, positionAfter, weigh } from './batch.ts';
+import { batchLength, isOfSnapshot, positionAfter, weigh, withoutCursor } from './batch.ts';
 import { DeadLetters, type DeadLetterOptions, type DeadLetter } from './dead-letters.ts';
+import { keep, kept, type KeptEvent } from './kept.ts';
 import type { DeliverOptions, Delivery, DeliveryStatus, ReplayOptions, ReplayResult } from './options.ts';
 import { replayable } from './replay.ts';
+import { placesIn, runsOf } from './runs.ts';
 import { isPermanent, RetryLaterError, type Batch, type RefusedEvent, type Sink } from './sink.ts';
 import { DeliveryKeys, readState, writeState, type DeliveryState, type Pin } from './state.ts';
 import { getText, putText, removeText } from './text.ts';
@@ -17,6 +18,10 @@ import { within } from './within.ts';
 interface Pinned {
   readonly pin: Pin;
   readonly events: readonly ChangeEvent[];
+  /** The place of each event among all that the batch was made of. */
+  readonly places: readonly number[];
+  /** How often something had been erased from the database when they were read. */
+  readonly erasures: number;
 }
 
 /** What a step has come to: nothing to do, something done, nothing to do before some time. */
@@ -29,7 +34,8 @@ const MIB = 1_048_576;
  *
  * Invariants: a batch is pinned in the database before it is sent, so that it is sent again just as it was, however
  * the object ends; the slot moves on, in the transaction that unpins the batch, only when the sink has taken it. One
- * batch is on its way at a time, so the order is the log's.
+ * batch is on its way at a time, so the order is the log's. What is erased from the database is taken out of the state;
+ * events that were read before are neither sent nor kept then.
  */
 export class SlotDelivery implements Delivery {
   readonly #source: ChangeSource;
@@ -84,11 +90,10 @@ export class SlotDelivery implements Delivery {
 
   async status(): Promise<DeliveryStatus> {
     const source = this.#source;
-    const [state, position] = await source.atomically(() => [this.#state(), this.#slot.standing()] as const);
-    const { failures, error, retryAt, dead } = state;
+    const { failures, error, retryAt, dead } = await source.atomically(() => this.#state());
     return {
-      position: formatPosition(position),
-      lag: await source.lag(position.lsn),
+      position: await this.#slot.position(),
+      lag: await this.#slot.lag(),
       failures,
       error,
       retryAt: retryAt === undefined ? undefined : new Date(retryAt),
@@ -172,10 +177,10 @@ export class SlotDelivery implements Delivery {
     if ((state.retryAt ?? 0) > this.#source.nowMs()) return 'wait';
     let pinned: Pinned | Step;
     try {
-      pinned = state.pin === undefined ? await this.#pinNext(state) : await this.#read(state.pin);
+      pinned = state.pin === undefined ? await this.#pinNext(state) : await this.#read(state.pin, state);
     } catch (error) {
       // The log may have been trimmed past the slot, or a table be gone that it names: that can be mended.
-      return this.#failed(error, state.pin);
+      return this.#failed(error, state);
     }
     return typeof pinned === 'string' ? pinned : this.#send(pinned);
   }
@@ -201,7 +206,7 @@ export class SlotDelivery implements Delivery {
     if (events.length > 0)
       this.#changeBytes = events.reduce((sum, event) => sum + weigh(event), 0) / events.length;
     return source.atomically(() => {
-      if (this.#standing() !== formatPosition(from)) return 'done';
+      if (this.#standing() !== formatPosition(from) || this.#hasErased(state)) return 'done';
       if (events.length === 0) {
         this.#slot.moveOn(end);
         return 'idle';
@@ -223,17 +228,25 @@ export class SlotDelivery implements Delivery {
       return 'done';
     }
     const isKept = isOfSnapshot(batch);
-    if (isKept) putText(this.#source, this.#keys.batch, JSON.stringify(events.map(eventToJson)));
+    if (isKept)
+      putText(
+        this.#source,
+        this.#keys.batch,
+        JSON.stringify(events.map((event) => keep(event, this.#isKeyMasked(event)))),
+      );
     const count = events.length;
-    return { pin: this.#numbered({ from, to, limit, count, ...(isKept ? { isKept } : {}) }), events };
+    return this.#numbered(
+      { from, to, limit, count, ...(isKept ? { isKept } : { runs: runsOf(events) }) },
+      events,
+    );
   }
 
   /** Gives a batch its numbers, which none had before. */
-  #numbered(batch: Omit<Pin, 'first' | 'attempts' | 'refusals'>): Pin {
-    const { next } = this.#state();
+  #numbered(batch: Omit<Pin, 'first' | 'attempts' | 'refusals'>, events: readonly ChangeEvent[]): Pinned {
+    const { next, erasures = 0 } = this.#state();
     const pin = { ...batch, first: next, attempts: 0, refusals: 0 };
     this.#update({ pin, next: next + pin.count });
-    return pin;
+    return { pin, events, places: events.map((_, i) => i), erasures };
   }
 
   /** Makes dead letters of the events whose rows have some; returns the others. */
@@ -246,7 +259,7 @@ export class SlotDelivery implements Delivery {
       const position = positionAfter(event);
       if (known.has(position)) return false;
       if (!this.#letters.isBehind(event)) return true;
-      this.#letters.add(event);
+      this.#letters.add(event, this.#isKeyMasked(event));
       known.add(position);
       return false;
     });
@@ -268,39 +281,53 @@ export class SlotDelivery implements Delivery {
       return 'done';
     }
     const ids = letters.map(({ id }) => id);
-    const pin = this.#numbered({ from: '', to: '', limit, count: ids.length, letters: ids });
-    return { pin, events: letters.map(({ event }) => event) };
+    return this.#numbered(
+      { from: '', to: '', limit, count: ids.length, letters: ids },
+      letters.map(({ event }) => event),
+    );
   }
 
   /** The events of a batch that was pinned before. */
-  async #read(pin: Pin): Promise<Pinned | Step> {
+  async #read(pin: Pin, { erasures = 0 }: DeliveryState): Promise<Pinned | Step> {
     const source = this.#source;
-    if (pin.letters !== undefined) {
-      const read = (id: number): ChangeEvent | undefined => this.#letters.get(id)?.event;
-      const found = await source.atomically(() => (pin.letters ?? []).map(read));
-      return { pin, events: found.filter((event) => event !== undefined) };
-    }
-    if (pin.isKept === true) {
-      const text = (await source.atomically(() => getText(source, this.#keys.batch))) ?? '[]';
-      return { pin, events: (JSON.parse(text) as JsonEvent[]).map(eventFromJson) };
+    if (pin.letters !== undefined || pin.isKept === true) {
+      const read = (): (ChangeEvent | undefined)[] => this.#readKept(pin);
+      const found = (await source.atomically(read)).flatMap((event, place) =>
+        event === undefined ? [] : [{ event, place }],
+      );
+      const [events, places] = [found.map(({ event }) => event), found.map(({ place }) => place)];
+      return { pin, events, places, erasures };
     }
     const [page, end] = await this.#slot.page(pin.limit);
     const { lsn } = parsePosition(pin.to, source);
     const { skipped = [] } = await source.atomically(() => this.#state());
-    const isOurs = (event: ChangeEvent): boolean =>
-      event.lsn <= lsn && !('key' in event && skipped.includes(positionAfter(event)));
-    if (end.lsn >= lsn) return { pin, events: page.filter(isOurs) };
-    // Another version of the program reads other pages: this one makes another batch.
+    const events = page.filter(
+      (event) => event.lsn <= lsn && !('key' in event && skipped.includes(positionAfter(event))),
+    );
+    const places = placesIn(pin.runs ?? [], events);
+    if (end.lsn >= lsn && places !== undefined) return { pin, events, places, erasures };
+    // Another version of the program reads something else: this one makes another batch.
     await source.atomically(() => this.#update({ pin: undefined, skipped: undefined }));
     return 'done';
   }
 
-  async #send({ pin, events }: Pinned): Promise<Step> {
+  /** The events of a batch that are kept; undefined where one has gone. */
+  #readKept({ letters }: Pin): (ChangeEvent | undefined)[] {
+    if (letters !== undefined) return letters.map((id) => this.#letters.get(id)?.event);
+    const text = getText(this.#source, this.#keys.batch) ?? '[]';
+    return (JSON.parse(text) as (KeptEvent | null)[]).map((event) =>
+      event === null ? undefined : kept(event),
+    );
+  }
+
+  async #send(pinned: Pinned): Promise<Step> {
+    const { pin, events } = pinned;
     let failed: readonly RefusedEvent[] = [];
     try {
       if (events.length > 0) {
-        const { stream } = await this.#source.atomically(() => this.#state());
-        const batch = this.#batch(stream, pin, events);
+        const state = await this.#source.atomically(() => this.#state());
+        if (this.#hasErased(pinned, state)) return 'done';
+        const batch = this.#batch(state.stream, pinned);
         const { timeoutMs = 30_000 } = this.#options;
         const send = (signal: AbortSignal): Promise<unknown> =>
           this.#sink.send(batch, { signal, attempt: pin.attempts + 1 });
@@ -308,11 +335,13 @@ export class SlotDelivery implements Delivery {
         failed = result?.failed ?? [];
       }
     } catch (error) {
-      return isPermanent(error) ? this.#refused(pin, events, error) : this.#failed(error, pin);
+      return isPermanent(error) ? this.#refused(pinned, error) : this.#failed(error, pinned);
     }
     await this.#source.atomically(() => {
       if (this.#isOver(pin)) return;
-      this.#unpin(pin, events, failed);
+      // What was refused may have been erased meanwhile: what is left of the batch is sent again.
+      if (failed.length > 0 && this.#hasErased(pinned)) return;
+      this.#unpin(pinned, failed);
       const { window } = this.#state();
       const wider = window === undefined ? Infinity : window * 2;
       const isSearching = wider < (this.#options.batch?.changes ?? 500);
@@ -321,16 +350,30 @@ export class SlotDelivery implements Delivery {
     return 'done';
   }
 
-  #batch(stream: string, pin: Pin, events: readonly ChangeEvent[]): Batch {
+  #batch(stream: string, { pin, events, places }: Pinned): Batch {
     const { name: slot } = this.#slot;
     const { name: source } = this.#source;
     const id = `${source}/${slot}/${stream}/${pin.first}-${pin.first + pin.count - 1}`;
-    const batch = { id, source, slot, stream, sequence: pin.first, events };
-    return pin.letters === undefined ? batch : { ...batch, isReplay: true };
+    const numbers = Array.from({ length: pin.count }, (_, i) => pin.first + i);
+    const there = new Set(places);
+    return {
+      id,
+      source,
+      slot,
+      stream,
+      sequence: pin.first,
+      events: events.map(withoutCursor),
+      ...(events.length < pin.count ? { erased: numbers.filter((_, place) => !there.has(place)) } : {}),
+      ...(pin.letters === undefined ? {} : { isReplay: true }),
+    };
   }
 
   /** What failed without saying that it always will is sent again, later. */
-  #failed(error: unknown, pin: Pin | undefined, refusals: number = 0): Promise<Step> {
+  #failed(
+    error: unknown,
+    { pin, erasures }: Pick<DeliveryState, 'pin' | 'erasures'>,
+    refusals: number = 0,
+  ): Promise<Step> {
     return this.#source.atomically(() => {
       const state = this.#state();
       const failures = state.failures + 1;
@@ -338,12 +381,13 @@ export class SlotDelivery implements Delivery {
       const asked = error instanceof RetryLaterError ? error.retryAfterMs : undefined;
       this.#update({
         failures,
-        error: messageOf(error),
+        // It may say what has been erased.
+        error: this.#hasErased({ erasures }, state) ? undefined : messageOf(error),
         retryAt: this.#source.nowMs() + backoffMs(failures, retry, random, asked),
         pin:
           pin === undefined || state.pin?.first !== pin.first
             ? state.pin
-            : { ...pin, attempts: pin.attempts + 1, refusals },
+            : { ...state.pin, attempts: pin.attempts + 1, refusals },
       });
       return 'wait';
     });
@@ -353,24 +397,24 @@ export class SlotDelivery implements Delivery {
    * What is refused for good often enough is looked for by sending half, until it is one event: that becomes a dead
    * letter. Batches then grow again.
    */
-  async #refused(pin: Pin, events: readonly ChangeEvent[], error: unknown): Promise<Step> {
+  async #refused(pinned: Pinned, error: unknown): Promise<Step> {
+    const { pin, events } = pinned;
     const refusals = pin.refusals + 1;
     const source = this.#source;
     const state = await source.atomically(() => this.#state());
     const needed = state.window === undefined ? (this.#options.retry?.attempts ?? 3) : 1;
-    if (refusals < needed) return this.#failed(error, pin, refusals);
+    if (refusals < needed) return this.#failed(error, pinned, refusals);
     return source.atomically(() => {
-      if (this.#isOver(pin)) return 'done';
+      if (this.#isOver(pin) || this.#hasErased(pinned)) return 'done';
       const half = Math.max(1, Math.floor(events.length / 2));
-      const length = pin.letters === undefined ? batchLength(events, half, Infinity) : half;
+      const length = pin.letters === undefined ? batchLength(events, half, Infinity, pin.isKept) : half;
       if (length < events.length) {
         removeText(source, this.#keys.batch);
         this.#update({ pin: undefined, window: half, error: messageOf(error) });
       } else {
         const message = messageOf(error);
         this.#unpin(
-          pin,
-          events,
+          pinned,
           events.map((_, index) => ({ index, message })),
         );
       }
@@ -379,26 +423,28 @@ export class SlotDelivery implements Delivery {
   }
 
   /** Moves on behind a batch: what failed of it becomes, or stays, dead letters. */
-  #unpin(pin: Pin, events: readonly ChangeEvent[], failed: readonly RefusedEvent[]): void {
+  #unpin({ pin, events, places }: Pinned, failed: readonly RefusedEvent[]): void {
     removeText(this.#source, this.#keys.batch);
     if (pin.letters === undefined) {
-      this.#slot.moveOn(parsePosition(pin.to, this.#source));
+      // Where it was pinned may have been a row that has been erased.
+      const { to } = this.#state().pin ?? pin;
+      this.#slot.moveOn(parsePosition(to, this.#source));
       for (const { index, message } of failed) {
         const event = events[index];
-        if (event !== undefined) this.#letters.add(event, message);
+        if (event !== undefined) this.#letters.add(event, this.#isKeyMasked(event), message);
       }
     } else {
-      this.#unpinLetters(pin.letters, failed);
+      this.#unpinLetters(pin.letters, places, failed);
     }
     this.#update({ pin: undefined, failures: 0, error: undefined, retryAt: undefined });
   }
 
-  #unpinLetters(ids: readonly number[], failed: readonly RefusedEvent[]): void {
-    const present = ids.filter((id) => this.#letters.get(id) !== undefined);
-    const refused = failed.map(({ index, message }) => ({ id: present[index], message }));
+  #unpinLetters(ids: readonly number[], places: readonly number[], failed: readonly RefusedEvent[]): void {
+    const sentIds = places.map((place) => ids[place] as number);
+    const refused = failed.map(({ index, message }) => ({ id: sentIds[index], message }));
     for (const { id, message } of refused) if (id !== undefined) this.#letters.refuse(id, message);
     const stays = new Set(refused.map(({ id }) => id));
-    this.#letters.remove(present.filter((id) => !stays.has(id)));
+    this.#letters.remove(sentIds.filter((id) => !stays.has(id)));
     const sent = new Set(ids);
     // Those behind one that was refused again have to stay, too.
     const rest = (this.#state().replay ?? []).filter((id) => !sent.has(id));
@@ -412,6 +458,18 @@ export class SlotDelivery implements Delivery {
   /** Whether a batch is not what is on its way any more, for its slot has been moved. */
   #isOver(pin: Pin): boolean {
     return this.#unpinStale().pin?.first !== pin.first;
+  }
+
+  /** Whether something has been erased from the database since events were read. */
+  #hasErased(
+    { erasures = 0 }: { readonly erasures?: number | undefined },
+    state: DeliveryState = this.#state(),
+  ): boolean {
+    return (state.erasures ?? 0) !== erasures;
+  }
+
+  #isKeyMasked(event: ChangeEvent): boolean {
+    return 'key' in event && this.#slot.isKeyMasked(event);
   }
 
   #standing(): string {

@@ -40,9 +40,10 @@ export const ndjson: FileFormat = {
 export function file(store: FileTarget, { prefix = 'changes', format = ndjson }: FileOptions = {}): Sink {
   return {
     async send(batch) {
-      const { slot, stream, sequence, events } = batch;
+      const { slot, stream, sequence, events, erased = [] } = batch;
+      const last = sequence + events.length + erased.length - 1;
       const digits = (n: number): string => String(n).padStart(15, '0');
-      const name = `${digits(sequence)}-${digits(sequence + events.length - 1)}.${format.extension}`;
+      const name = `${digits(sequence)}-${digits(last)}.${format.extension}`;
       await store.write(
         [prefix, segmentOf(slot), stream, name].filter(Boolean).join('/'),
         await encoded(format, batch),

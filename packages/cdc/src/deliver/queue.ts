@@ -1,5 +1,5 @@
 import { eventToJson, type JsonEvent } from '../json.ts';
-import type { RefusedEvent, Sink } from './sink.ts';
+import { numbersOf, type RefusedEvent, type Sink } from './sink.ts';
 
 /** What is put into the queue, as JSON: one event. */
 export interface QueuedEvent {
@@ -33,7 +33,9 @@ const MESSAGE_OVERHEAD_BYTES = 100;
  */
 export function queue(binding: QueueBinding): Sink {
   return {
-    async send({ events, source, slot, stream, sequence }) {
+    async send(batch) {
+      const { events, source, slot, stream } = batch;
+      const numbers = numbersOf(batch);
       const failed: RefusedEvent[] = [];
       let bytes = 0;
       let messages: { body: QueuedEvent; contentType: 'json' }[] = [];
@@ -43,7 +45,7 @@ export function queue(binding: QueueBinding): Sink {
         messages = [];
       };
       for (const [index, event] of events.entries()) {
-        const id = `${source}/${slot}/${stream}/${sequence + index}`;
+        const id = `${source}/${slot}/${stream}/${numbers[index]}`;
         const body = { id, source, slot, event: eventToJson(event) };
         const size = new TextEncoder().encode(JSON.stringify(body)).length + MESSAGE_OVERHEAD_BYTES;
         if (size > MAX_MESSAGE_BYTES) {

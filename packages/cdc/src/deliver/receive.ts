@@ -1,6 +1,6 @@
 import type { ChangeSource } from '../change-log.ts';
 import type { ChangeEvent } from '../reader.ts';
-import { isPermanent, PermanentError, type Batch } from './sink.ts';
+import { isPermanent, numbersOf, PermanentError, type Batch } from './sink.ts';
 
 /** The database that changes are received into: DoSQL's `Database` is one. */
 export interface Receiver<TX> {
@@ -39,7 +39,7 @@ export function receive<TX>(
   const key = `received:${batch.stream}`;
   return db.transaction(async (tx) => {
     const next = Number(db.backend.getState(key) ?? 0);
-    const repeated = Math.min(batch.events.length, Math.max(0, next - batch.sequence));
+    const repeated = numbersOf(batch).filter((number) => number < next).length;
     for (const event of batch.events.slice(repeated)) {
       try {
         await apply(event, tx);
@@ -48,7 +48,7 @@ export function receive<TX>(
         throw new PermanentError(error.message, { cause: error });
       }
     }
-    const end = batch.sequence + batch.events.length;
+    const end = batch.sequence + batch.events.length + (batch.erased?.length ?? 0);
     if (end > next) db.backend.setState(key, String(end));
     return { applied: batch.events.length - repeated, repeated };
   });

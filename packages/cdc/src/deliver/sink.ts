@@ -12,8 +12,21 @@ export interface Batch {
   /** The number of the first event; those behind it count on. Numbers only rise, with gaps. */
   readonly sequence: number;
   readonly events: readonly ChangeEvent[];
+  /**
+   * Numbers that no event has any more, for what has been erased from the database since the batch was first sent: the
+   * others have those that they had. {@link numbersOf} tells.
+   */
+  readonly erased?: readonly number[];
   /** True for dead letters that are sent again: newer changes of other rows may have come before. */
   readonly isReplay?: true;
+}
+
+/** The number of each event of a batch. */
+export function numbersOf({ sequence, events, erased = [] }: Batch): number[] {
+  const numbers: number[] = [];
+  for (let number = sequence; numbers.length < events.length; number++)
+    if (!erased.includes(number)) numbers.push(number);
+  return numbers;
 }
 
 /** How a batch is being sent. */
@@ -41,7 +54,8 @@ export interface SinkResult {
  *
  * Treaty: `send` resolves only when all of the batch is kept over there. A {@link PermanentError} says that the batch,
  * as it is, will never be taken; any other error that it may be later, and it is sent again for as long as that takes.
- * A batch can come more than once, always with the same `id` and the same events.
+ * A batch can come more than once, always with the same `id` and the same events, but for those that have been erased
+ * from the database meanwhile: these are left out, and the others keep their numbers.
  */
 export interface Sink {
   send(batch: Batch, context: SendContext): Promise<SinkResult | void>;

@@ -1,4 +1,8 @@
 import type { ChangeSource } from '../change-log.ts';
+import type { Run } from './runs.ts';
+
+/** What of a database a delivery keeps its state in. */
+export type DeliveryStore = Pick<ChangeSource, 'error' | 'getState' | 'listState' | 'nowMs' | 'setState'>;
 
 /** A batch that is being sent, or has to be sent again. */
 export interface Pin {
@@ -11,6 +15,11 @@ export interface Pin {
   /** The number of its first event. */
   readonly first: number;
   readonly count: number;
+  /**
+   * Which events of the log it has, as {@link runsOf} says; read again, it may have fewer, as some may have been
+   * erased.
+   */
+  readonly runs?: readonly Run[];
   /** Its events are kept, for reading again could find others. */
   readonly isKept?: true;
   /** The dead letters that it sends again; the slot then does not move. */
@@ -42,19 +51,29 @@ export interface DeliveryState {
   readonly skipped?: readonly string[] | undefined;
   /** Dead letters to send again. */
   readonly replay?: readonly number[] | undefined;
+  /** How often something was erased from the database: what was read before may be of it. */
+  readonly erasures?: number | undefined;
 }
+
+/** Begins the keys under which deliveries keep their state. */
+export const STATE_PREFIX = 'deliver:';
 
 /** The keys under which one delivery keeps its state. */
 export class DeliveryKeys {
   /** The slot's name as a part of a key: without what separates the parts. */
   readonly slot: string;
 
+  /** Those of the delivery that keeps its state under `key`. */
+  static of(key: string): DeliveryKeys {
+    return new DeliveryKeys(decodeURIComponent(key.slice(STATE_PREFIX.length)));
+  }
+
   constructor(slot: string) {
     this.slot = encodeURIComponent(slot.toWellFormed()).replaceAll('.', '%2E');
   }
 
   get state(): string {
-    return `deliver:${this.slot}`;
+    return STATE_PREFIX + this.slot;
   }
 
   /** The events of a batch that cannot be read again. */
@@ -78,12 +97,12 @@ export class DeliveryKeys {
 }
 
 /** The state of a delivery; undefined for one that has none yet. To be called in a transaction. */
-export function readState(source: ChangeSource, keys: DeliveryKeys): DeliveryState | undefined {
+export function readState(source: DeliveryStore, keys: DeliveryKeys): DeliveryState | undefined {
   const text = source.getState(keys.state);
   return text === undefined ? undefined : (JSON.parse(text) as DeliveryState);
 }
 
 /** Keeps the state of a delivery; to be called in a transaction. */
-export function writeState(source: ChangeSource, keys: DeliveryKeys, state: DeliveryState): void {
+export function writeState(source: DeliveryStore, keys: DeliveryKeys, state: DeliveryState): void {
   source.setState(keys.state, JSON.stringify(state));
 }

@@ -1,4 +1,4 @@
-import type { ChangeSource } from '../change-log.ts';
+import type { DeliveryStore } from './state.ts';
 
 /** A value of SQLite's in a Durable Object holds 2 MB; a character takes up to 3 bytes. */
 const PIECE_LENGTH = 500_000;
@@ -6,7 +6,7 @@ const PIECE_LENGTH = 500_000;
 const MARK = '+';
 
 /** Keeps a JSON text of any length under `key`; to be called in a transaction. */
-export function putText(source: ChangeSource, key: string, text: string): void {
+export function putText(source: DeliveryStore, key: string, text: string): void {
   removeText(source, key);
   if (text.length <= PIECE_LENGTH) {
     source.setState(key, text);
@@ -18,20 +18,20 @@ export function putText(source: ChangeSource, key: string, text: string): void {
 }
 
 /** The text that `value`, which is kept under `key`, stands for. */
-export function wholeText(source: ChangeSource, key: string, value: string): string {
+export function wholeText(source: DeliveryStore, key: string, value: string): string {
   if (!value.startsWith(MARK)) return value;
   const count = Number(value.slice(MARK.length));
   return Array.from({ length: count }, (_, i) => source.getState(pieceKey(key, i)) ?? '').join('');
 }
 
 /** The text kept under `key`. */
-export function getText(source: ChangeSource, key: string): string | undefined {
+export function getText(source: DeliveryStore, key: string): string | undefined {
   const value = source.getState(key);
   return value === undefined ? undefined : wholeText(source, key, value);
 }
 
 /** Removes a text with its pieces. */
-export function removeText(source: ChangeSource, key: string): void {
+export function removeText(source: DeliveryStore, key: string): void {
   const value = source.getState(key);
   if (value === undefined) return;
   const count = value.startsWith(MARK) ? Number(value.slice(MARK.length)) : 0;

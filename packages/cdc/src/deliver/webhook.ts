@@ -2,6 +2,7 @@ import { toDebezium, type DebeziumEvent } from '../debezium.ts';
 import { eventToJson, type JsonEvent } from '../json.ts';
 import { secretBytes, secretKey, sign } from './signature.ts';
 import { PermanentError, RetryLaterError, type Batch, type Sink } from './sink.ts';
+import { within } from './within.ts';
 
 /** How to post batches. */
 export interface WebhookOptions {
@@ -38,6 +39,7 @@ export interface WebhookPayload {
   readonly slot: string;
   readonly stream: string;
   readonly sequence: number;
+  readonly erased?: readonly number[];
   readonly isReplay?: true;
   readonly events: readonly (JsonEvent | DebeziumEvent)[];
 }
@@ -74,15 +76,18 @@ export function webhook(url: string, options: WebhookOptions = {}): Sink {
       keys ??= Promise.all(secrets.map(secretKey));
       if (secrets.length > 0)
         headers.set('webhook-signature', await sign(await keys, batch.id, seconds, body));
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-      const response = await post(address, {
-        method: 'POST',
-        headers,
-        body,
-        redirect: 'manual',
-        signal: limit,
+      // Its timer ends with the answer: one that ran on would keep the object awake.
+      const response = await within(timeoutMs, async (limit) => {
+        const answer = await post(address, {
+          method: 'POST',
+          headers,
+          body,
+          redirect: 'manual',
+          signal: AbortSignal.any([signal, limit]),
+        });
+        await answer.body?.cancel();
+        return answer;
       });
-      await response.body?.cancel();
       if (response.ok) return;
       const message = `${new URL(address).host} answered ${response.status}`;
       if (isPermanent(response.status)) throw new PermanentError(message);
@@ -104,14 +109,23 @@ function speaksOfContent(status: number): boolean {
 }
 
 function payloadOf(batch: Batch, envelope: WebhookOptions['envelope']): WebhookPayload {
-  const { id, source, slot, stream, sequence, isReplay } = batch;
+  const { id, source, slot, stream, sequence, erased, isReplay } = batch;
   const events =
     envelope === 'debezium'
       ? batch.events
           .map((event) => toDebezium(event, { name: source }))
           .filter((event): event is DebeziumEvent => event !== null)
       : batch.events.map(eventToJson);
-  return { id, source, slot, stream, sequence, ...(isReplay === undefined ? {} : { isReplay }), events };
+  return {
+    id,
+    source,
+    slot,
+    stream,
+    sequence,
+    ...(erased === undefined ? {} : { erased }),
+    ...(isReplay === undefined ? {} : { isReplay }),
+    events,
+  };
 }
 
 /** Seconds, or a date (RFC 9110, 10.2.3). */

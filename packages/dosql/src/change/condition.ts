@@ -1,10 +1,12 @@
+import type { ChangeRow } from '@dotdo/cdc';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import { collated, imageSource } from '../history/as-of.ts';
+import { collated, imageSource, nullOf } from '../history/as-of.ts';
 import { defaultsOf } from '../history/default.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import type { Column, Relation } from '../schema/relation.ts';
+import { all } from '../sql/read.ts';
 import { splice } from '../sql/statement.ts';
 import { lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
 import { encode, orderParameters, type Binding, type SqlParameters } from '../value/parameter.ts';
@@ -98,6 +100,30 @@ export class Condition {
     const images = select(source.value, `BETWEEN ${OP.insert} AND ${OP.rewrite}`);
     if (!version.layout.updatesInOneRow) return images;
     return `${images} UNION ${select(afterOf, `= ${OP.update}`)}`;
+  }
+
+  /**
+   * Whether the image of a row of a table satisfies it, as someone was told of it. One that lacks a column that is named
+   * does not.
+   */
+  holds({ storage }: Engine, relation: Relation, image: ChangeRow): boolean {
+    const columns = this.#columns(relation, relation);
+    if (this.#rowid(relation) !== undefined) return false;
+    if (columns.some(({ name }) => !Object.hasOwn(image, name))) return false;
+    const missing = this.#missing(relation, relation).map(({ name }) => `NULL AS ${quoteName(name)}`);
+    const bindings = [...this.bindings];
+    const value = ({ name, affinity }: Column): string => {
+      const given = image[name] ?? null;
+      bindings.push(typeof given === 'bigint' ? String(given) : given);
+      const isInteger = typeof given === 'bigint' || (affinity !== 'real' && Number.isSafeInteger(given));
+      return isInteger ? `(+CAST(?${bindings.length} AS INTEGER))` : `?${bindings.length}`;
+    };
+    const select = (of: (column: Column) => string): string =>
+      ['1', ...columns.map((column) => `${of(column)} AS ${quoteName(column.name)}`), ...missing].join(', ');
+    // The first arm tells how the columns compare.
+    const rows = `SELECT ${select((column) => collated(nullOf(column), column))} WHERE FALSE UNION ALL SELECT ${select(value)}`;
+    const query = `SELECT 1 FROM (${rows}) AS ${quoteName(this.#relation.name)} WHERE ${this.#text}`;
+    return all(storage.sql, query, ...bindings).length > 0;
   }
 
   /** The columns that are named: those that it is for, those of now, and those of then that are gone. */

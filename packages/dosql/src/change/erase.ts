@@ -1,11 +1,12 @@
 import type { Engine } from '../engine.ts';
 import { keySlots } from '../history/as-of.ts';
 import { OP } from '../schema/capture.ts';
-import type { Relation } from '../schema/relation.ts';
-import { compound } from '../sql/compound.ts';
+import type { Relation, Slot } from '../schema/relation.ts';
+import { balanced, compound } from '../sql/compound.ts';
 import { all } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import type { Condition } from './condition.ts';
+import type { ErasedLives } from './delivered.ts';
 import { Fields, typeOf } from './fields.ts';
 
 /**
@@ -70,8 +71,7 @@ export class Eraser {
     this.#sql.exec(`CREATE TABLE ${this.#key}_present AS SELECT * FROM ${this.#key}`);
     this.#addKeys(`lsn IN (SELECT lsn FROM ${this.#hit})`);
     this.#readChanges();
-    const isLast = `NOT EXISTS (SELECT 1 FROM ${this.#change} AS d WHERE ${this.#same('d', 'c')} AND d.life = c.life AND d.lsn > c.lsn)`;
-    const hits = when === 'ever' ? '' : ` WHERE c.op = ${OP.delete} AND ${isLast}`;
+    const hits = when === 'ever' ? '' : ` WHERE c.op = ${OP.delete} AND ${this.#isLast}`;
     this.#sql.exec(
       `INSERT OR IGNORE INTO ${this.#life} SELECT ${this.#list('c')}, c.life FROM ${this.#change} AS c JOIN ${this.#hit} AS h ON h.lsn = c.lsn${hits}`,
     );
@@ -123,17 +123,26 @@ export class Eraser {
     );
   }
 
-  /** Erases the changes of the lives chosen from the log, but for deletions after `lsn`. Returns how many. */
-  eraseChanges(lsn: number): number {
-    const chosen =
-      `SELECT c.lsn, c.rel FROM ${this.#change} AS c JOIN ${this.#life} AS f ON ${this.#same('f', 'c')} AND f.life = c.life ` +
-      `WHERE c.lsn <= ${lsn} OR c.op <> ${OP.delete}`;
+  /**
+   * Erases the changes of the lives chosen from the log. Returns how many, but for deletions after `lsn`. The deletion
+   * that ended a life leaves that the row is gone, and which, or nothing: who follows the log may not have come to it.
+   * So does an update of the primary key, for the key that the row had before.
+   */
+  eraseChanges(lsn: number, keepKeys: boolean): number {
+    const changes = `SELECT c.lsn, c.rel, c.op FROM ${this.#change} AS c JOIN ${this.#life} AS f ON ${this.#same('f', 'c')} AND f.life = c.life`;
     const entries = this.#count(
-      `SELECT count(*) FROM (${chosen}) JOIN __dosql_log AS l USING (lsn) WHERE l.op <> ${OP.updateAfter}`,
+      `SELECT count(*) FROM (${changes} WHERE c.lsn <= ${lsn} OR c.op <> ${OP.delete}) JOIN __dosql_log AS l USING (lsn) WHERE l.op <> ${OP.updateAfter}`,
     );
+    const told = [
+      `${changes} WHERE c.op = ${OP.delete} AND ${this.#isLast}`,
+      ...this.#versions.flatMap((version) => this.#moves(changes, version)),
+    ].map((query) => `SELECT lsn, rel FROM (${query})`);
+    for (const query of keepKeys ? told : []) this.#strip(query);
+    const isTold = compound(told, 'UNION ALL');
+    const chosen = keepKeys ? `SELECT lsn, rel FROM (${changes}) EXCEPT SELECT * FROM (${isTold})` : changes;
     for (const { id, layout } of this.#versions)
       this.#sql.exec(
-        `DELETE FROM __dosql_log WHERE lsn IN (SELECT lsn + n.value FROM (${chosen}), json_each('[${range(layout.parts).join(', ')}]') AS n WHERE rel = ${id})`,
+        `DELETE FROM __dosql_log WHERE lsn IN (SELECT lsn + n.value FROM (SELECT lsn, rel FROM (${chosen})), json_each('[${range(layout.parts).join(', ')}]') AS n WHERE rel = ${id})`,
       );
     return entries;
   }
@@ -147,21 +156,46 @@ export class Eraser {
     return compound(selects, 'UNION');
   }
 
-  /** Leaves of the deletions after `lsn` that a row is gone, and which, or nothing. */
-  eraseDeletions(lsn: number, keepKeys: boolean): void {
-    const deletions = `SELECT lsn FROM __dosql_log WHERE lsn > ${lsn} AND op = ${OP.delete} AND rel`;
+  /** What it has taken down. */
+  get lives(): ErasedLives {
+    return {
+      now: this.#now,
+      versions: this.#versions,
+      change: this.#change,
+      life: this.#life,
+      keys: this.#keys,
+    };
+  }
+
+  /** Removes what it took down. */
+  close(): void {
+    for (const table of [this.#hit, this.#key, this.#change, this.#life])
+      this.#sql.exec(`DROP TABLE ${table}`);
+  }
+
+  /** Queries for those of `changes` to one version that gave their row another primary key. */
+  #moves(changes: string, { id, key, primaryKey, layout }: Relation): string[] {
+    if (key.kind === 'primary') return [];
+    const slots = layout.slots.filter(({ columnId }) => primaryKey.includes(columnId));
+    const value = (name: string, distance: number): string =>
+      `(SELECT ${name} FROM __dosql_log WHERE lsn = c.lsn + ${distance})`;
+    const differ = (op: number, after: (slot: Slot) => string): string[] => {
+      const differs = slots.map((slot) => `${value(slot.name, slot.part)} IS NOT ${after(slot)}`);
+      return slots.length === 0
+        ? []
+        : [`${changes} WHERE c.rel = ${id} AND c.op = ${op} AND (${balanced(differs, 'OR')})`];
+    };
+    return [
+      ...differ(OP.updateBefore, ({ name, part }) => value(name, layout.parts + part)),
+      ...(layout.updatesInOneRow ? differ(OP.update, ({ name, after }) => value(after ?? name, 0)) : []),
+    ];
+  }
+
+  /** Leaves of changes, `lsn` and `rel` of the query `changes`, that a row is gone from its key. */
+  #strip(changes: string): void {
     for (const { id, key, primaryKey, layout } of this.#versions) {
-      const parts = (part: number): string => `lsn IN (SELECT lsn + ${part} FROM (${deletions} = ${id}))`;
-      if (!keepKeys) {
-        this.#sql.exec(
-          `DELETE FROM __dosql_log WHERE ${range(layout.parts)
-            .map((part) => parts(part))
-            .join(' OR ')}`,
-        );
-        continue;
-      }
       const ids = key.kind === 'primary' ? [...key.columnIds, ...primaryKey] : primaryKey;
-      // The first part names the deletion, so it is the last to be changed.
+      // The first part names the change, so it is the last to be changed.
       for (const part of range(layout.parts).toReversed()) {
         const kept = new Set(
           layout.slots
@@ -173,16 +207,16 @@ export class Eraser {
           .filter((name) => !kept.has(name))
           .map((name) => `${name} = NULL`);
         this.#sql.exec(
-          `UPDATE __dosql_log SET ${[...(part === 0 ? [`op = ${OP_ERASED}`] : []), ...erased].join(', ')} WHERE ${parts(part)}`,
+          `UPDATE __dosql_log SET ${[...(part === 0 ? [`op = ${OP_ERASED}`] : []), ...erased].join(', ')} ` +
+            `WHERE lsn IN (SELECT lsn + ${part} FROM (${changes}) WHERE rel = ${id})`,
         );
       }
     }
   }
 
-  /** Removes what it took down. */
-  close(): void {
-    for (const table of [this.#hit, this.#key, this.#change, this.#life])
-      this.#sql.exec(`DROP TABLE ${table}`);
+  /** Whether the change `c` is the last of its life. */
+  get #isLast(): string {
+    return `NOT EXISTS (SELECT 1 FROM ${this.#change} AS d WHERE ${this.#same('d', 'c')} AND d.life = c.life AND d.lsn > c.lsn)`;
   }
 
   get #isThere(): boolean {

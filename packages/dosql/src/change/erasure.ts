@@ -12,6 +12,7 @@ import { all } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { withoutTriggers } from './apply.ts';
 import type { Condition } from './condition.ts';
+import { ErasedRows, type Forget } from './delivered.ts';
 import { Eraser, keepEnd, type Erased } from './erase.ts';
 import { Places } from './places.ts';
 
@@ -34,6 +35,8 @@ export interface ErasedEverywhere {
   readonly names: ReadonlySet<string>;
   /** The branches that something was erased from. */
   readonly branches: ReadonlySet<number>;
+  /** Dead letters of deliveries that it was erased from. */
+  readonly deadLetters: number;
 }
 
 /**
@@ -48,11 +51,14 @@ export class Erasure {
   readonly #engine: Engine;
   readonly #branches: Branches | undefined;
   readonly #chosen: Chosen;
+  readonly #forget: Forget | undefined;
   readonly #since: number;
   readonly #erasers = new Map<number, Map<number, Eraser>>();
   readonly #touched = new Set<number>();
 
-  constructor(engine: Engine, branches: Branches | undefined, chosen: Chosen) {
+  /** @param forget takes rows out of what slots and deliveries keep; undefined where they keep nothing. */
+  constructor(engine: Engine, branches: Branches | undefined, chosen: Chosen, forget: Forget | undefined) {
+    this.#forget = forget;
     this.#engine = engine;
     this.#branches = branches;
     this.#chosen = chosen;
@@ -69,6 +75,7 @@ export class Erasure {
     for (const branch of branches) this.#onBranch(branch, () => this.#deleteOn(branch));
     this.#checkDeferredKeys();
     const end = this.#engine.log.end();
+    const deadLetters = this.#eraseDelivered();
     const erased = this.#eraseLog();
     // What branches have caught up with, and tables that they have got, name LSNs up to the end.
     keepEnd(this.#engine, branches.length > 0 ? end : this.#since);
@@ -78,7 +85,7 @@ export class Erasure {
       .flatMap((line) => this.#engine.catalog.relationsOf(line))
       .filter(({ tableId }) => tableIds.has(tableId))
       .map(({ name }) => name);
-    return { tables: erased, names: new Set(names), branches: this.#touched };
+    return { tables: erased, names: new Set(names), branches: this.#touched, deadLetters };
   }
 
   #eraser(relation: Relation): Eraser {
@@ -189,6 +196,25 @@ export class Erasure {
     );
   }
 
+  /** Erases what slots and deliveries keep of all lives chosen: what the log still says tells what that is. */
+  #eraseDelivered(): number {
+    if (this.#forget === undefined) return 0;
+    const { tables, condition, when, keepKeys } = this.#chosen;
+    const ids = new Set(tables.map(({ tableId }) => tableId));
+    const lives = [...this.#erasers.values()].flatMap((erasers) =>
+      [...erasers.values()].map((eraser) => eraser.lives),
+    );
+    const rows = new ErasedRows(
+      this.#engine,
+      lives,
+      keepKeys,
+      when === 'ever' ? { condition, tableIds: ids } : undefined,
+    );
+    const deadLetters = this.#forget(rows);
+    rows.close();
+    return deadLetters;
+  }
+
   /** Erases the changes of all lives chosen, and what the deletions of now say of them. */
   #eraseLog(): Map<string, Erased> {
     const { catalog, storage } = this.#engine;
@@ -209,11 +235,10 @@ export class Erasure {
       count(nameOf(own[0]?.line ?? MAIN, tableId), rows[0]?.[0] ?? 0, 0);
     }
     for (const { line, tableId, eraser } of lines) {
-      const logEntries = eraser.eraseChanges(this.#since);
       const wasThere = all(storage.sql, `${eraser.deletedKeys(this.#since)} LIMIT 1`).length > 0;
+      const logEntries = eraser.eraseChanges(this.#since, this.#chosen.keepKeys);
       if (line !== MAIN && (logEntries > 0 || wasThere)) this.#touched.add(line);
       count(nameOf(line, tableId), 0, logEntries);
-      eraser.eraseDeletions(this.#since, this.#chosen.keepKeys);
       eraser.close();
     }
     return counts;

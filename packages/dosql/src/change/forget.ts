@@ -5,6 +5,7 @@ import { MAIN } from '../schema/line.ts';
 import { OP } from '../schema/capture.ts';
 import type { Relation } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
+import { ErasedPast, type Forget } from './delivered.ts';
 import { keepEnd } from './erase.ts';
 import type { ErasureReport } from './purge.ts';
 
@@ -24,6 +25,7 @@ export function eraseHistory(
   { name }: Relation,
   named: readonly Relation[],
   point: Point,
+  forget: Forget | undefined,
 ): ErasureReport {
   const { catalog, log, points, storage } = engine;
   const { sql } = storage;
@@ -37,6 +39,7 @@ export function eraseHistory(
   assertNoBranch(sql, lsn);
   sql.exec(CREATE);
   const end = log.end();
+  const deadLetters = forget?.(new ErasedPast(engine, tables, lsn)) ?? 0;
   let logEntries = 0;
   for (const { tableId } of tables) {
     const versions = catalog.versions(tableId, MAIN);
@@ -68,6 +71,7 @@ export function eraseHistory(
     ...erased,
     tables: { [name]: erased },
     branches: 0,
+    deadLetters,
     files: 0,
     lsn: BigInt(log.end()),
   };

@@ -9,6 +9,7 @@ import type { Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe, type SqlParameter, type SqlParameters } from '../value/parameter.ts';
 import { Condition } from './condition.ts';
+import { loadForget } from './delivered.ts';
 import type { Erased } from './erase.ts';
 import { Erasure } from './erasure.ts';
 import { eraseHistory } from './forget.ts';
@@ -34,6 +35,8 @@ export interface ErasureReport extends Erased {
   readonly tables: Readonly<Record<string, Erased>>;
   /** Branches and files that something was erased from. */
   readonly branches: number;
+  /** Dead letters of deliveries that something was erased from. */
+  readonly deadLetters: number;
   readonly files: number;
   /** The log's end after it. */
   readonly lsn: bigint;
@@ -47,6 +50,8 @@ export interface ErasureReport extends Erased {
  * No trigger of the user's fires: it might write down what is being erased. Those who follow the log are told by a
  * deletion that has the row's key and no other value; `keepKeys: false` leaves not even that, for keys that are
  * personal themselves, and then they are told nothing.
+ *
+ * Deliveries forget what they keep of the rows: dead letters, and what a batch has of them that is on its way.
  *
  * SQLite keeps the bytes of what was deleted until it uses their space again, and the platform keeps 30 days of its
  * own backups: neither can be reached from here.
@@ -65,25 +70,27 @@ export async function purge(
   const isObject = typeof target === 'object' && target !== null;
   if (!isObject || 'where' in target === 'before' in target)
     throw new DoSQLError('BAD_PARAMETER', `purge() of "${table}" takes { where } or { before }`);
+  const forget = await loadForget(engine);
   const erase = (): ErasureReport => {
     engine.tick();
     const named = tablesNamed(engine, branches, table, line);
     const { current, tables } = named;
     if (!('where' in target) && target.column === undefined)
-      return eraseHistory(engine, current, tables, target.before);
+      return eraseHistory(engine, current, tables, target.before, forget);
     const condition =
       'where' in target
         ? new Condition(engine, current, target.where, target.params)
         : olderThan(engine, current, target.column, target.before);
     const when = 'where' in target ? 'ever' : 'last';
     const chosen = { tables, condition, when, keepKeys: target.keepKeys ?? true } as const;
-    const erased = new Erasure(engine, branches, chosen).run();
+    const erased = new Erasure(engine, branches, chosen, forget).run();
     dropConflicts(engine, erased.names);
     return {
       table: current.name,
       ...(erased.tables.get(current.name) ?? { rows: 0, logEntries: 0 }),
       tables: Object.fromEntries(erased.tables),
       branches: erased.branches.size,
+      deadLetters: erased.deadLetters,
       files: 0,
       lsn: BigInt(engine.log.end()),
     };

@@ -118,6 +118,11 @@ export class Catalog {
     return this.#relations.filter((relation) => relation.branch === branch);
   }
 
+  /** The numbers of the tables that are, or were, called so on some line. */
+  tableIdsCalled(name: string): Set<number> {
+    return new Set(this.#relations.flatMap((one) => (sameName(one.name, name) ? one.tableId : [])));
+  }
+
   /** The branches that the log's rows name. */
   branchIds(): number[] {
     return this.#relations.map(({ branch }) => branch);

@@ -1,5 +1,4 @@
 import { all, first } from '../sql/read.ts';
-import { quoteName } from '../sql/token.ts';
 import { NO_RELATION } from './capture.ts';
 import type { Catalog } from './catalog.ts';
 
@@ -30,7 +29,8 @@ export function violatedKey(
       continue;
     const violation = first<[string, number | null, string]>(
       sql,
-      `PRAGMA foreign_key_check(${quoteName(name)})`,
+      'SELECT "table", rowid, parent FROM pragma_foreign_key_check(?) LIMIT 1',
+      name,
     );
     if (violation !== undefined) return { table: violation[0], parent: violation[2] };
   }

@@ -9,7 +9,10 @@ export function all<T extends readonly unknown[]>(
   return [...sql.exec(text, ...bindings).raw()] as unknown as T[];
 }
 
-/** The first row of a query of DoSQL's own; not for statements that write, whose cursor must be read to its end. */
+/**
+ * The first row of a query of DoSQL's own that has one at most, or ends in LIMIT 1: as long as a cursor has more rows to
+ * give SQLite drops no table. Not for statements that write, whose cursor must be read to its end.
+ */
 export function first<T extends readonly unknown[]>(
   sql: SqlStorage,
   text: string,

@@ -302,7 +302,8 @@ export class Timers {
   /** Whether an alarm at `ms` was set for a timer, not by the app. */
   #isOurs(ms: number): boolean {
     if (ms === this.#armed?.alarm) return true;
-    return first(this.#engine.storage.sql, 'SELECT 1 FROM __dosql_timer WHERE at = ?', ms) !== undefined;
+    const query = 'SELECT 1 FROM __dosql_timer WHERE at = ? LIMIT 1';
+    return first(this.#engine.storage.sql, query, ms) !== undefined;
   }
 
   /** The time of the earliest timer. */

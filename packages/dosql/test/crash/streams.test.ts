@@ -1,12 +1,14 @@
 import { eventFromJson, type JsonEvent } from '@dotdo/cdc';
+import { LiveClient, type ChangeRow, type LiveQuery } from '@dotdo/cdc/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Random } from '../support/random.ts';
-import { interest, Replica, TABLES, type Interest } from '../support/stream-model.ts';
+import { interest, Replica, rowEvent, TABLES, type Interest } from '../support/stream-model.ts';
 import { Workerd } from './workerd.ts';
 
 const KILLS = Number(process.env['DOSQL_KILLS'] ?? 12);
 const SEED = Number(process.env['DOSQL_SEED'] ?? Date.now() % 1_000_000);
 const CONSUMERS = 4;
+const LIVE_TABLES = ['item', 'pair', 'named'];
 
 let workerd: Workerd;
 const random = new Random(SEED);
@@ -81,12 +83,59 @@ class Recorder {
   }
 }
 
+/** What a client over a WebSocket keeps in step. */
+class Follower {
+  readonly #client = new LiveClient({
+    url: () => `${workerd.url}/Streamed/one/live`,
+    publication: 'all',
+    maxRetryMs: 40,
+    onError: () => {},
+  });
+  readonly #queries: readonly (readonly [string, LiveQuery<ChangeRow>])[] = LIVE_TABLES.map((table) => [
+    table,
+    this.#client.query<ChangeRow>({ table }),
+  ]);
+
+  async check(): Promise<void> {
+    for (const [table, query] of this.#queries) {
+      const rows = await ask<string[]>('expected', { tables: [table] });
+      const contents = (): string[] => {
+        const replica = new Replica();
+        for (const row of query.rows.values()) replica.apply(rowEvent(table, row));
+        return replica.contents({ tables: [table] });
+      };
+      await expect.poll(contents, { timeout: 20_000, message: table }).toEqual(rows);
+    }
+    this.#client.close();
+  }
+}
+
+/** All changes have taken effect over there, each once, and made the rows that are here. */
+async function checkCopy(changes: readonly number[]): Promise<void> {
+  let dead = 0;
+  for (let i = 0; ; i++) {
+    const { lag, deadLetters, delivered } =
+      await ask<Record<'lag' | 'deadLetters' | 'delivered', number>>('settle');
+    dead += delivered;
+    if (lag === 0 && deadLetters === 0) break;
+    expect(i, `${lag} changes and ${deadLetters} dead letters are not delivered`).toBeLessThan(200);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  console.log(`${dead} dead letters sent again`);
+  const { body: lsns } = await workerd.ask<number[]>('Copied', 'one', 'lsns');
+  expect(lsns).toEqual(changes);
+  const options = { tables: TABLES };
+  const { body: contents } = await workerd.ask<string[]>('Copied', 'one', 'contents', options);
+  expect(contents).toEqual(await ask('expected', options));
+}
+
 it(
-  `streams and slots lose nothing through ${KILLS} kills, and repeat only what was not acknowledged`,
+  `streams and slots lose nothing through ${KILLS} kills, and repeat only what was not acknowledged; so deliveries and sockets`,
   { timeout: 60_000 + KILLS * 5_000 },
   async () => {
     const consumers = Array.from({ length: CONSUMERS }, (_, i) => new Consumer(`slot ${i}`));
     const recorder = new Recorder();
+    const follower = new Follower();
     let acknowledged = 0;
     for (let kill = 0; kill < KILLS; kill++) {
       await workerd.start();
@@ -110,14 +159,20 @@ it(
         acknowledged = lsn;
       });
       const reads = [...consumers, recorder].map((one) => go(() => one.step()));
+      const rings = go(async () => {
+        await ask('ring');
+        await new Promise((resolve) => setTimeout(resolve, random.int(20)));
+      });
       await new Promise((resolve) => setTimeout(resolve, 20 + random.int(250)));
       await workerd.kill();
       killed.abort();
-      await Promise.all([writes, ...reads]);
+      await Promise.all([writes, rings, ...reads]);
     }
     await workerd.start();
     for (const consumer of consumers) await consumer.check();
     await recorder.check();
+    await follower.check();
+    await checkCopy([...recorder.changes.keys()].toSorted((a, b) => a - b));
     console.log(`${recorder.changes.size} changes, ${acknowledged} of them acknowledged`);
     expect(Math.max(...recorder.changes.keys())).toBeGreaterThanOrEqual(acknowledged - 1);
     expect(recorder.changes.size).toBeGreaterThan(KILLS);

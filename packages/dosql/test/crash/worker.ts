@@ -2,10 +2,14 @@ import { DB, DoSQLError, type BatchStatement, type Database } from '../../src/in
 import { Base, type Reply } from './base.ts';
 import type { Branched } from './branched.ts';
 import { migrationsUpTo } from './migrations.ts';
+import type { Copied } from './copied.ts';
+import type { Stopped } from './stopped.ts';
 import type { Streamed } from './streamed.ts';
 
 export type { Dump, Reply } from './base.ts';
 export { Branched } from './branched.ts';
+export { Copied } from './copied.ts';
+export { Stopped } from './stopped.ts';
 export { Streamed } from './streamed.ts';
 
 /** A request that changes a ledger. `level` is the number of migrations that the deployed version knows. */
@@ -152,6 +156,8 @@ export class Silent extends Base {
 }
 
 interface Env {
+  readonly Copied: DurableObjectNamespace<Copied>;
+  readonly Stopped: DurableObjectNamespace<Stopped>;
   readonly Streamed: DurableObjectNamespace<Streamed>;
   readonly Silent: DurableObjectNamespace<Silent>;
   readonly Branched: DurableObjectNamespace<Branched>;

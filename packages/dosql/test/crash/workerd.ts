@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 
 const BINARY = new URL('../../../../node_modules/.bin/workerd', import.meta.url).pathname;
 const WORKER = new URL('worker.ts', import.meta.url).pathname;
-const CLASSES = ['Ledger', 'Careless', 'Silent', 'Branched', 'Streamed'];
+const CLASSES = ['Ledger', 'Careless', 'Silent', 'Branched', 'Streamed', 'Copied', 'Stopped'];
 
 /** An answer of the test Worker. */
 export interface Answer<T> {
@@ -33,21 +33,25 @@ export class Workerd {
     this.disk = disk;
   }
 
-  /** Bundles the Worker into a new folder; `disk` is where objects keep their files. */
-  static async create(disk?: string): Promise<Workerd> {
+  /**
+   * Bundles the Worker into a new folder; `disk` is where objects keep their files. With `isSplit` what is loaded on
+   * first use stays in modules of its own.
+   */
+  static async create(disk?: string, isSplit: boolean = false): Promise<Workerd> {
     const folder = mkdtempSync(join(tmpdir(), 'dosql-crash-'));
     const workerd = new Workerd(folder, disk ?? join(folder, 'disk'));
     mkdirSync(workerd.disk, { recursive: true });
     await build({
-      entryPoints: [WORKER],
-      outfile: join(folder, 'w.js'),
+      entryPoints: { w: WORKER },
+      outdir: folder,
       bundle: true,
+      splitting: isSplit,
       format: 'esm',
       target: 'es2022',
       external: ['cloudflare:*', 'node:*'],
       logLevel: 'error',
     });
-    writeFileSync(join(folder, 'config.capnp'), configOf(workerd.disk));
+    writeFileSync(join(folder, 'config.capnp'), configOf(workerd.disk, modulesIn(folder)));
     return workerd;
   }
 
@@ -75,6 +79,11 @@ export class Workerd {
       });
     });
     this.#url = `http://127.0.0.1:${await Promise.race([listening, exited])}`;
+  }
+
+  /** Where the process listens. */
+  get url(): string {
+    return this.#url;
   }
 
   /** What the process has written to its standard error since it started. */
@@ -114,7 +123,14 @@ export class Workerd {
   }
 }
 
-function configOf(disk: string): string {
+/** The modules of a folder, the Worker first. */
+function modulesIn(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'));
+  return names.toSorted((a, b) => Number(b === 'w.js') - Number(a === 'w.js'));
+}
+
+function configOf(disk: string, names: readonly string[]): string {
+  const modules = names.map((name) => `(name = "${name}", esModule = embed "${name}")`);
   const namespaces = CLASSES.map(
     (name) => `(className = "${name}", uniqueKey = "${name}", enableSql = true)`,
   );
@@ -125,7 +141,7 @@ const config :Workerd.Config = (
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")]
 );
 const w :Workerd.Worker = (
-  modules = [(name = "w.js", esModule = embed "w.js")],
+  modules = [${modules.join(', ')}],
   compatibilityDate = "2026-09-01",
   durableObjectNamespaces = [${namespaces.join(', ')}],
   durableObjectStorage = (localDisk = "disk"),

@@ -5,9 +5,13 @@ import { createCDC, DB, type Cdc, type Database, type DatabaseOptions } from '..
 export interface Opened {
   readonly db: Database;
   readonly cdc: Cdc;
+  readonly storage: DurableObjectStorage;
   /** What went wrong on the server's side. */
   readonly errors: unknown[];
 }
+
+/** How the objects of a name open their databases, each time that they wake. */
+export const liveOptions: Map<string, Partial<DatabaseOptions>> = new Map();
 
 /**
  * An object that serves the sockets of change streams beside its own, at `/own`. The parameter `owner` of a request
@@ -16,18 +20,20 @@ export interface Opened {
 export class LiveObject extends DurableObject {
   #opened: Promise<Opened> | undefined;
 
-  open(options: Partial<DatabaseOptions> = {}): Promise<Opened> {
+  open(options: Partial<DatabaseOptions> = liveOptions.get(this.ctx.id.name ?? '') ?? {}): Promise<Opened> {
     return (this.#opened ??= this.#open(options));
   }
 
   async #open(options: Partial<DatabaseOptions>): Promise<Opened> {
     const db = await DB('live', { storage: this.ctx.storage, ...options });
-    await db.exec(SCHEMA);
+    // Others make tables of their own.
+    if (!liveOptions.has(this.ctx.id.name ?? '')) await db.exec(SCHEMA);
     const errors: unknown[] = [];
     const cdc = createCDC(db, {
       live: { state: this.ctx, authorize, onError: (error) => errors.push(error) },
     });
     cdc.publication('board', { tables: { tasks: true, words: true, loose: true } });
+    cdc.publication('model', { tables: { item: true, pair: true, named: true } });
     cdc.publication('open', {
       tables: {
         people: {
@@ -39,7 +45,7 @@ export class LiveObject extends DurableObject {
         members: { columns: ['name'] },
       },
     });
-    return { db, cdc, errors };
+    return { db, cdc, storage: this.ctx.storage, errors };
   }
 
   override async fetch(request: Request): Promise<Response> {

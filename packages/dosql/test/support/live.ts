@@ -4,13 +4,15 @@ import type { JsonEvent, ServerMessage } from '@dotdo/cdc';
 import { rowKey, type ClientSocket } from '@dotdo/cdc/client';
 import { expect } from 'vitest';
 import type { Database, DatabaseOptions } from '../../src/index.ts';
-import type { LiveObject, Opened } from './live-object.ts';
+import { liveOptions, type LiveObject, type Opened } from './live-object.ts';
 
 let objects = 0;
 
 /** A new object that serves sockets. */
-export function newLiveObject(): DurableObjectStub<LiveObject> {
-  return env.LIVE.get(env.LIVE.idFromName(`live ${++objects} of ${Math.random()}`));
+export function newLiveObject(options?: Partial<DatabaseOptions>): DurableObjectStub<LiveObject> {
+  const name = `live ${++objects} of ${Math.random()}`;
+  if (options !== undefined) liveOptions.set(name, options);
+  return env.LIVE.get(env.LIVE.idFromName(name));
 }
 
 /** Runs `use` in an object with its database. */

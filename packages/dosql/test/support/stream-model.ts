@@ -159,6 +159,14 @@ export function interest(random: Random): Interest {
   return { tables: [...tables, END.table], where: some(CONDITIONS), columns: some(COLUMNS) };
 }
 
+/** A row of a table that has a primary key, as an insertion. */
+export function rowEvent(table: string, row: ChangeRow): ChangeEvent {
+  const own = KEYS[table] as readonly string[];
+  const key = Object.fromEntries(own.map((column) => [column, row[column] ?? null]));
+  const at = { lsn: 0n, tx: 0n, timestamp: new Date(0) };
+  return { ...at, op: 'insert', table, key, before: null, after: row };
+}
+
 /** What a consumer keeps: the rows that it is interested in. */
 export class Replica {
   #rows = new Map<string, ChangeRow>();
