@@ -180,6 +180,8 @@ export interface SourceTimer {
 export interface ChangeSource extends ChangeLog {
   /** The database's name. */
   readonly name: string;
+  /** The number of the branch whose log this is, where a database has some. */
+  readonly line?: number | undefined;
   /** Runs `work`, which must not wait, as one transaction. */
   atomically<T>(work: () => T): Promise<T>;
   /** Runs `work`, which may wait, as one transaction; everything else waits. */

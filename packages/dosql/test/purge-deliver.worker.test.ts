@@ -89,8 +89,14 @@ describe('purging what deliveries keep', () => {
         await db.exec(TABLE);
         const insert = (from: number): Promise<unknown> =>
           db.run('INSERT INTO t VALUES (?, ?), (?, ?), (?, ?), (?, ?)', [
-            ...[from, 'a', from + 1, 'SECRET'],
-            ...[from + 2, 'c', from + 3, 'SECRET'],
+            from,
+            'a',
+            from + 1,
+            'SECRET',
+            from + 2,
+            'c',
+            from + 3,
+            'SECRET',
           ]);
         await insert(1);
         const options = { snapshot, transactions: true, ...(snapshot === 'none' ? { fromLSN: 0 } : {}) };
@@ -264,10 +270,7 @@ async function write(random: Random, db: Database, i: number): Promise<void> {
     [`INSERT OR REPLACE INTO "it's" VALUES (?, ?, ?, ?)`, [`${owner}-${n}`, n, owner, body]],
     ['INSERT INTO loose VALUES (?, ?)', [owner, body]],
     [`UPDATE t SET ${set} WHERE id = ?2`, [owner, n]],
-    [
-      `UPDATE OR REPLACE doc SET slug = ?1 || '-' || ?2, ${set} WHERE rowid = ?2`,
-      [owner, n],
-    ],
+    [`UPDATE OR REPLACE doc SET slug = ?1 || '-' || ?2, ${set} WHERE rowid = ?2`, [owner, n]],
     [`UPDATE OR REPLACE "it's" SET a = ?1 || '-' || ?2, ${set} WHERE b = ?2`, [owner, n]],
     ['DELETE FROM t WHERE id = ?', [n]],
     ['DELETE FROM doc WHERE rowid = ?', [n]],

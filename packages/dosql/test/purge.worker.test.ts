@@ -255,6 +255,36 @@ describe('purging', () => {
     });
   });
 
+  it('who has not come to the end of a row is told that it is gone, by every key that it has had', async () => {
+    await withDatabase(async (db, { storage: { sql } }) => {
+      await db.exec('CREATE TABLE t(slug TEXT PRIMARY KEY, x); CREATE TABLE big(slug TEXT PRIMARY KEY, x)');
+      for (const [table, x] of [
+        ['t', 'SECRET'],
+        ['big', `SECRET${'x'.repeat(1_500_000)}`],
+      ] as const) {
+        await db.run(`INSERT INTO ${table} VALUES ('a', ?), ('o', 'other')`, [x]);
+        const from = db.lsn();
+        await db.run(`UPDATE ${table} SET x = x || '!'`);
+        await db.run(`UPDATE ${table} SET slug = 'b' WHERE slug = 'a'`);
+        await db.run(`DELETE FROM ${table} WHERE slug = 'b'`);
+        await db.run(`INSERT INTO ${table} VALUES ('b', 'next')`);
+        await db.purge(table, { where: "x LIKE 'SECRET%'" });
+        expect(found(sql, 'SECRET')).toEqual([]);
+        const told = (await db.backend.read(from, 100)).entries as readonly Change[];
+        expect(
+          told.map(({ op, key, before, after }) => [op, key['slug'], before?.['x'], after?.['x']]),
+        ).toEqual([
+          ['update', 'o', 'other', 'other!'],
+          ['delete', 'a', null, undefined],
+          ['delete', 'b', null, undefined],
+          ['insert', 'b', undefined, 'next'],
+        ]);
+        expect(await db.history(table, 'b')).toHaveLength(1);
+        expect(await db.asOf({ lsn: from }).query(`SELECT slug FROM ${table}`)).toEqual([{ slug: 'o' }]);
+      }
+    });
+  });
+
   it('what was dropped can be erased', async () => {
     await withDatabase(async (db, { storage: { sql } }) => {
       await db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES(1, 'SECRET'), (2, 'b')");

@@ -78,7 +78,8 @@ export class SlotDelivery implements Delivery {
     const at = await source.atomically(() => {
       const known = readState(source, this.#keys);
       const state = known ?? newState();
-      if (known === undefined) writeState(source, this.#keys, state);
+      if (known === undefined || known.line !== source.line)
+        writeState(source, this.#keys, { ...state, line: source.line });
       const { lsn, snapshot } = this.#slot.standing();
       const isBehind = snapshot !== undefined || lsn < source.end() || state.pin !== undefined;
       // A new one is tried at once: where no timer can be set, that is told now.

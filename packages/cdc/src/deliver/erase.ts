@@ -25,6 +25,8 @@ export interface KeptChange {
   readonly change: Change;
   /** What the log knows the row by, of a row of a snapshot. */
   readonly position: Position | undefined;
+  /** The branch whose row it is. */
+  readonly line: number | undefined;
   /** The change's `key` says nothing about the row. */
   readonly isKeyMasked: boolean;
 }
@@ -60,13 +62,14 @@ export function eraseDelivered(store: DeliveryStore, erasing: Erasing): number {
 
 function eraseOf(store: DeliveryStore, keys: DeliveryKeys, erasing: Erasing): number {
   const letters = new DeadLetters(store, keys);
-  const found = lettersOf(letters, erasing);
+  const line = readState(store, keys)?.line;
+  const found = lettersOf(letters, erasing, line);
   const told = found.filter(([, stripped]) => stripped !== undefined).map(([id]) => id);
   const errors = new Set(found.map(([id]) => letters.get(id)?.error));
   for (const [id, stripped] of found) if (stripped !== undefined) letters.replace(id, stripped, ERASED);
   letters.remove(found.filter(([, stripped]) => stripped === undefined).map(([id]) => id));
   if (found.length > 0) letters.silence(errors, ERASED_BESIDE);
-  const isRead = eraseBatch(store, keys, erasing);
+  const isRead = eraseBatch(store, keys, erasing, line);
   const state = readState(store, keys) as DeliveryState;
   const { pin, replay = [], erasures = 0, skipped } = state;
   const moved = (position: string): string =>
@@ -85,14 +88,18 @@ function eraseOf(store: DeliveryStore, keys: DeliveryKeys, erasing: Erasing): nu
 }
 
 /** The letters that go, each with what is left of it. */
-function lettersOf(letters: DeadLetters, erasing: Erasing): [id: number, stripped: KeptEvent | undefined][] {
+function lettersOf(
+  letters: DeadLetters,
+  erasing: Erasing,
+  line: number | undefined,
+): [id: number, stripped: KeptEvent | undefined][] {
   const found = new Map<number, KeptEvent | undefined>();
   for (let size = -1; size < found.size;) {
     size = found.size;
     for (let after = 0; ;) {
       const page = letters.stored({ after, limit: 20 });
       for (const [id, letter] of page)
-        if (!found.has(id) && isErased(letter, erasing)) found.set(id, strippedOf(letter, erasing));
+        if (!found.has(id) && isErased(letter, erasing, line)) found.set(id, strippedOf(letter, erasing));
       const last = page.at(-1);
       if (last === undefined) break;
       [after] = last;
@@ -102,12 +109,17 @@ function lettersOf(letters: DeadLetters, erasing: Erasing): [id: number, strippe
 }
 
 /** Takes events out of the batch that is kept; returns false when it has to be read again. */
-function eraseBatch(store: DeliveryStore, keys: DeliveryKeys, erasing: Erasing): boolean {
+function eraseBatch(
+  store: DeliveryStore,
+  keys: DeliveryKeys,
+  erasing: Erasing,
+  line: number | undefined,
+): boolean {
   const text = getText(store, keys.batch);
   if (text === undefined) return true;
   const events = JSON.parse(text) as (KeptEvent | null)[];
   const left = events.map((event) =>
-    event !== null && isErased(event, erasing) ? (strippedOf(event, erasing) ?? null) : event,
+    event !== null && isErased(event, erasing, line) ? (strippedOf(event, erasing) ?? null) : event,
   );
   if (left.every((event, i) => event === events[i])) return true;
   if (erasing.isOfPast) removeText(store, keys.batch);
@@ -115,12 +127,12 @@ function eraseBatch(store: DeliveryStore, keys: DeliveryKeys, erasing: Erasing):
   return !erasing.isOfPast;
 }
 
-function isErased(letter: KeptEvent, erasing: Erasing): boolean {
+function isErased(letter: KeptEvent, erasing: Erasing, line: number | undefined): boolean {
   const change = kept(letter);
   if (!('key' in change)) return false;
   const { cursor } = letter.event;
   const position = cursor === undefined ? undefined : positionOf(cursor);
-  return erasing.has({ change, position, isKeyMasked: letter.isKeyMasked === true });
+  return erasing.has({ change, position, line, isKeyMasked: letter.isKeyMasked === true });
 }
 
 function positionOf(cursor: string): Position | undefined {
@@ -150,7 +162,15 @@ function strippedOf(letter: KeptEvent, { keepsKeys, isOfPast }: Erasing): KeptEv
     name,
     Object.hasOwn(key, name) ? value : null,
   ]);
-  return { ...letter, event: eventToJson({ ...change, op: 'delete', before: before && Object.fromEntries(entries), after: null }) };
+  return {
+    ...letter,
+    event: eventToJson({
+      ...change,
+      op: 'delete',
+      before: before && Object.fromEntries(entries),
+      after: null,
+    }),
+  };
 }
 
 function movedText(store: DeliveryStore, erasing: Erasing, text: string): string {

@@ -51,6 +51,8 @@ export interface DeliveryState {
   readonly skipped?: readonly string[] | undefined;
   /** Dead letters to send again. */
   readonly replay?: readonly number[] | undefined;
+  /** The branch that it delivers from. */
+  readonly line?: number | undefined;
   /** How often something was erased from the database: what was read before may be of it. */
   readonly erasures?: number | undefined;
 }

@@ -81,11 +81,12 @@ export class ErasedRows implements Erasing {
     this.#tables = lives.map((one) => new ErasedTable(engine, one));
   }
 
-  has({ change, position, isKeyMasked }: KeptChange): boolean {
+  has({ change, position, line, isKeyMasked }: KeptChange): boolean {
     const tables = this.#called(change.table);
     if (tables.length === 0) return false;
     if (position !== undefined) {
-      if (tables.some((table) => table.hasKey(position))) return true;
+      const own = tables.filter((table) => this.#isReadBy(line ?? MAIN, table.now, Number(change.lsn)));
+      if (own.some((table) => table.hasKey(position))) return true;
     } else {
       const lsn = Number(change.lsn);
       if (tables.some((table) => table.covers(lsn))) return true;
@@ -124,6 +125,12 @@ export class ErasedRows implements Erasing {
     );
     if (!isKeyMasked) for (const table of found) table.add(key);
     return found.length > 0;
+  }
+
+  /** Whether a line read rows of a table as of an LSN: its own, where it had such, or those of the line that it is of. */
+  #isReadBy(line: number, { tableId, branch }: Relation, lsn: number): boolean {
+    const hasOwn = this.#engine.catalog.versions(tableId, line).some(({ since }) => since <= lsn);
+    return hasOwn ? branch === line : branch !== line;
   }
 
   /** The tables that are, or were, called so on some line. */

@@ -18,6 +18,7 @@ import type { LogReader } from './log-reader.ts';
 /** The log of one branch of a database as change streams read it, and what they keep in the database. */
 export class LogSource implements ChangeSource {
   readonly name: string;
+  readonly line: number;
   readonly #core: Core;
   readonly #branch: number;
   readonly #state: State;
@@ -26,6 +27,7 @@ export class LogSource implements ChangeSource {
 
   constructor(core: Core, branch: number = MAIN) {
     this.name = core.name;
+    this.line = branch;
     this.#core = core;
     this.#branch = branch;
     this.#state = new State(core.engine.storage.sql);
