@@ -10,9 +10,9 @@ export interface ActualTable {
   readonly isStrict: boolean;
 }
 
-/** A text that is another one whenever the schema is. */
+/** A text that is another one whenever the schema is: without what the triggers of DoSQL's own say, which follows from it. */
 export function fingerprintOf(sql: SqlStorage): string {
-  const text = "SELECT group_concat(type || ' ' || name || ' ' || ifnull(sql, '')) FROM sqlite_schema";
+  const text = `SELECT group_concat(type || ' ' || name || ' ' || iif(name GLOB '${RESERVED}[dfisu]*' AND type = 'trigger', '', ifnull(sql, ''))) FROM sqlite_schema`;
   return first<[string | null]>(sql, text)?.[0] ?? '';
 }
 

@@ -1,4 +1,5 @@
 import { all } from '../sql/read.ts';
+import { RESERVED } from '../sql/statement.ts';
 import { isInternal, MAIN } from './line.ts';
 import type { SchemaObject } from './relation.ts';
 
@@ -60,7 +61,7 @@ export class SchemaObjects {
   refresh(note: () => number): void {
     const actual = all<[SchemaObject['type'], string, string, string]>(
       this.#sql,
-      "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL",
+      `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL AND substr(name, 1, ${RESERVED.length}) <> '${RESERVED}'`,
     ).filter(([, name, table]) => !isInternal(name) && !isInternal(table));
     const current = this.of(MAIN).filter(({ until }) => until === undefined);
     const gone = current.filter(
