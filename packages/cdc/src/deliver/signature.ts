@@ -1,3 +1,5 @@
+import { decodeBase64, encodeBase64 } from '../base64.ts';
+
 const PREFIX = 'whsec_';
 const VERSION = 'v1';
 
@@ -7,13 +9,7 @@ const VERSION = 'v1';
  * @throws TypeError for what is no base64, or fewer than 24 bytes.
  */
 export function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
-  let bytes: Uint8Array<ArrayBuffer> | undefined;
-  try {
-    const text = atob(secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret);
-    bytes = Uint8Array.from(text, (char) => char.charCodeAt(0));
-  } catch {
-    bytes = undefined;
-  }
+  const bytes = bytesOf(secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret);
   if (bytes !== undefined && bytes.length >= 24) return bytes;
   throw new TypeError("a webhook's secret is base64 of 24 to 64 random bytes, with whsec_ before it");
 }
@@ -34,7 +30,7 @@ export async function sign(
   const signed = signedBytes(id, seconds, body);
   const signatures = keys.map(async (key) => {
     const bytes = new Uint8Array(await crypto.subtle.sign('HMAC', key, signed));
-    return `${VERSION},${btoa(String.fromCharCode(...bytes))}`;
+    return `${VERSION},${encodeBase64(bytes)}`;
   });
   return (await Promise.all(signatures)).join(' ');
 }
@@ -63,7 +59,7 @@ function signedBytes(id: string, seconds: number, body: string): Uint8Array<Arra
 
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    return decodeBase64(base64);
   } catch {
     return undefined;
   }
