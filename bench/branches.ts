@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { doltliteBranches } from './adapters/doltlite.ts';
 import { dosqlBranches } from './adapters/durable-object.ts';
 import { expectSame, inTurn, startPeers } from './harness/peers.ts';
@@ -12,7 +11,7 @@ import {
   spread,
   type Figure,
 } from './harness/report.ts';
-import { inWorkerd } from './harness/workerd.ts';
+import { inWorkerd, OBJECTS } from './harness/workerd.ts';
 import { MAIN, type BranchEngine, type LineReading, type Step } from './scenarios/branching.ts';
 import { someKeys, stockOf, type Rows } from './scenarios/item.ts';
 
@@ -32,11 +31,6 @@ const MAIN_CHANGES = 10_000;
 const POINTS = 2_000;
 const RANGES = 200;
 const AGGREGATED_ROWS = 300_000;
-const worker = {
-  entry: join(import.meta.dirname, 'worker.ts'),
-  classes: ['Past', 'Branching', 'Streaming'],
-  folder: memoryFolder,
-};
 
 /** A figure of one engine at one size; which one, `what` says. */
 interface Measured {
@@ -227,7 +221,7 @@ class Run {
 /** Branches, their first writes, diffs, merges and reads, beside DoltLite. */
 export async function branches(): Promise<void> {
   const rounds = roundsOr(5);
-  await inWorkerd(worker, async (origin) => {
+  await inWorkerd(OBJECTS, async (origin) => {
     const { engines, versions } = await startPeers<BranchEngine>(dosqlBranches(origin), {
       DoltLite: async () => doltliteBranches(),
     });

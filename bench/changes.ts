@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { dosqlStreams } from './adapters/durable-object.ts';
 import { tursoStreams } from './adapters/turso.ts';
 import { expectSame, inTurn, startPeers } from './harness/peers.ts';
@@ -12,18 +11,13 @@ import {
   spread,
   type Figure,
 } from './harness/report.ts';
-import { inWorkerd } from './harness/workerd.ts';
+import { inWorkerd, OBJECTS } from './harness/workerd.ts';
 import { stockOf } from './scenarios/item.ts';
 import type { StreamEngine } from './scenarios/streaming.ts';
 
 const ROWS = isQuick ? 2_000 : 100_000;
 /** How often every row is changed before a consumer that saw none of it catches up. */
 const BEHIND = isQuick ? 2 : 10;
-const worker = {
-  entry: join(import.meta.dirname, 'worker.ts'),
-  classes: ['Past', 'Branching', 'Streaming'],
-  folder: memoryFolder,
-};
 
 /** µs a row or change. */
 interface Measured {
@@ -35,7 +29,7 @@ interface Measured {
 /** Capturing changes and reading them out, beside Turso's table of changes. */
 export async function changes(): Promise<void> {
   const rounds = roundsOr(7);
-  await inWorkerd(worker, async (origin, memory) => {
+  await inWorkerd(OBJECTS, async (origin, memory) => {
     const ours = dosqlStreams(origin);
     const { engines, versions } = await startPeers<StreamEngine>(ours, { Turso: tursoStreams });
     try {

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { doltlitePast } from './adapters/doltlite.ts';
 import { dosqlPast } from './adapters/durable-object.ts';
 import { mariadbPast } from './adapters/mariadb.ts';
@@ -14,7 +13,7 @@ import {
   time,
   type Figure,
 } from './harness/report.ts';
-import { inWorkerd } from './harness/workerd.ts';
+import { inWorkerd, OBJECTS } from './harness/workerd.ts';
 import { someKeys, stockOf } from './scenarios/item.ts';
 import { TOGETHER, type PastEngine } from './scenarios/past.ts';
 
@@ -27,11 +26,6 @@ const MORE = 8;
 const AGED_ROUNDS = 3;
 const POINTS = isQuick ? 200 : 2_000;
 const AGGREGATES = 5;
-const worker = {
-  entry: join(import.meta.dirname, 'worker.ts'),
-  classes: ['Past', 'Branching', 'Streaming'],
-  folder: memoryFolder,
-};
 
 interface AsOf {
   readonly engine: string;
@@ -63,7 +57,7 @@ interface Cold {
 /** Queries of the past and the history of one row, beside MariaDB and DoltLite. */
 export async function history(): Promise<void> {
   const rounds = roundsOr(7);
-  await inWorkerd(worker, async (origin) => {
+  await inWorkerd(OBJECTS, async (origin) => {
     const { engines, versions } = await startPeers<PastEngine>(dosqlPast(origin), {
       MariaDB: mariadbPast,
       DoltLite: doltlitePast,

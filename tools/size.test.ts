@@ -65,3 +65,18 @@ it('with all that is loaded on first use it stays under 112 kB', () => {
 it('loads no dependency of others', () => {
   expect(Object.keys(metafile.inputs).filter((file) => file.includes('node_modules'))).toEqual([]);
 });
+
+it('the browser client stays under 3.5 kB', async () => {
+  const { outputFiles } = await build({
+    entryPoints: [new URL('../packages/cdc/src/client/index.ts', import.meta.url).pathname],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    target: 'es2024',
+  });
+  const size = gzipSync(outputFiles[0]?.text ?? '', { level: 9 }).length;
+  console.log(`the browser client: ${size} bytes`);
+  expect(size).toBeGreaterThan(0);
+  expect(size).toBeLessThan(3_500);
+});

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { build } from 'esbuild';
+import { memoryFolder } from './report.ts';
 
 /** A Worker with Durable Objects, each class bound under its own name in capitals. */
 export interface WorkerFiles {
@@ -13,6 +14,13 @@ export interface WorkerFiles {
   /** Under which a folder is made for the objects' files. */
   readonly folder: string;
 }
+
+/** The objects of `objects.ts` and `streaming.ts`. */
+export const OBJECTS: WorkerFiles = {
+  entry: join(import.meta.dirname, '../worker.ts'),
+  classes: ['Past', 'Branching', 'Streaming'],
+  folder: memoryFolder,
+};
 
 /** The text of a minified bundle that workerd can run. */
 export async function bundle(

@@ -195,8 +195,11 @@ export interface ChangeSource extends ChangeLog {
     prefix: string,
     options?: { readonly after?: string; readonly limit?: number },
   ): [string, string][];
-  /** Keeps the log after `lsn` from being trimmed, in the name `name`, until it falls behind by more than `maxLag`. */
-  hold(name: string, lsn: bigint, maxLag: MaxLag): void;
+  /**
+   * Keeps the log after `lsn` from being trimmed, in the name `name`, until it falls behind by more than `maxLag`; by
+   * default what `name` may already.
+   */
+  hold(name: string, lsn: bigint, maxLag: MaxLag | undefined): void;
   /** Lets go of what `name` holds. */
   release(name: string): void;
   lag(lsn: bigint): Promise<Lag>;

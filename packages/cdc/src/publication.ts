@@ -1,4 +1,5 @@
 import { lowerCase, type Change, type ChangeLog, type ChangeRow, type ChangeValue } from './change-log.ts';
+import { encodeHex } from './hex.ts';
 
 /**
  * What leaves in a column's place. `'null'`: nothing. `'hash'`: the HMAC-SHA-256 of the value, as 64 hex digits,
@@ -128,6 +129,6 @@ export class Masking {
     message[0] = kind.charCodeAt(0);
     message.set(bytes, 1);
     const digest = new Uint8Array(await crypto.subtle.sign('HMAC', await key, message));
-    return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    return encodeHex(digest);
   }
 }

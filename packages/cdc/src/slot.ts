@@ -12,7 +12,7 @@ export interface SlotOptions extends ShapeOptions, ReaderOptions {
   /** The publication that says what may leave; without one everything may. */
   readonly publication?: string | undefined;
   readonly snapshot?: Snapshot | undefined;
-  /** How far the slot may fall behind before the log is trimmed past it all the same. */
+  /** How far the slot may fall behind before the log is trimmed past it all the same; by default what was said last. */
   readonly maxLag?: MaxLag | undefined;
 }
 
@@ -28,7 +28,10 @@ export interface Slot {
    * been trimmed past it: {@link Slot.reset} starts again.
    */
   read(limit?: number): Promise<ChangeEvent[]>;
-  /** Moves the slot past an event: its `cursor` if it has one, else its `lsn`. Never moves back. */
+  /**
+   * Moves the slot past an event: its `cursor` if it has one, else its `lsn`. Never moves back; of events of one LSN
+   * inside a snapshot the one acknowledged last counts, so acknowledge them in order.
+   */
   ack(position: From): Promise<void>;
   /** How far it is behind. */
   lag(): Promise<Lag>;
@@ -170,6 +173,6 @@ export class LogSlot implements Slot {
 
   #set(position: StreamPosition): void {
     this.#source.setState(SLOT_PREFIX + this.name, formatPosition(position));
-    this.#source.hold(SLOT_PREFIX + this.name, position.lsn, this.#options.maxLag ?? {});
+    this.#source.hold(SLOT_PREFIX + this.name, position.lsn, this.#options.maxLag);
   }
 }

@@ -1,8 +1,7 @@
 import type { ChangeLog } from './change-log.ts';
 import type { SealedCursors } from './cursor.ts';
 import { parsePosition, type From, type StreamPosition } from './position.ts';
-import type { ChangeReader } from './reader.ts';
-import { type ChangeEvent, type ReaderOptions } from './reader.ts';
+import type { ChangeEvent, ChangeReader, ReaderOptions } from './reader.ts';
 import type { ShapeOptions } from './shape.ts';
 
 /**

@@ -8,8 +8,7 @@ import { listen, messages, openChat, openOrders, say, watch } from './guide-clie
 import { follow as followUsers, openCdc } from './guide-readme.ts';
 import { syncSearch, type Shop } from './guide.ts';
 import { newObject, withDatabase } from './support/database.ts';
-
-const squeeze = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
+import { expectSnippetsIn } from './support/snippets.ts';
 
 const SOON = { timeout: 10_000 };
 
@@ -52,12 +51,7 @@ async function taken(about: string): Promise<JsonEvent[]> {
 
 describe('the guide and the README', () => {
   it('show only code that this test runs', () => {
-    const run = squeeze(inject('guideCode'));
-    for (const guide of inject('guides')) {
-      const blocks = [...guide.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] as string);
-      expect(blocks.length).toBeGreaterThan(0);
-      for (const block of blocks) expect(run).toContain(squeeze(block));
-    }
+    expectSnippetsIn(inject('guideCode'), inject('guides'));
   });
 
   it('follow the changes of an object, and begin with the rows that are there', async () => {

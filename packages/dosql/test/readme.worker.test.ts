@@ -2,17 +2,11 @@ import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, inject, it } from 'vitest';
 import { DB } from '../src/index.ts';
-
-const squeeze = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
+import { expectSnippetsIn } from './support/snippets.ts';
 
 describe('the README', () => {
   it('shows only code that this test runs', () => {
-    const run = squeeze(inject('readmeCode'));
-    for (const readme of inject('readmes')) {
-      const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] as string);
-      expect(blocks.length).toBeGreaterThan(0);
-      for (const block of blocks) expect(run).toContain(squeeze(block));
-    }
+    expectSnippetsIn(inject('readmeCode'), inject('readmes'));
   });
 
   it('tells the truth about what its code does', async () => {

@@ -106,7 +106,10 @@ describe('a slot', () => {
       const object = new Clocked();
       await object.use(async (db, cdc, pass) => {
         await db.exec(TABLE);
-        const slot = await cdc.slot('dead', { maxLag });
+        await cdc.slot('dead', { maxLag });
+        // Opened again and moved, it may lag no further than was said.
+        const slot = await cdc.slot('dead');
+        await slot.ack((await db.run("INSERT INTO t VALUES (0, 'x')")).lsn);
         const patient = await cdc.slot('patient', { tables: ['t'] });
         for (let id = 1; id <= 3; id++) await db.run('INSERT INTO t VALUES (?, ?)', [id, 'x']);
         await pass(1.5);
@@ -125,7 +128,7 @@ describe('a slot', () => {
           ),
         ]);
         await slot.reset({ snapshot: 'initial' });
-        expect(await ids(slot)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 'snapshot-end']);
+        expect(await ids(slot)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 'snapshot-end']);
         await ackAll(slot);
         await db.run("INSERT INTO t VALUES (10, 'z')");
         expect(await ids(slot)).toEqual([10]);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ReadOnlyStream, StreamDatabase } from '@dotdo/cdc';
+import { readUntil } from './support/read-until.ts';
 import { readAll, streamBench, withStreams, type StreamBench } from './support/streams.ts';
 import { withDatabase } from './support/database.ts';
 
@@ -9,17 +10,6 @@ const LIVE = { query: 'offset=now&live=long-poll' };
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 500 && !condition(); i++) await scheduler.wait(5);
   expect(condition()).toBe(true);
-}
-
-/** Reads server-sent events until `text` has come. */
-async function readUntil(reader: ReadableStreamDefaultReader<Uint8Array>, text: string): Promise<string> {
-  let received = '';
-  for (const decoder = new TextDecoder(); !received.includes(text);) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`it ended after ${JSON.stringify(received)}`);
-    received += decoder.decode(value, { stream: true });
-  }
-  return received;
 }
 
 async function sse(

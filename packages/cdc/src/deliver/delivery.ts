@@ -1,4 +1,5 @@
 import type { ChangeSource } from '../change-log.ts';
+import { encodeHex } from '../hex.ts';
 import { formatPosition, parsePosition } from '../position.ts';
 import type { ChangeEvent } from '../reader.ts';
 import type { LogSlot, Slot } from '../slot.ts';
@@ -489,8 +490,7 @@ export class SlotDelivery implements Delivery {
 }
 
 function newState(): DeliveryState {
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
-  const stream = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const stream = encodeHex(crypto.getRandomValues(new Uint8Array(8)));
   return { stream, next: 0, failures: 0, dead: 0, nextDead: 1 };
 }
 

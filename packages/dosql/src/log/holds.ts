@@ -17,9 +17,14 @@ export class Holds {
     this.#engine = engine;
   }
 
-  /** Keeps the log after `lsn` in the name `name`, in place of what it held before. */
-  set(name: string, lsn: bigint, { changes, bytes = DEFAULT_MAX_BYTES, seconds }: MaxLag): void {
+  /** Keeps the log after `lsn` in the name `name`, in place of what it held before; without `maxLag`, as far as before. */
+  set(name: string, lsn: bigint, maxLag: MaxLag | undefined): void {
     const { sql } = this.#engine.storage;
+    if (maxLag === undefined && this.#exists()) {
+      sql.exec('UPDATE __dosql_hold SET lsn = ? WHERE name = ?', Number(lsn), name);
+      if (first<[number]>(sql, 'SELECT changes()')?.[0] === 1) return;
+    }
+    const { changes, bytes = DEFAULT_MAX_BYTES, seconds } = maxLag ?? {};
     sql.exec(
       'CREATE TABLE IF NOT EXISTS __dosql_hold(name TEXT PRIMARY KEY, lsn INTEGER NOT NULL, changes INTEGER, bytes INTEGER, seconds REAL) WITHOUT ROWID',
     );

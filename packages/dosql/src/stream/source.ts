@@ -20,7 +20,6 @@ export class LogSource implements ChangeSource {
   readonly name: string;
   readonly line: number;
   readonly #core: Core;
-  readonly #branch: number;
   readonly #state: State;
   /** Reading is loaded when it is first asked for. */
   #opened: LogReader | undefined;
@@ -29,7 +28,6 @@ export class LogSource implements ChangeSource {
     this.name = core.name;
     this.line = branch;
     this.#core = core;
-    this.#branch = branch;
     this.#state = new State(core.engine.storage.sql);
   }
 
@@ -83,7 +81,7 @@ export class LogSource implements ChangeSource {
     return this.#state.list(prefix, after, limit);
   }
 
-  hold(name: string, lsn: bigint, maxLag: MaxLag): void {
+  hold(name: string, lsn: bigint, maxLag: MaxLag | undefined): void {
     this.#core.holds.set(name, lsn, maxLag);
   }
 
@@ -119,6 +117,6 @@ export class LogSource implements ChangeSource {
     this.#core.gate.refuseHolder();
     if (this.#opened !== undefined) return this.#opened;
     const { LogReader } = await import('./log-reader.ts');
-    return (this.#opened ??= new LogReader(this.#core.engine, this.#branch));
+    return (this.#opened ??= new LogReader(this.#core.engine, this.line));
   }
 }

@@ -1,5 +1,6 @@
 import type { TestHarness } from 'wrangler';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readUntil } from '../support/read-until.ts';
 import { startServer } from './server.ts';
 
 let harness: TestHarness | undefined;
@@ -25,17 +26,6 @@ async function untilWaiting(count: number): Promise<void> {
     found = await waiting();
   }
   expect(found).toBe(count);
-}
-
-/** What a reader is sent until `text` has come. */
-async function readUntil(reader: ReadableStreamDefaultReader<Uint8Array>, text: string): Promise<string> {
-  let received = '';
-  for (const decoder = new TextDecoder(); !received.includes(text);) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`it ended after ${JSON.stringify(received)}`);
-    received += decoder.decode(value, { stream: true });
-  }
-  return received;
 }
 
 // workerd tells of a connection that was cut when something is next written to it.
