@@ -28,9 +28,7 @@ export class SealedCursors {
   sealed(events: readonly ChangeEvent[]): Promise<ChangeEvent[]> {
     return Promise.all(
       events.map(async (event) =>
-        'cursor' in event && event.cursor !== undefined
-          ? { ...event, cursor: await this.seal(event.cursor) }
-          : event,
+        event.cursor === undefined ? event : { ...event, cursor: await this.seal(event.cursor) },
       ),
     );
   }

@@ -8,6 +8,7 @@ export interface TransactionEvent {
   readonly lsn: bigint;
   readonly tx: bigint;
   readonly timestamp: Date;
+  readonly cursor?: never;
 }
 
 /** All rows of the snapshot have come: with those changes that came in between, it is the state at `lsn`. */
@@ -16,6 +17,7 @@ export interface SnapshotEnd {
   readonly lsn: bigint;
   readonly tx: bigint;
   readonly timestamp: Date;
+  readonly cursor?: never;
 }
 
 /** What a stream can yield; `op` tells which. */

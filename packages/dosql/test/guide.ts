@@ -254,7 +254,7 @@ export async function syncSearch(cdc: Cdc, index: SearchIndex) {
       const last = events.at(-1);
       if (last === undefined) return;
       await index.apply(events);
-      await slot.ack('cursor' in last && last.cursor ? last.cursor : last.lsn);
+      await slot.ack(last.cursor ?? last.lsn);
     }
   } catch (error) {
     if (DoSQLError.from(error)?.code !== 'LSN_EXPIRED') throw error;

@@ -43,7 +43,7 @@ async function ackAll(slot: Slot): Promise<void> {
   for (;;) {
     const last = (await slot.read()).at(-1);
     if (last === undefined) return;
-    await slot.ack(('cursor' in last ? last.cursor : undefined) ?? last.lsn);
+    await slot.ack(last.cursor ?? last.lsn);
   }
 }
 
@@ -165,7 +165,7 @@ describe('a slot', () => {
         const last = events.at(-1);
         if (last === undefined) return true;
         seen.push(...events);
-        await slot.ack(('cursor' in last ? last.cursor : undefined) ?? last.lsn);
+        await slot.ack(last.cursor ?? last.lsn);
         return false;
       });
       if (isEnd) break;

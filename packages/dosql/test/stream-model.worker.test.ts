@@ -78,7 +78,7 @@ class Subscriber implements Consumer {
       const events = cdc.subscribe(this.#position, { ...this.options, snapshot: 'initial', signal, batch });
       for await (const event of events) {
         this.replica.apply(event);
-        this.#position = 'cursor' in event && event.cursor !== undefined ? event.cursor : event.lsn;
+        this.#position = event.cursor ?? event.lsn;
         if (isSlow) await Promise.resolve();
         if (this.#random.chance(0.1)) this.#checkpoint = [this.#position, this.replica.copy()];
         if (this.replica.isDone) return;
@@ -145,7 +145,7 @@ class SlotReader implements Consumer {
         : events;
       for (const event of handled) this.replica.apply(event);
       const last = handled.at(-1) as ChangeEvent;
-      if (this.#random.chance(0.9)) await slot.ack(('cursor' in last ? last.cursor : undefined) ?? last.lsn);
+      if (this.#random.chance(0.9)) await slot.ack(last.cursor ?? last.lsn);
     }
   }
 }

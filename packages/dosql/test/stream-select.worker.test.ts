@@ -219,7 +219,7 @@ describe('a snapshot', () => {
       expect(whole).toHaveLength(9);
       const events = await collect(db, { batch: 2 });
       for (const [i, event] of events.entries()) {
-        const cursor = 'cursor' in event ? event.cursor : undefined;
+        const { cursor } = event;
         if (cursor === undefined) continue;
         const rest = await collect(db, { batch: 3 }, cursor);
         expect(rest.map((each) => ('key' in each ? [each.table, each.key] : each.op))).toEqual(

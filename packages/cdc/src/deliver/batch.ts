@@ -50,13 +50,9 @@ function isRow(event: ChangeEvent): boolean {
   return event.op === 'insert' && event.isSnapshot === true;
 }
 
-function cursorOf(event: ChangeEvent): string | undefined {
-  return 'cursor' in event ? event.cursor : undefined;
-}
-
 /** The position behind an event, as a slot takes it. */
 export function positionAfter(event: ChangeEvent): string {
-  return cursorOf(event) ?? String(event.lsn);
+  return event.cursor ?? String(event.lsn);
 }
 
 /** The event as it leaves: a cursor holds a key, also one that is hidden or masked. */
@@ -68,7 +64,7 @@ export function withoutCursor(event: ChangeEvent): ChangeEvent {
 
 /** True when these events are not in the log: reading again would find the rows as they are then. */
 export function isOfSnapshot(events: readonly ChangeEvent[]): boolean {
-  return events.some((event) => cursorOf(event) !== undefined || event.op === 'snapshot-end');
+  return events.some((event) => event.cursor !== undefined || event.op === 'snapshot-end');
 }
 
 /** About how many bytes of JSON an event makes. */

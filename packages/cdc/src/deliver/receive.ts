@@ -20,7 +20,8 @@ const OF_CONTENT = /^(?:\w*Error: )?(?:CONSTRAINT|TOO_BIG)/;
 
 /**
  * Applies a batch in one transaction, together with a note of how far its sender has come: what comes again is left
- * out, so each event takes effect exactly once.
+ * out, so each event takes effect exactly once, for as long as the sender's program asks for the same: a batch whose
+ * answer was lost before a deployment with other options comes again under other numbers.
  *
  * ```ts
  * receiveChanges(batch: Batch) {
