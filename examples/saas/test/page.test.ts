@@ -275,13 +275,20 @@ it('tries a bulk edit on a branch, and merges it where both sides agree', async 
   expect(await lineOf('One', 'Status').innerText()).toMatch(/main: Review[^]*branch: Done/);
   await review.getByLabel('branch: Done').check();
   await review.getByRole('button', { name: 'Merge again' }).click();
-  await page.getByText('“spring/cleaning” is merged: 1 added, 2 changed, 1 deleted.').waitFor();
+  const merged = page.getByText('“spring/cleaning” is merged: 1 added, 2 changed, 1 deleted.');
+  await merged.waitFor();
   for (const board of [page, other]) {
     await column(board, 'Done').getByText('One', { exact: true }).waitFor();
     await column(board, 'Done').getByText('Third').waitFor();
     await column(board, 'To do').getByText('Four').waitFor();
     await board.getByText('Two').waitFor({ state: 'detached' });
   }
+  // What others change does not take a message away; what one does next does.
+  await client.post('/tasks', { project_id: 1, title: 'Five' });
+  await column(page, 'To do').getByText('Five').waitFor();
+  expect(await merged.isVisible()).toBe(true);
+  await addTask(page, 'Six');
+  expect(await merged.isVisible()).toBe(false);
   // The browser itself logs an answer of 409.
   expect(complaints.filter((text) => !text.includes('409'))).toEqual([]);
 });

@@ -31,6 +31,8 @@ export class Room {
   #past: Snapshot | undefined;
   #branch: Snapshot | undefined;
   #projectId: number | undefined;
+  /** What came of the last action, until the next one. */
+  #message = '';
 
   /**
    * Opens the tenant's board.
@@ -69,6 +71,10 @@ export class Room {
     byId('show-token').addEventListener('click', () =>
       askForText('Token', 'Whoever has it can open this board', session.token, async () => {}),
     );
+    // Other people's changes draw the board at any moment, and a message outlasts them.
+    for (const action of ['click', 'change']) {
+      document.addEventListener(action, () => this.#notify(''), { capture: true });
+    }
     this.#present = new LiveBoard(session, () => this.#changed());
     this.#draw();
   }
@@ -128,7 +134,7 @@ export class Room {
     byId('history').hidden = this.#branch !== undefined;
     byId<HTMLSelectElement>('branch').disabled = isPast;
     byId('new-task').hidden = isPast || projects.length === 0;
-    byId('notice').textContent = this.#noticeFor(isPast, projects);
+    this.#drawNotice();
     drawBoard(
       snapshot,
       this.#projectId,
@@ -141,9 +147,14 @@ export class Room {
     );
   }
 
-  #noticeFor(isPast: boolean, projects: readonly Project[]): string {
-    if (isPast) return 'This is the past: you can look, but not change it.';
-    const isEmpty = projects.length === 0 && this.#status === 'live';
+  #drawNotice(): void {
+    byId('notice').textContent = this.#message || this.#standing();
+  }
+
+  /** What there is to say of the board that is shown. */
+  #standing(): string {
+    if (this.#past !== undefined) return 'This is the past: you can look, but not change it.';
+    const isEmpty = this.#status === 'live' && activeProjects(this.#snapshot).length === 0;
     return isEmpty ? 'Nothing here yet. Begin with a project.' : '';
   }
 
@@ -190,7 +201,8 @@ export class Room {
     if (current !== undefined) await this.#showBranch(current);
   }
 
-  #notify(error: unknown): void {
-    byId('notice').textContent = error instanceof Error ? error.message : String(error);
+  #notify(message: unknown): void {
+    this.#message = message instanceof Error ? message.message : String(message);
+    this.#drawNotice();
   }
 }
