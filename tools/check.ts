@@ -67,7 +67,7 @@ check('build', 'turbo', ['run', 'build', '--output-logs=errors-only']);
 if (filters.length === 0) {
   for (const project of globSync([
     'packages/*/test/tsconfig.json',
-    'packages/*/test/crash/tsconfig.json',
+    'packages/*/test/*/tsconfig.json',
     'examples/*/tsconfig.json',
     'bench/tsconfig.json',
     'tools/tsconfig.json',

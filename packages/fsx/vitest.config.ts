@@ -11,6 +11,7 @@ export default defineConfig({
   resolve: { alias: { '@dotdo/fsx': at('src/index.ts') } },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['test/node/**'],
     // workerd sees no files, so the two texts that have to agree are handed in.
     provide: {
       readme: readFileSync(at('README.md'), 'utf8'),

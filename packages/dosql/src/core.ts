@@ -1,4 +1,5 @@
 import type { BranchRunner } from './branch/index.ts';
+import type { FileAccess, FileStack } from './tier/index.ts';
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
@@ -19,18 +20,22 @@ export class Core {
   readonly timers: Timers;
   readonly holds: Holds;
   readonly #window: Window;
+  readonly #access: FileAccess;
   #branching: BranchRunner | undefined;
+  #files: FileStack | undefined;
   /** The timer that trims the log is set. */
   #isArmed = false;
   /** The LSN at which it was last looked whether the log has become too large. */
   #looked = 0;
 
-  constructor(name: string, engine: Engine, window: Window) {
+  constructor(name: string, engine: Engine, window: Window, access: FileAccess) {
     this.name = name;
     this.engine = engine;
     this.timers = new Timers(engine, this.gate);
     this.holds = new Holds(engine);
     this.#window = window;
+    this.#access = access;
+    engine.loadFiles = async () => (await this.files()).runner;
     this.timers.on(TRIM_TIMER, () => this.#trim());
     engine.onCommit(() => this.#committed());
   }
@@ -43,6 +48,12 @@ export class Core {
       this.engine.branching = branching;
       return branching;
     }));
+  }
+
+  /** What reads files and cold rows; loaded when it is first asked for. */
+  async files(): Promise<FileStack> {
+    const { fileStack } = await import('./tier/index.ts');
+    return (this.#files ??= fileStack(this, this.#access));
   }
 
   /** The branches, once loaded. */

@@ -11,6 +11,7 @@ import type {
 import type * as ChangeModule from './change/index.ts';
 import type { LineState } from './branch/states.ts';
 import type { Core } from './core.ts';
+import { DoSQLError } from './error.ts';
 import type { Blame } from './history/blame.ts';
 import type { Point } from './history/point.ts';
 import type {
@@ -34,6 +35,7 @@ import { PreparedStatement } from './prepared.ts';
 import { Session } from './session.ts';
 import { LogSource } from './stream/source.ts';
 import { sqlStorage, storageFacade } from './sql-storage.ts';
+import type { FileReport, TierOptions, TierPass, TierStatus } from './tier/index.ts';
 import type { AlarmResult, TimerHandler } from './timer/timers.ts';
 import type { SqlParameters } from './value/parameter.ts';
 import { toRows, type Row } from './value/row.ts';
@@ -44,6 +46,8 @@ export interface Plan {
   readonly sql: string;
   /** SQLite's own plan (https://sqlite.org/eqp.html), a step a line, indented by depth. */
   readonly steps: readonly { readonly id: number; readonly parent: number; readonly detail: string }[];
+  /** For a statement that reads files or cold rows: what it has read of them, for which it is run. */
+  readonly files?: FileReport | undefined;
 }
 
 /** An open database. */
@@ -82,8 +86,9 @@ export class Database extends Session {
     return new PreparedStatement(this.engine, this.gate, this.scope(), sql);
   }
 
-  /** How SQLite would run a statement; does not run it. */
-  explain(sql: string, params?: SqlParameters): Promise<Plan> {
+  /** How SQLite would run a statement; does not run it, unless it is a query that reads files. */
+  async explain(sql: string, params?: SqlParameters): Promise<Plan> {
+    if (this.engine.waits(sql)) return this.#explainFiles(sql, params);
     return this.gate.pass(() => {
       const explain = 'EXPLAIN QUERY PLAN ';
       const statement = this.engine.statement(explain + sql);
@@ -329,6 +334,37 @@ export class Database extends Session {
     );
   }
 
+  /**
+   * Makes old rows of a table cold from now on: Parquet files in the cold storage, or in the object where it was given
+   * none. SQL reads and writes the table as before. With null, makes all of them hot again.
+   *
+   * ```ts
+   * await db.tier('readings', { column: 'timestamp', hotFor: '24h', sortBy: ['sensor_id'] });
+   * ```
+   *
+   * Passes run from the object's alarm, or with {@link Database.tierPass}.
+   *
+   * @throws DoSQLError `NO_SUCH_TABLE`, `NO_SUCH_COLUMN`, `BAD_PARAMETER`, `FORBIDDEN` for a table with foreign keys, or
+   * with a unique index that cold rows cannot be checked by.
+   */
+  async tier(table: string, options: TierOptions | null): Promise<void> {
+    this.gate.refuseHolder();
+    await (await this.#core.files()).tiering.set(table, options);
+  }
+
+  /** Makes what is old enough cold now, of one table or of all, instead of at the next alarm. */
+  async tierPass(table?: string): Promise<TierPass> {
+    this.gate.refuseHolder();
+    return (await this.#core.files()).tiering.pass(table);
+  }
+
+  /** What is cold, what waits for the cold storage, and what keeps it from going on. */
+  async tierStatus(): Promise<TierStatus[]> {
+    this.gate.refuseHolder();
+    const { tiering } = await this.#core.files();
+    return this.gate.pass(() => tiering.status());
+  }
+
   /** The migrations that have been applied, in order; a branch's are its parent's up to the fork, and its own. */
   migrations(): Promise<AppliedMigration[]> {
     return this.gate.pass(() => appliedMigrations(this.engine, this.scope().branch));
@@ -385,6 +421,18 @@ export class Database extends Session {
    */
   alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
     return this.#core.timers.alarm(info);
+  }
+
+  async #explainFiles(sql: string, params: SqlParameters | undefined): Promise<Plan> {
+    const { runner } = await this.#core.files();
+    const statement = this.engine.statement(sql);
+    if (statement.kind !== 'read')
+      throw new DoSQLError('READ_ONLY', 'only a query that reads files can be explained: a write would be made', {
+        sql,
+      });
+    let files: FileReport | undefined;
+    await runner.run(statement, params, this.scope(), (work) => this.gate.pass(work), (report) => (files = report));
+    return { sql, steps: [], files };
   }
 
   /** Takes its turn before it loads what changes many rows: turns are in the order of the calls. */

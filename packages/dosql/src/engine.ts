@@ -9,11 +9,11 @@ import { Catalog, sameName } from './schema/catalog.ts';
 import { pragmaOutcome, pragmaWords } from './pragma.ts';
 import { plainNames } from './schema/line.ts';
 import { violatedKey } from './schema/foreign-key.ts';
-import type { Branching, Outcome, RunOptions } from './outcome.ts';
+import type { Branching, FileStatements, Outcome, RunOptions } from './outcome.ts';
 import { keepNames } from './sql/names.ts';
 import { disguise } from './sql/disguise.ts';
 import { first } from './sql/read.ts';
-import { parse, splice, type Statement } from './sql/statement.ts';
+import { parse, readsUrl, splice, type Statement } from './sql/statement.ts';
 import { bind, encode, orderParameters } from './value/parameter.ts';
 import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
 import type { RawValue } from './value/row.ts';
@@ -45,6 +45,10 @@ export class Engine {
   readonly #listeners = new Set<() => void>();
   /** Undefined while the database has no branches. */
   branching: Branching | undefined;
+  /** Undefined until a statement may need a file. */
+  files: FileStatements | undefined;
+  /** Loads them. */
+  loadFiles: () => Promise<FileStatements> = () => Promise.reject(new Error('no files'));
   commitHook: CommitHook | undefined;
   #depth = 0;
   #clockMs = Number.NaN;
@@ -104,6 +108,11 @@ export class Engine {
     return first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_branch'") !== undefined;
   }
 
+  /** True when tables of this database are tiered. */
+  get hasTiers(): boolean {
+    return first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_tier'") !== undefined;
+  }
+
   /** True while a transaction is open. */
   get isInTransaction(): boolean {
     return this.#depth > 0;
@@ -139,6 +148,17 @@ export class Engine {
       this.#statements.set(sql, statement);
     }
     return statement;
+  }
+
+  /** Whether a statement has to wait for files; one that is none is left to fail where it is run. */
+  waits(sql: string): boolean {
+    if (this.files === undefined && !(typeof sql === 'string' && sql.includes('://'))) return false;
+    try {
+      const statement = this.statement(sql);
+      return this.files === undefined ? readsUrl(statement) : this.files.concerns(statement);
+    } catch {
+      return false;
+    }
   }
 
   /** Runs one statement to its end; cursors are never left open, an unread RETURNING would reset the object. */
@@ -273,6 +293,7 @@ export class Engine {
     this.rewriter.clear();
     this.#clockMs = Number.NaN;
     this.commitHook?.rolledBack();
+    this.files?.rolledBack();
     if (this.isGone) return;
     if (this.catalog.generation !== before.generation) {
       this.log.open(this.nowMs());
@@ -366,6 +387,7 @@ export class Engine {
 
   #runDdl(statement: Statement, values: readonly SqlParameter[]): Outcome {
     const { ddl } = statement;
+    this.files?.refuse(statement);
     if (
       ddl !== undefined &&
       (ddl.what === 'view' || ddl.what === 'trigger') &&
@@ -444,9 +466,13 @@ export class Engine {
   }
 
   #prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound {
-    const { at, branch } = options;
-    if (at === undefined && branch === undefined && !statement.isSpecial) return bind(statement, values);
-    return this.#guard(statement.sql, () => this.#prepareSpecial(statement, values, options));
+    const { at, branch, redirect } = options;
+    if (redirect === undefined && (this.files?.concerns(statement) ?? false)) throw waits(statement);
+    const bound =
+      at === undefined && branch === undefined && !statement.isSpecial
+        ? bind(statement, values)
+        : this.#guard(statement.sql, () => this.#prepareSpecial(statement, values, options));
+    return redirect === undefined ? bound : redirect(bound);
   }
 
   /** Statements that cannot be run by their own text. */
@@ -461,6 +487,7 @@ export class Engine {
         values,
         at === undefined ? undefined : this.points.resolve(at),
         options.schema,
+        options.redirect === undefined,
       );
     const edits = disguise(statement, this.#changes);
     if (edits.length === 0) return bind(statement, values);
@@ -491,6 +518,11 @@ export class Engine {
       { sql, cause: error },
     );
   }
+}
+
+function waits({ sql }: Statement): DoSQLError {
+  const message = 'the statement reads files, which takes waiting: use db.query(), db.run() or a transaction';
+  return new DoSQLError('WAITS', message, { sql });
 }
 
 interface Before {

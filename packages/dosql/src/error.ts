@@ -22,6 +22,10 @@
  * - `MIGRATION_MISSING` a migration that was applied, or the whole folder, is not there.
  * - `NAME_MISMATCH` the storage already holds a database of another name.
  * - `STORAGE_UNAVAILABLE` the storage is not SQLite-backed, or was deleted behind the open database.
+ * - `FORBIDDEN_URL` the statement names a bucket, a host or a path that the database was not given.
+ * - `NO_SUCH_FILE` no file has the name, or matches the pattern.
+ * - `CORRUPT_FILE` a file is not what it says it is, or has been damaged: nothing of it was taken for true.
+ * - `WAITS` a synchronous statement needs files, which only an asynchronous one can wait for.
  * - `DECRYPT_FAILED` a ciphertext is malformed, was changed, or names a key that is not there.
  * - `SQLITE` any other error of SQLite; the message is SQLite's.
  */
@@ -54,6 +58,10 @@ export type ErrorCode =
   | 'MIGRATION_MISSING'
   | 'NAME_MISMATCH'
   | 'STORAGE_UNAVAILABLE'
+  | 'FORBIDDEN_URL'
+  | 'NO_SUCH_FILE'
+  | 'CORRUPT_FILE'
+  | 'WAITS'
   | 'DECRYPT_FAILED'
   | 'SQLITE';
 
@@ -117,7 +125,8 @@ const CODES: ReadonlySet<string> = new Set(
     'SYNTAX NO_SUCH_TABLE NO_SUCH_COLUMN CONSTRAINT_UNIQUE CONSTRAINT_FOREIGNKEY CONSTRAINT_CHECK ' +
     'CONSTRAINT_NOTNULL CONSTRAINT_DATATYPE CONSTRAINT_TRIGGER BAD_PARAMETER TOO_BIG FULL FORBIDDEN READ_ONLY ' +
     'NESTED_TRANSACTION TRANSACTION_OVER TRANSACTION_OPEN TRANSACTION_TIMEOUT HISTORY_EXPIRED LSN_EXPIRED ' +
-    'NO_SUCH_BRANCH BRANCH_EXISTS MERGE_CONFLICT MIGRATION_FAILED MIGRATION_CHANGED MIGRATION_MISSING NAME_MISMATCH STORAGE_UNAVAILABLE DECRYPT_FAILED SQLITE'
+    'NO_SUCH_BRANCH BRANCH_EXISTS MERGE_CONFLICT MIGRATION_FAILED MIGRATION_CHANGED MIGRATION_MISSING NAME_MISMATCH STORAGE_UNAVAILABLE ' +
+    'FORBIDDEN_URL NO_SUCH_FILE CORRUPT_FILE WAITS DECRYPT_FAILED SQLITE'
   ).split(' ') satisfies string[],
 );
 

@@ -10,3 +10,13 @@ declare module 'node:fs' {
   export function readdirSync(path: string, options: { recursive: true }): string[];
   export function readFileSync(path: string, encoding: 'utf8'): string;
 }
+
+declare module 'node:zlib' {
+  interface Packing {
+    readonly level?: number;
+    readonly params?: Readonly<Record<number, number>>;
+  }
+  export const constants: { readonly ZSTD_c_compressionLevel: number };
+  export function gzipSync(data: Uint8Array, options?: Packing): Uint8Array;
+  export function zstdCompressSync(data: Uint8Array, options?: Packing): Uint8Array;
+}

@@ -1,9 +1,13 @@
+import type { FileStore } from '@dotdo/fsx';
 import { Core } from './core.ts';
 import { Database } from './database.ts';
 import { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { durationMs } from './history/point.ts';
 import { loadMigrations, migrate, type Migrations } from './migration.ts';
+import type { Limits } from './scan/budget.ts';
+import type { Buckets, FetchAccess } from './scan/url.ts';
+import type { FileAccess, TierOptions } from './tier/index.ts';
 import { describe } from './value/parameter.ts';
 
 /** A file store of `@dotdo/dosql/fsx` that keeps its files in a Durable Object's storage. */
@@ -16,11 +20,12 @@ interface StorageBackend {
 interface TieredStorageBackend {
   readonly kind: 'tiered';
   readonly hot: StorageBackend | { readonly kind: string };
+  readonly cold: FileStore;
 }
 
 /**
- * Where a database lives: the object's storage, alone or with cold storage beside it. Only the object's storage
- * is used so far: nothing is written to the cold one.
+ * Where a database lives: the object's storage, alone or with cold storage beside it, for the rows of tiered tables.
+ * In a bucket they are under `coldPrefix`, by default the database's name.
  */
 export type DatabaseStorage =
   | DurableObjectStorage
@@ -34,6 +39,14 @@ export interface DatabaseOptions {
   readonly migrations?: Migrations;
   /** How much of the change log is kept: for so long, and not more bytes. 7 days and 1 GiB by default. */
   readonly history?: { readonly keep?: string | number; readonly maxBytes?: number };
+  /** Tables of which old rows become Parquet files in the cold storage, by their names; SQL reads them as before. */
+  readonly tiers?: Readonly<Record<string, TierOptions>>;
+  /** Buckets by the names that `r2://name/…` has for them in SQL, or with a prefix; none other is reachable. */
+  readonly buckets?: Buckets;
+  /** Hosts that `https://…` in SQL may name: exact names, or `*.example.com`. None by default. */
+  readonly fetch?: FetchAccess;
+  /** What one query over files may read, decode and give. */
+  readonly limits?: Partial<Limits>;
   /** ms since the epoch; for tests. By default SQLite's own clock. */
   readonly clock?: () => number;
 }
@@ -99,12 +112,34 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
       `history.maxBytes is ${describe(window.maxBytes)}: give bytes above 0`,
     );
   engine.open(name);
+  const core = new Core(name, engine, window, fileAccess(name, options));
+  // Migrations are refused what cold rows forbid.
+  if (engine.hasTiers) await core.files();
   const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);
   if (migrations !== undefined) await migrate(engine, migrations);
-  const core = new Core(name, engine, window);
   if (engine.hasBranches) await core.branching();
+  await openTiers(core, options.tiers);
   await core.startTrimming();
   return new Database(core);
+}
+
+/** Sets how tables are tiered, once their migrations have run, and goes on with what was tiered before. */
+async function openTiers(core: Core, tiers: DatabaseOptions['tiers']): Promise<void> {
+  if (tiers === undefined && !core.engine.hasTiers) return;
+  const { tiering } = await core.files();
+  for (const [table, policy] of Object.entries(tiers ?? {})) await tiering.set(table, policy);
+  await tiering.start();
+}
+
+function fileAccess(name: string, { storage, buckets, fetch, limits }: DatabaseOptions): FileAccess {
+  return { cold: coldOf(storage, name), buckets, fetch, limits };
+}
+
+function coldOf(storage: DatabaseStorage, name: string): FileAccess['cold'] {
+  if (!('cold' in storage) || storage.cold === undefined) return undefined;
+  if ('kind' in storage) return storage.cold;
+  const { cold, coldPrefix } = storage as { cold: R2Bucket; coldPrefix?: string };
+  return { bucket: cold, prefix: coldPrefix ?? name };
 }
 
 function storageOf(storage: DatabaseStorage | undefined): DurableObjectStorage {

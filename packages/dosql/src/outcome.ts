@@ -1,7 +1,7 @@
 import type { Point } from './history/point.ts';
 import type { SchemaChoice } from './history/rewrite.ts';
 import type { Statement } from './sql/statement.ts';
-import type { Bound, SqlParameter } from './value/parameter.ts';
+import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
 import type { RawValue } from './value/row.ts';
 
 /** What a statement did. Counts of rows are the platform's billed ones. */
@@ -24,6 +24,26 @@ export interface RunOptions {
   readonly schema?: SchemaChoice | undefined;
   /** The branch on which names are looked up; main by default. */
   readonly branch?: number | undefined;
+  /** What makes a text that reads tables of main read them with their cold rows; a statement may then read files. */
+  readonly redirect?: ((bound: Bound) => Bound) | undefined;
+}
+
+/** Runs `work` within one turn, when the handle's turn has come. */
+export type Pass = <T>(work: () => T) => Promise<T>;
+
+/** What runs statements that have to wait for files: those of a URL, and those about a table with cold rows. */
+export interface FileStatements {
+  /** Whether a statement needs a file, or may need one. */
+  concerns(statement: Statement): boolean;
+  run(
+    statement: Statement,
+    params: SqlParameters | undefined,
+    options: RunOptions & { readonly integers?: 'number' | 'bigint' | undefined },
+    pass: Pass,
+  ): Promise<Outcome>;
+  /** Refuses DDL that cold rows forbid. */
+  refuse(statement: Statement): void;
+  rolledBack(): void;
 }
 
 /** What runs statements on branches; loaded when a database has some. */

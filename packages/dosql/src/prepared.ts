@@ -90,7 +90,14 @@ export class PreparedStatement {
     });
   }
 
-  #run<T>(use: (outcome: Outcome, started: number) => T): Promise<T> {
+  async #run<T>(use: (outcome: Outcome, started: number) => T): Promise<T> {
+    if (this.#engine.waits(this.sql)) {
+      const started = Date.now();
+      const files = await this.#engine.loadFiles();
+      const statement = this.#engine.statement(this.sql);
+      const outcome = await files.run(statement, this.params, this.#scope, (work) => this.#gate.pass(work));
+      return use(outcome, started);
+    }
     return this.#gate.pass(() => {
       const started = Date.now();
       return use(this.#engine.run(this.#engine.statement(this.sql), this.params, this.#scope), started);

@@ -66,11 +66,14 @@ export class Reader {
    * ```
    */
   query<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T[]> {
+    if (this.engine.waits(sql)) return this.#waitingRows(sql, params, options) as Promise<T[]>;
     return this.gate.pass(() => this.#rows(sql, params, options) as T[]);
   }
 
   /** The first row of a query; null when it has none. */
-  get<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T | null> {
+  async get<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T | null> {
+    if (this.engine.waits(sql))
+      return ((await this.#waitingRows(sql, params, options))[0] as T | undefined) ?? null;
     return this.gate.pass(() => (this.#rows(sql, params, options)[0] as T | undefined) ?? null);
   }
 
@@ -80,6 +83,10 @@ export class Reader {
    * rows are read at once, since no open cursor could keep later writes out.
    */
   async *iterate<T = Row>(sql: string, params?: SqlParameters): AsyncGenerator<T, void, undefined> {
+    if (this.engine.waits(sql)) {
+      yield* await this.query<T>(sql, params);
+      return;
+    }
     const cursor = await this.gate.pass(() => {
       this.assertOpen();
       const statement = this.engine.statement(sql);
@@ -106,6 +113,21 @@ export class Reader {
     }
   }
 
+  /** Runs a statement that has to wait for files, for which others go on meanwhile. */
+  protected async wait(
+    sql: string,
+    params: SqlParameters | undefined,
+    options: QueryOptions = {},
+  ): Promise<Outcome> {
+    const files = await this.engine.loadFiles();
+    return files.run(this.engine.statement(sql), params, { ...this.scope(), ...options }, (work) =>
+      this.gate.pass(() => {
+        this.assertOpen();
+        return work();
+      }),
+    );
+  }
+
   protected assertOpen(): void {
     // A database is always open; a transaction is until it ends.
   }
@@ -116,6 +138,11 @@ export class Reader {
     if (typeof at === 'object' && at !== null && 'ago' in at)
       this.#scope = { ...this.#scope, at: this.engine.nowMs() - durationMs(at.ago, 'ago') };
     return this.#scope;
+  }
+
+  async #waitingRows(sql: string, params: SqlParameters | undefined, options: QueryOptions): Promise<Row[]> {
+    const { names, raw } = await this.wait(sql, params, options);
+    return toRows(names, raw);
   }
 
   #rows(sql: string, params: SqlParameters | undefined, { integers, schema }: QueryOptions): Row[] {
@@ -135,6 +162,7 @@ export class Reader {
 export class Session extends Reader {
   /** Runs one statement and tells what it did. */
   run(sql: string, params?: SqlParameters): Promise<RunResult> {
+    if (this.engine.waits(sql)) return this.wait(sql, params).then(runResult);
     return this.gate.pass(() => {
       this.assertOpen();
       return runResult(this.engine.run(this.engine.statement(sql), params, this.scope()));
@@ -142,8 +170,15 @@ export class Session extends Reader {
   }
 
   /** Runs any number of statements, all or none. */
-  exec(sql: string): Promise<void> {
-    return this.gate.pass(() => {
+  async exec(sql: string): Promise<void> {
+    const texts = parse(sql).map((statement) => statement.sql);
+    if (texts.some((text) => this.engine.waits(text))) {
+      await this.transaction(async (tx) => {
+        for (const text of texts) await tx.run(text);
+      });
+      return;
+    }
+    await this.gate.pass(() => {
       this.assertOpen();
       const statements = parse(sql);
       if (statements.length === 1) void this.engine.run(this.engine.statement(sql), [], this.scope());
@@ -156,6 +191,12 @@ export class Session extends Reader {
 
   /** Runs statements with parameters, all or none. */
   batch<T = Row>(statements: readonly BatchStatement[]): Promise<BatchResult<T>[]> {
+    if (statements.some(({ sql }) => this.engine.waits(sql)))
+      return this.transaction(async (tx) => {
+        const results: BatchResult<T>[] = [];
+        for (const { sql, params } of statements) results.push(await tx.waitForBatch<T>(sql, params));
+        return results;
+      });
     const runAll = (): BatchResult<T>[] => {
       this.assertOpen();
       const outcomes = statements.map(({ sql, params }) =>
@@ -221,6 +262,14 @@ export class Transaction extends Session {
   constructor(engine: Engine, gate: Gate, scope: RunOptions, assertOuterOpen: () => void) {
     super(engine, gate, scope);
     this.#assertOuterOpen = assertOuterOpen;
+  }
+
+  /** Runs a statement of a batch of which some have to wait for files. */
+  async waitForBatch<T>(sql: string, params: SqlParameters | undefined): Promise<BatchResult<T>> {
+    const outcome = this.engine.waits(sql)
+      ? await this.wait(sql, params)
+      : await this.gate.pass(() => this.engine.run(this.engine.statement(sql), params, this.scope()));
+    return { ...runResult(outcome), rows: toRows(outcome.names, outcome.raw) as T[] };
   }
 
   /** Ends the handle, and those of savepoints inside. */

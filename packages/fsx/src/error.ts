@@ -6,12 +6,22 @@
  * - `BAD_PARAMETER`: an option or the data is of the wrong type or out of range; nothing was touched.
  * - `STORAGE_UNAVAILABLE`: the storage underneath failed, and `cause` holds its error. A write or
  *   delete that fails this way may or may not have happened.
+ * - `STREAM_FAILED`: the stream handed to `write` failed, and `cause` holds its error; nothing was written.
  */
 export type FileStoreErrorCode =
   | 'INVALID_PATH'
   | 'PRECONDITION_FAILED'
   | 'STORAGE_UNAVAILABLE'
+  | 'STREAM_FAILED'
   | 'BAD_PARAMETER';
+
+/** What a {@link FileStoreError} can carry beside its code and message. */
+export interface FileStoreErrorOptions {
+  readonly cause?: unknown;
+  /** Default: true for `STORAGE_UNAVAILABLE`, false for all others. */
+  readonly retryable?: boolean;
+  readonly retryAfterMs?: number;
+}
 
 /**
  * Every error that a file store throws. Tell them apart by `code`; the message names the value that
@@ -20,10 +30,16 @@ export type FileStoreErrorCode =
 export class FileStoreError extends Error {
   override readonly name = 'FileStoreError';
   readonly code: FileStoreErrorCode;
+  /** Whether the same call may succeed later. False where only a change of the call or the set-up can help. */
+  readonly retryable: boolean;
+  /** How long to wait before trying again, where the storage asks for that: it was called too often. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: FileStoreErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(code: FileStoreErrorCode, message: string, options: FileStoreErrorOptions = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
+    this.retryable = options.retryable ?? code === 'STORAGE_UNAVAILABLE';
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
@@ -31,10 +47,14 @@ export class FileStoreError extends Error {
  * Turns whatever the storage threw while doing `action` into a {@link FileStoreError}. An error that
  * already is one passes unchanged, so a failed precondition keeps its code.
  */
-export function toFileStoreError(action: string, cause: unknown): FileStoreError {
+export function toFileStoreError(
+  action: string,
+  cause: unknown,
+  options: FileStoreErrorOptions = {},
+): FileStoreError {
   if (cause instanceof FileStoreError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new FileStoreError('STORAGE_UNAVAILABLE', `Could not ${action}: ${reason}`, { cause });
+  return new FileStoreError('STORAGE_UNAVAILABLE', `Could not ${action}: ${reason}`, { ...options, cause });
 }
 
 /** A value as an error message shows it: quoted, and cut where it would drown the message. */

@@ -1,9 +1,10 @@
 export { createDOBackend, type DOBackend } from './durable-object.ts';
-export { FileStoreError, type FileStoreErrorCode } from './error.ts';
+export { FileStoreError, type FileStoreErrorCode, type FileStoreErrorOptions } from './error.ts';
 export type {
   FileData,
   FileEntry,
   FilePage,
+  FileSource,
   FileStat,
   FileStore,
   ListOptions,
@@ -13,5 +14,14 @@ export type {
 } from './file-store.ts';
 export { createMemoryBackend, type MemoryBackend } from './memory.ts';
 export { comparePaths, maxPathBytes, normalisePath, normalisePrefix } from './path.ts';
+export type { BreakerChange, BreakerOptions, BreakerState, BreakerView } from './breaker.ts';
 export { createR2Backend, type R2Backend } from './r2.ts';
-export { createTieredBackend, type Migration, type TieredBackend, type TieredOptions } from './tiered.ts';
+export { createResilientBackend, type ResilientBackend, type ResilientOptions } from './resilient.ts';
+export {
+  createTieredBackend,
+  type FileCount,
+  type Migration,
+  type TieredBackend,
+  type TieredOptions,
+  type TieredStats,
+} from './tiered.ts';

@@ -1,15 +1,23 @@
 import type {
-  FileData,
   FileEntry,
   FilePage,
+  FileSource,
   FileStat,
   FileStore,
   ListOptions,
   ReadOptions,
   WriteOptions,
 } from './file-store.ts';
-import { checkCondition, checkList, checkRange, clampRange, requireCondition, toBytes } from './parameter.ts';
+import {
+  checkList,
+  checkRange,
+  checkWrite,
+  clampRange,
+  requireCondition,
+  toSizedBytes,
+} from './parameter.ts';
 import { comparePaths, normalisePath, normalisePrefix } from './path.ts';
+import { collect, consuming, isStream, streamOfBytes } from './stream.ts';
 
 /** Files in the memory of this isolate. They are gone with it. */
 export interface MemoryBackend extends FileStore {
@@ -48,20 +56,23 @@ class MemoryFileStore implements MemoryBackend {
     return file.bytes.slice(start, end);
   }
 
-  async write(path: string, data: FileData, options?: WriteOptions): Promise<FileStat> {
-    const key = normalisePath(path);
-    const condition = checkCondition(options);
-    // Copied by way of a new array, because slice() of a Node Buffer shares its memory.
-    const bytes = new Uint8Array(toBytes(data));
-    requireCondition(key, this.#files.get(key)?.stat ?? null, condition);
-    const stat: FileStat = {
-      size: bytes.length,
-      etag: crypto.randomUUID(),
-      modified: new Date(this.#clock()),
-      tier: 'hot',
-    };
-    this.#files.set(key, { bytes, stat });
-    return stat;
+  async readStream(path: string, options?: ReadOptions): Promise<ReadableStream<Uint8Array> | null> {
+    const range = checkRange(options);
+    const file = this.#files.get(normalisePath(path));
+    if (file === undefined) return null;
+    const { start, end } = clampRange(range, file.stat.size);
+    // A rewrite puts another array in place of this one, so the stream stays with its version.
+    return streamOfBytes(file.bytes.subarray(start, end));
+  }
+
+  async write(path: string, data: FileSource, options?: WriteOptions): Promise<FileStat> {
+    return consuming(data, async () => {
+      const key = normalisePath(path);
+      const wanted = checkWrite(options);
+      if (!isStream(data)) return this.#put(key, toSizedBytes(data, wanted), wanted);
+      requireCondition(key, this.#files.get(key)?.stat ?? null, wanted);
+      return this.#put(key, await collect(data, wanted.size), wanted);
+    });
   }
 
   async delete(path: string): Promise<boolean> {
@@ -86,5 +97,19 @@ class MemoryFileStore implements MemoryBackend {
 
   async exists(path: string): Promise<boolean> {
     return this.#files.has(normalisePath(path));
+  }
+  #put(key: string, data: Uint8Array, wanted: WriteOptions): FileStat {
+    requireCondition(key, this.#files.get(key)?.stat ?? null, wanted);
+    // Copied by way of a new array, because slice() of a Node Buffer shares its memory.
+    const bytes = new Uint8Array(data);
+    const stat: FileStat = {
+      size: bytes.length,
+      etag: crypto.randomUUID(),
+      modified: new Date(this.#clock()),
+      tier: 'hot',
+      ...(wanted.nonce === undefined ? {} : { nonce: wanted.nonce }),
+    };
+    this.#files.set(key, { bytes, stat });
+    return stat;
   }
 }

@@ -60,7 +60,12 @@ export function checkList(options: ListOptions | undefined): { cursor: string | 
 export function toBytes(data: FileData): Uint8Array {
   if (data instanceof Uint8Array) return data;
   if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (typeof data !== 'string') throw bad('data', data, 'a Uint8Array, an ArrayBuffer or a string');
+  if (typeof data !== 'string')
+    throw bad(
+      'data',
+      data,
+      'a Uint8Array, an ArrayBuffer, a string or, for write(), a ReadableStream of bytes',
+    );
   if (!data.isWellFormed())
     throw bad('data', data, 'text without lone surrogates, which UTF-8 cannot hold; pass bytes');
   return utf8.encode(data);
@@ -71,18 +76,38 @@ export function toBytes(data: FileData): Uint8Array {
  *
  * @throws {FileStoreError} `BAD_PARAMETER`
  */
-export function checkCondition(options: WriteOptions | undefined): WriteOptions {
-  const { ifAbsent, ifMatch } = options ?? {};
+export function checkWrite(options: WriteOptions | undefined): WriteOptions {
+  const { ifAbsent, ifMatch, size, nonce } = options ?? {};
+  if (size !== undefined && (!Number.isSafeInteger(size) || size < 0))
+    throw bad('size', size, 'a whole number of bytes, 0 or more');
+  if (nonce !== undefined && (typeof nonce !== 'string' || !/^[\w-]{1,64}$/.test(nonce)))
+    throw bad('nonce', nonce, '1 to 64 letters, digits, "_" and "-"');
   if (ifAbsent !== undefined && typeof ifAbsent !== 'boolean')
     throw bad('ifAbsent', ifAbsent, 'true or false');
-  if (ifMatch === undefined) return { ifAbsent };
+  if (ifMatch === undefined) return { ifAbsent, size, nonce };
   // Quotes, "*" and lists mean something else in HTTP and R2; as an etag they match in no store.
   if (typeof ifMatch !== 'string' || !/^[\w-]+$/.test(ifMatch)) {
     throw bad('ifMatch', ifMatch, 'an etag as stat(), list() or write() returned it');
   }
   if (ifAbsent)
     throw bad('ifMatch', ifMatch, 'left out where ifAbsent is true: no file is both absent and of a version');
-  return { ifMatch };
+  return { ifMatch, size, nonce };
+}
+
+/**
+ * Data given at once, as bytes, held against the `size` that was announced.
+ *
+ * @throws {FileStoreError} `BAD_PARAMETER`
+ */
+export function toSizedBytes(data: FileData, { size }: WriteOptions): Uint8Array {
+  const bytes = toBytes(data);
+  if (size !== undefined && bytes.length !== size) throw wrongSize(size, `${bytes.length}`);
+  return bytes;
+}
+
+/** The error for data of another length than announced. */
+export function wrongSize(size: number, actual: string): FileStoreError {
+  return bad('size', size, `the length of the data, which is ${actual}; leave it out where it is not known`);
 }
 
 /**

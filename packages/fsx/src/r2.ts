@@ -1,16 +1,19 @@
-import { FileStoreError, show, toFileStoreError } from './error.ts';
+import { FileStoreError, show } from './error.ts';
 import type {
-  FileData,
   FileEntry,
   FilePage,
+  FileSource,
   FileStat,
   FileStore,
   ListOptions,
   ReadOptions,
   WriteOptions,
 } from './file-store.ts';
-import { checkCondition, checkList, checkRange, preconditionFailed, toBytes } from './parameter.ts';
+import { checkList, checkRange, checkWrite, preconditionFailed, toSizedBytes } from './parameter.ts';
 import { maxPathBytes, normalisePath, normalisePrefix } from './path.ts';
+import { r2Error } from './r2-error.ts';
+import { putBytes, putStream } from './r2-upload.ts';
+import { consuming, isStream, streamOf } from './stream.ts';
 
 /** Files in an R2 bucket, all under one key prefix. */
 export interface R2Backend extends FileStore {
@@ -27,10 +30,17 @@ export interface R2Backend extends FileStore {
  * folder: `tenant-a` is taken as `tenant-a/`, so `tenant-ab/` is outside it. Objects under it whose key
  * is not a path that {@link normalisePath} leaves as it is are passed over in listings.
  *
- * The etag is R2's, a hash of the content: the same bytes written again keep it, so `ifMatch` cannot
- * see that a file was changed and changed back. Put something unique into files where that matters.
- * R2 takes about one write a second to the same key. `delete` asks for the object before it removes it,
- * so of two at once both may answer `true`.
+ * The etag is R2's, for most files a hash of the content: the same bytes written again keep it, so
+ * `ifMatch` cannot see that a file was changed and changed back. Put something unique into files where
+ * that matters. R2 takes about one write a second to the same key and refuses more, with
+ * `retryAfterMs`. `delete` asks for the object before it removes it, so of two at once both may answer
+ * `true`.
+ *
+ * Bytes, and streams of up to 8 MiB, are one upload with a checksum: R2 refuses bytes that came damaged. A
+ * longer stream with `size` is one upload, too, without the checksum. A longer stream without
+ * `size` goes up in parts of 8 MiB, at most 80 GB, and R2 checks no condition when it puts parts
+ * together: the store asks for the object just before, so a write of someone else's within that moment
+ * is replaced unseen. Give `size` where `ifAbsent` and `ifMatch` have to be exact.
  *
  * @param options.prefix held to the rules of a path; one slash before and after is taken off
  * @throws {FileStoreError} `INVALID_PATH` for the prefix
@@ -59,34 +69,35 @@ class R2FileStore implements R2Backend {
   }
 
   async read(path: string, options?: ReadOptions): Promise<Uint8Array | null> {
-    const range = checkRange(options);
-    const key = this.#key(path);
-    return attempt(`read ${show(key)} from R2`, async () => {
-      // R2 fails on a range without a byte in it (error 10039), so such a range is not asked for.
-      if (range.length === 0) return (await this.bucket.head(key)) && new Uint8Array(0);
-      try {
-        return await this.#get(key, range);
-      } catch (error) {
-        // Nor is one past the end where the size is known, but asking for it each time would cost a
-        // second operation. The local R2 has another error for a range that starts just at the end, so
-        // the size tells, not the error.
-        const object = await this.bucket.head(key);
-        if (object === null) return null;
-        if (range.offset < object.size) throw error;
-        return new Uint8Array(0);
-      }
-    });
+    return this.#get(
+      path,
+      options,
+      async (object) => new Uint8Array(await object.arrayBuffer()),
+      () => new Uint8Array(0),
+    );
   }
 
-  async write(path: string, data: FileData, options?: WriteOptions): Promise<FileStat> {
-    const key = this.#key(path);
-    const condition = checkCondition(options);
-    const bytes = toBytes(data);
-    return attempt(`write ${show(key)} to R2`, async () => {
-      const onlyIf = toConditional(condition);
-      const object = await (onlyIf ? this.bucket.put(key, bytes, { onlyIf }) : this.bucket.put(key, bytes));
-      if (object === null) throw preconditionFailed(path, condition);
-      return toStat(object);
+  async readStream(path: string, options?: ReadOptions): Promise<ReadableStream<Uint8Array> | null> {
+    return this.#get(
+      path,
+      options,
+      (object) => object.body as ReadableStream<Uint8Array>,
+      () => streamOf(() => undefined),
+    );
+  }
+
+  async write(path: string, data: FileSource, options?: WriteOptions): Promise<FileStat> {
+    return consuming(data, async () => {
+      const key = this.#key(path);
+      const wanted = checkWrite(options);
+      const put = isStream(data)
+        ? () => putStream(this.bucket, key, data, wanted)
+        : putBytes.bind(undefined, this.bucket, key, toSizedBytes(data, wanted), wanted);
+      return attempt(`write ${show(key)} to R2`, async () => {
+        const object = await put();
+        if (object === null) throw preconditionFailed(path, wanted);
+        return toStat(object);
+      });
     });
   }
 
@@ -141,24 +152,44 @@ class R2FileStore implements R2Backend {
     return key;
   }
 
-  async #get(
-    key: string,
-    { offset, length }: { offset: number; length: number },
-  ): Promise<Uint8Array | null> {
-    const object = await (offset === 0 && length === Infinity
-      ? this.bucket.get(key)
-      : this.bucket.get(key, { range: length === Infinity ? { offset } : { offset, length } }));
-    return object && new Uint8Array(await object.arrayBuffer());
+  /** What `take` makes of the object in the range, `empty` where the range has no byte of it. */
+  async #get<T>(
+    path: string,
+    options: ReadOptions | undefined,
+    take: (object: R2ObjectBody) => T | Promise<T>,
+    empty: () => T,
+  ): Promise<T | null> {
+    const { offset, length } = checkRange(options);
+    const key = this.#key(path);
+    return attempt(`read ${show(key)} from R2`, async () => {
+      // R2 fails on a range without a byte in it (error 10039), so such a range is not asked for.
+      if (length === 0) return (await this.bucket.head(key)) && empty();
+      if (offset === 0 && length === Infinity) {
+        const object = await this.bucket.get(key);
+        return object && take(object);
+      }
+      try {
+        const object = await this.bucket.get(key, {
+          range: length === Infinity ? { offset } : { offset, length },
+        });
+        return object && (await take(object));
+      } catch (error) {
+        // Nor is one past the end where the size is known, but asking for it each time would cost a
+        // second operation. The local R2 has another error for a range that starts just at the end, so
+        // the size tells, not the error.
+        const object = await this.bucket.head(key);
+        if (object === null) return null;
+        if (offset < object.size) throw error;
+        return empty();
+      }
+    });
   }
 }
 
-function toConditional({ ifAbsent, ifMatch }: WriteOptions): R2Conditional | undefined {
-  if (ifAbsent) return { etagDoesNotMatch: '*' };
-  return ifMatch === undefined ? undefined : { etagMatches: ifMatch };
-}
-
-function toStat(object: R2Object): FileStat {
-  return { size: object.size, etag: object.etag, modified: object.uploaded, tier: 'cold' };
+function toStat({ size, etag, uploaded, customMetadata }: R2Object): FileStat {
+  const stat = { size, etag, modified: uploaded, tier: 'cold' } as const;
+  const nonce = customMetadata?.['nonce'];
+  return nonce === undefined ? stat : { ...stat, nonce };
 }
 
 function isPath(path: string): boolean {
@@ -173,6 +204,6 @@ async function attempt<T>(action: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    throw toFileStoreError(action, error);
+    throw r2Error(action, error);
   }
 }

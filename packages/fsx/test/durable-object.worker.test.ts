@@ -18,7 +18,7 @@ function tables(storage: DurableObjectStorage): string[] {
 function chunks(storage: DurableObjectStorage): { chunk: number; size: number }[] {
   return storage.sql
     .exec<{ chunk: number; size: number }>(
-      'SELECT chunk, length(bytes) AS size FROM __dosql_file_chunk ORDER BY path, chunk',
+      'SELECT chunk, length(bytes) AS size FROM __dosql_file_chunk ORDER BY content, chunk',
     )
     .toArray();
 }
@@ -61,7 +61,7 @@ describe('createDOBackend', () => {
     withStorage(async (storage) => {
       await createDOBackend(storage).write('a', 'x');
       const query = `SELECT typeof(size) AS size, typeof(modified) AS modified, typeof(chunk) AS chunk
-        FROM __dosql_file JOIN __dosql_file_chunk USING (path)`;
+        FROM __dosql_file JOIN __dosql_file_chunk USING (content)`;
       expect(storage.sql.exec(query).toArray()).toEqual([
         { size: 'integer', modified: 'integer', chunk: 'integer' },
       ]);

@@ -7,7 +7,7 @@ import { isConflictTable, MAIN, physicalName } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import type { TableReference } from '../sql/scan.ts';
-import { RESERVED, type Statement } from '../sql/statement.ts';
+import { isUrl, RESERVED, type Statement } from '../sql/statement.ts';
 import { lowerName, nameOf, quoteName } from '../sql/token.ts';
 import type { SqlParameter } from '../value/parameter.ts';
 import { indexedBy, isReservedWord } from './clauses.ts';
@@ -86,7 +86,7 @@ export class BranchReader {
   ): Edit[] {
     return statement.references.flatMap((reference) => {
       if (reference.isCte || (reference.kind !== 'from' && reference.kind !== 'in')) return [];
-      if (isReservedWord(statement.sql, reference)) return [];
+      if (isReservedWord(statement.sql, reference) || isUrl(reference.name)) return [];
       const source = this.#source(statement, reference, values, scope, basis);
       if (source === undefined) return [];
       const { whole, alias, kind, name } = reference;

@@ -3,7 +3,7 @@ import type { Log } from '../log/log.ts';
 import type { Catalog } from '../schema/catalog.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
-import { parse, splice, type Statement } from '../sql/statement.ts';
+import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName, type Token } from '../sql/token.ts';
 import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
 import { all, first } from '../sql/read.ts';
@@ -77,6 +77,7 @@ export class Rewriter {
   readonly #texts = new WeakMap<Statement, Map<string, Text>>();
   readonly #lookups = new WeakMap<Statement, { generation: number; lookup: PointLookup | undefined }>();
   readonly #searches = new WeakMap<Statement, Map<string, boolean>>();
+  #canSeek = true;
 
   constructor(sql: SqlStorage, catalog: Catalog, log: Log, points: Points) {
     this.#sql = sql;
@@ -93,7 +94,7 @@ export class Rewriter {
 
   /**
    * `statement` with its references replaced; `at` is the LSN at which every table is read that names no
-   * point itself.
+   * point itself. Where present rows are not all in the table itself (`canSeek` false), no ranges are read of it.
    *
    * @throws DoSQLError `NO_SUCH_TABLE` when a table did not exist then, `SYNTAX`, and what {@link Points} throws.
    */
@@ -102,7 +103,9 @@ export class Rewriter {
     values: readonly SqlParameter[],
     at?: number,
     schema: SchemaChoice = 'then',
+    canSeek = true,
   ): Bound {
+    this.#canSeek = canSeek;
     const { targets, views } = this.#resolve(statement, values, at, schema);
     const encoded = encode(statement.sql, values, targets.length);
     const bindings = [...encoded.bindings, ...targets.map((target) => this.#binding(statement, target))];
@@ -280,6 +283,7 @@ export class Rewriter {
   /** How to read the unchanged rows, after so many changes of whatever table. */
   #access(statement: Statement, reference: TableReference, relation: Relation, changes: number): BaseAccess {
     if (relation.until !== undefined) return 'gaps';
+    if (!this.#canSeek) return 'probe';
     const key = `${this.#catalog.generation}:${reference.start}`;
     let known = this.#searches.get(statement);
     if (known === undefined) this.#searches.set(statement, (known = new Map()));
@@ -323,7 +327,7 @@ export class Rewriter {
   }
 
   #isUnversioned(name: string): boolean {
-    return /^(?:sqlite_|pragma_)/i.test(name) || this.#catalog.isVirtual(name);
+    return /^(?:sqlite_|pragma_)/i.test(name) || isUrl(name) || this.#catalog.isVirtual(name);
   }
 
   #missing(reference: TableReference, lsn: number): DoSQLError {

@@ -1,5 +1,6 @@
 import { all } from '../sql/read.ts';
 import { RESERVED } from '../sql/statement.ts';
+import { lowerName } from '../sql/token.ts';
 import { isInternal, MAIN } from './line.ts';
 import type { SchemaObject } from './relation.ts';
 
@@ -50,6 +51,12 @@ export class SchemaObjects {
   /** Those that a branch has, or has had, of its own. */
   of(branch: number): SchemaObject[] {
     return this.#objects.filter((object) => object.branch === branch);
+  }
+
+  /** All versions of the views called `name`, on all lines. */
+  views(name: string): SchemaObject[] {
+    const lower = lowerName(name);
+    return this.#objects.filter((object) => object.type === 'view' && lowerName(object.name) === lower);
   }
 
   /** The present ones of all branches. */

@@ -308,6 +308,16 @@ function ddlOf(sql: string, tokens: readonly Token[]): Ddl | undefined {
   return { ...ddl, column: { from: name(at), to: name(at + 2) } };
 }
 
+/** Whether a table's name is that of files: `'r2://bucket/path'`. */
+export function isUrl(name: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(name);
+}
+
+/** Whether a statement reads files by URL. */
+export function readsUrl({ kind, references }: Statement): boolean {
+  return (kind === 'read' || kind === 'write') && references.some(({ name, isCte }) => !isCte && isUrl(name));
+}
+
 /** Replaces stretches of `text`; the stretches do not overlap. */
 export function splice(text: string, edits: readonly { start: number; end: number; text: string }[]): string {
   let out = '';

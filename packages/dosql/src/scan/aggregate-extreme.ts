@@ -1,0 +1,139 @@
+import type { Accumulator } from './aggregate.ts';
+import type { Node } from './expression-node.ts';
+import type { Frame } from './frame.ts';
+import { grown } from './group-table.ts';
+import { compareScalars, decodeText, type Scalar } from './scalar.ts';
+import {
+  expand,
+  flatNumbers,
+  mixedValues,
+  fromScalars,
+  isTemporal,
+  numberValues,
+  scalarReader,
+  toScalars,
+  type Values,
+  type ValueType,
+} from './values.ts';
+import type { BytesVector } from './vector.ts';
+
+/** The least (-1) or the greatest (1) value of each group, or the first one (0); NULLs do not count. */
+export class ExtremeAccumulator implements Accumulator {
+  readonly #sign: -1 | 0 | 1;
+  readonly #operand: Node;
+  /** What is kept of numbers, as long as all values are numbers of one type. */
+  #type: ValueType | undefined;
+  #numbers: Float64Array = new Float64Array(16);
+  #isSet: Uint8Array = new Uint8Array(16);
+  /** What is kept of texts. */
+  #texts: (Uint8Array | undefined)[] | undefined;
+  /** What is kept of everything else. */
+  #scalars: Scalar[] | undefined;
+
+  constructor(sign: -1 | 0 | 1, operand: Node) {
+    this.#sign = sign;
+    this.#operand = operand;
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+    if (frame.length === 0) return;
+    const values = this.#operand.evaluate(frame);
+    const numbers = this.#scalars === undefined ? flatNumbers(values) : undefined;
+    if (numbers !== undefined && this.#texts === undefined && (this.#type === undefined || isSame(this.#type, values))) {
+      this.#type = values;
+      this.#numbers = grown(this.#numbers, size);
+      this.#isSet = grown(this.#isSet, size);
+      return this.#addNumbers(numbers.values as Float64Array, numbers.nulls, groups);
+    }
+    if (values.type === 'text' && this.#type === undefined && this.#scalars === undefined) {
+      const plain = expand(values.vector);
+      if (plain.kind === 'bytes') return this.#addTexts(plain, groups);
+    }
+    this.#addScalars(values, groups);
+  }
+
+  #addNumbers(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array | undefined): void {
+    const kept = this.#numbers;
+    const isSet = this.#isSet;
+    const sign = this.#sign;
+    for (let i = 0; i < values.length; i++) {
+      if (nulls !== undefined && nulls[i] === 1) continue;
+      const group = groups === undefined ? 0 : groups[i]!;
+      const value = values[i]!;
+      if (isSet[group] === 0) {
+        isSet[group] = 1;
+        kept[group] = value;
+      } else if ((value - kept[group]!) * sign > 0 || (value - kept[group]!) * sign === Infinity) kept[group] = value;
+    }
+  }
+
+  #addTexts(vector: BytesVector, groups: Uint32Array | undefined): void {
+    const kept = (this.#texts ??= []);
+    const { data, offsets, nulls } = vector;
+    const sign = this.#sign;
+    for (let i = 0; i < vector.length; i++) {
+      if (nulls !== undefined && nulls[i] === 1) continue;
+      const group = groups === undefined ? 0 : groups[i]!;
+      const start = offsets[i]!;
+      const end = offsets[i + 1]!;
+      const known = kept[group];
+      if (known === undefined || (sign !== 0 && order(data, start, end, known) * sign > 0))
+        kept[group] = data.slice(start, end);
+    }
+  }
+
+  #addScalars(values: Values, groups: Uint32Array | undefined): void {
+    const kept = (this.#scalars ??= this.#known());
+    this.#texts = undefined;
+    this.#type = undefined;
+    const read = scalarReader(values);
+    for (let i = 0; i < values.vector.length; i++) {
+      const scalar = read(i);
+      if (scalar === null) continue;
+      const group = groups === undefined ? 0 : groups[i]!;
+      const known = kept[group] ?? null;
+      if (known === null || compareScalars(scalar, known) * this.#sign > 0) kept[group] = scalar;
+    }
+  }
+
+  #known(): Scalar[] {
+    if (this.#texts !== undefined) return Array.from(this.#texts, textOrNull);
+    if (this.#type === undefined) return [];
+    return toScalars(this.#numberResult(this.#type, this.#isSet.length));
+  }
+
+  result(size: number): Values {
+    if (this.#texts !== undefined) {
+      const texts = this.#texts;
+      return mixedValues(Array.from({ length: size }, (_, group) => textOrNull(texts[group])));
+    }
+    if (this.#type !== undefined) return this.#numberResult(this.#type, size);
+    const scalars = this.#scalars ?? [];
+    return fromScalars(Array.from({ length: size }, (_, group) => scalars[group] ?? null));
+  }
+
+  #numberResult(type: ValueType, size: number): Values {
+    this.#numbers = grown(this.#numbers, size);
+    this.#isSet = grown(this.#isSet, size);
+    const isSet = this.#isSet;
+    const nulls = Uint8Array.from({ length: size }, (_, group) => 1 - isSet[group]!);
+    return numberValues(type.type, this.#numbers.slice(0, size), nulls.includes(1) ? nulls : undefined, type);
+  }
+}
+
+function textOrNull(bytes: Uint8Array | undefined): Scalar {
+  return bytes === undefined ? null : decodeText(bytes);
+}
+
+function isSame(a: ValueType, b: ValueType): boolean {
+  return a.type === b.type && (!isTemporal(a.type) || (a.unit === b.unit && a.isUtc === b.isUtc));
+}
+
+function order(data: Uint8Array, start: number, end: number, known: Uint8Array): number {
+  const size = Math.min(end - start, known.length);
+  for (let i = 0; i < size; i++) {
+    const difference = data[start + i]! - known[i]!;
+    if (difference !== 0) return difference;
+  }
+  return end - start - known.length;
+}

@@ -1,0 +1,99 @@
+import type { Accumulator } from './aggregate.ts';
+import type { Node } from './expression-node.ts';
+import type { Frame } from './frame.ts';
+import { grown } from './group-table.ts';
+import { toNumber, toText } from './scalar.ts';
+import { flatNumbers, mixedValues, numberValues, plainType, scalarReader, type Values, type ValueType } from './values.ts';
+
+/** `group_concat(operand, separator)`, in the order of the scan. */
+export class ConcatAccumulator implements Accumulator {
+  readonly #operand: Node;
+  readonly #separator: string;
+  readonly #texts: (string | undefined)[] = [];
+
+  constructor(operand: Node, separator: string | null) {
+    this.#operand = operand;
+    this.#separator = separator ?? '';
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined): void {
+    const read = scalarReader(this.#operand.evaluate(frame));
+    for (let i = 0; i < frame.length; i++) {
+      const text = toText(read(i));
+      if (text === null) continue;
+      const group = groups === undefined ? 0 : groups[i]!;
+      const known = this.#texts[group];
+      this.#texts[group] = known === undefined ? text : known + this.#separator + text;
+    }
+  }
+
+  result(size: number): Values {
+    return mixedValues(Array.from({ length: size }, (_, group) => this.#texts[group] ?? null));
+  }
+}
+
+/** Between two values the continuous one interpolates, the discrete one takes the lower. */
+export type QuantileKind = 'continuous' | 'discrete';
+
+/** The value that a fraction of a group's values lies below. Only numbers and times count. */
+export class QuantileAccumulator implements Accumulator {
+  readonly #kind: QuantileKind;
+  readonly #operand: Node;
+  readonly #fraction: number;
+  #type: ValueType = plainType('real');
+  #values: Float64Array = new Float64Array(1024);
+  #groups: Uint32Array = new Uint32Array(1024);
+  #count = 0;
+
+  constructor(kind: QuantileKind, operand: Node, fraction: number) {
+    this.#kind = kind;
+    this.#operand = operand;
+    this.#fraction = fraction;
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined): void {
+    const values = this.#operand.evaluate(frame);
+    const numbers = flatNumbers(values);
+    const total = this.#count + frame.length;
+    this.#values = grown(this.#values, total);
+    this.#groups = grown(this.#groups, total);
+    if (numbers !== undefined) this.#type = values;
+    const read = numbers === undefined ? scalarReader(values) : undefined;
+    for (let i = 0; i < frame.length; i++) {
+      if (numbers?.nulls?.[i] === 1) continue;
+      const value = read === undefined ? numbers?.values[i] : toNumber(read(i));
+      if (value === undefined || value === null) continue;
+      this.#values[this.#count] = Number(value);
+      this.#groups[this.#count++] = groups === undefined ? 0 : groups[i]!;
+    }
+  }
+
+  result(size: number): Values {
+    const starts = new Uint32Array(size + 1);
+    for (let i = 0; i < this.#count; i++) starts[this.#groups[i]! + 1]!++;
+    for (let group = 0; group < size; group++) starts[group + 1]! += starts[group]!;
+    const sorted = new Float64Array(this.#count);
+    const next = starts.slice();
+    for (let i = 0; i < this.#count; i++) sorted[next[this.#groups[i]!]!++] = this.#values[i]!;
+    const out = new Float64Array(size);
+    const nulls = new Uint8Array(size);
+    for (let group = 0; group < size; group++) {
+      const own = sorted.subarray(starts[group]!, starts[group + 1]!).sort();
+      if (own.length === 0) nulls[group] = 1;
+      else out[group] = this.#pick(own);
+    }
+    const isReal = this.#kind === 'continuous' && this.#type.type === 'integer';
+    return numberValues(isReal ? 'real' : this.#type.type, out, nulls, this.#type);
+  }
+
+  #pick(sorted: Float64Array): number {
+    const { length } = sorted;
+    if (this.#kind === 'discrete') return sorted[Math.max(0, Math.ceil(this.#fraction * length) - 1)]!;
+    const at = this.#fraction * (length - 1);
+    const low = Math.floor(at);
+    const value = sorted[low]!;
+    const above = sorted[Math.min(low + 1, length - 1)]!;
+    const mid = value + (above - value) * (at - low);
+    return this.#type.type === 'real' || this.#type.type === 'integer' ? mid : Math.round(mid);
+  }
+}

@@ -1,0 +1,169 @@
+import { DoSQLError } from '../error.ts';
+import type { Accumulator } from './aggregate.ts';
+import type { Frame } from './frame.ts';
+import type { Node } from './expression-node.ts';
+import { grown } from './group-table.ts';
+import { toNumber, type Scalar } from './scalar.ts';
+import { expand, flatNumbers, fromScalars, isSafe, numberValues, scalarReader, words, type Values } from './values.ts';
+
+/** What is made of the sum. */
+export type SumKind = 'sum' | 'total' | 'avg';
+
+/**
+ * Sums of each group. A sum is a double and what rounding took from it (Knuth's TwoSum), which together are exact: of
+ * integers beyond 64 bits, and of reals but for the last digit, in whatever order.
+ */
+export class SumAccumulator implements Accumulator {
+  readonly #kind: SumKind;
+  readonly #operand: Node;
+  #sums: Float64Array = new Float64Array(16);
+  #rests: Float64Array = new Float64Array(16);
+  #counts: Float64Array = new Float64Array(16);
+  /** Groups that have a REAL in their sum. */
+  #reals: Uint8Array = new Uint8Array(16);
+  #allReal = false;
+
+  constructor(kind: SumKind, operand: Node) {
+    this.#kind = kind;
+    this.#operand = operand;
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+    this.#grow(size);
+    const values = this.#operand.evaluate(frame);
+    const numbers = values.type === 'integer' || values.type === 'real' ? flatNumbers(values) : undefined;
+    if (numbers === undefined) return this.#addOthers(values, groups);
+    const doubles = numbers.values as Float64Array;
+    if (groups === undefined) this.#addAll(doubles, numbers.nulls);
+    else this.#addGroups(doubles, numbers.nulls, groups);
+    if (values.type === 'real') this.#markReal(numbers.nulls, groups);
+  }
+
+  #grow(size: number): void {
+    this.#sums = grown(this.#sums, size);
+    this.#rests = grown(this.#rests, size);
+    this.#counts = grown(this.#counts, size);
+    this.#reals = grown(this.#reals, size);
+  }
+
+  #markReal(nulls: Uint8Array | undefined, groups: Uint32Array | undefined): void {
+    // Where all that is summed is REAL, no group need be marked by itself: a sum of nothing is NULL anyway.
+    if (this.#kind !== 'sum' || (this.#operand.type?.type === 'real' && (this.#allReal = true))) return;
+    if (groups === undefined) this.#reals[0] = 1;
+    else for (let i = 0; i < groups.length; i++) if (nulls?.[i] !== 1) this.#reals[groups[i]!] = 1;
+  }
+
+  #addAll(values: Float64Array, nulls: Uint8Array | undefined): void {
+    let sum = this.#sums[0]!;
+    let rest = this.#rests[0]!;
+    let count = values.length;
+    for (let i = 0; i < values.length; i++) {
+      if (nulls !== undefined && nulls[i] === 1) {
+        count--;
+        continue;
+      }
+      const value = values[i]!;
+      const next = sum + value;
+      const part = next - sum;
+      rest += sum - (next - part) + (value - part);
+      sum = next;
+    }
+    this.#sums[0] = sum;
+    this.#rests[0] = rest;
+    this.#counts[0]! += count;
+  }
+
+  #addGroups(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array): void {
+    const sums = this.#sums;
+    const rests = this.#rests;
+    const counts = this.#counts;
+    for (let i = 0; i < values.length; i++) {
+      if (nulls !== undefined && nulls[i] === 1) continue;
+      const group = groups[i]!;
+      const value = values[i]!;
+      const sum = sums[group]!;
+      const next = sum + value;
+      const part = next - sum;
+      rests[group]! += sum - (next - part) + (value - part);
+      sums[group] = next;
+      counts[group]!++;
+    }
+  }
+
+  #addOne(group: number, value: number): void {
+    const sum = this.#sums[group]!;
+    const next = sum + value;
+    const part = next - sum;
+    this.#rests[group]! += sum - (next - part) + (value - part);
+    this.#sums[group] = next;
+  }
+
+  #addOthers(values: Values, groups: Uint32Array | undefined): void {
+    const plain = values.type === 'integer' ? expand(values.vector) : undefined;
+    if (plain?.kind === 'bigint') {
+      const halves = words(plain.values);
+      for (let i = 0; i < plain.length; i++) {
+        if (plain.nulls?.[i] === 1) continue;
+        const group = groups === undefined ? 0 : groups[i]!;
+        this.#addOne(group, (halves[2 * i + 1]! | 0) * 4_294_967_296);
+        this.#addOne(group, halves[2 * i]!);
+        this.#counts[group]!++;
+      }
+      return;
+    }
+    const read = scalarReader(values);
+    for (let i = 0; i < values.vector.length; i++) this.#addScalar(read(i), groups === undefined ? 0 : groups[i]!);
+  }
+
+  #addScalar(scalar: Scalar, group: number): void {
+    const value = toNumber(scalar);
+    if (value === null) return;
+    this.#counts[group]!++;
+    // Text counts as an INTEGER where all of it is one.
+    const isInteger = typeof scalar === 'string' ? /^\s*[+-]?\d+\s*$/.test(scalar) : typeof scalar === 'bigint';
+    if (typeof value === 'number' || !isInteger) this.#reals[group] = 1;
+    if (typeof value === 'number' || isSafe(value)) return this.#addOne(group, Number(value));
+    this.#addOne(group, Number(value >> 32n) * 4_294_967_296);
+    this.#addOne(group, Number(value & 0xffffffffn));
+  }
+
+  result(size: number): Values {
+    this.#grow(size);
+    if (this.#kind !== 'sum' || this.#allReal) return this.#realResult(size);
+    const out: Scalar[] = [];
+    for (let group = 0; group < size; group++) out.push(this.#sumOf(group));
+    return fromScalars(out);
+  }
+
+  #realResult(size: number): Values {
+    const out = new Float64Array(size);
+    const nulls = new Uint8Array(size);
+    const isAverage = this.#kind === 'avg';
+    for (let group = 0; group < size; group++) {
+      const count = this.#counts[group]!;
+      const sum = this.#real(group);
+      out[group] = isAverage ? sum / count : sum;
+      nulls[group] = (count === 0 && this.#kind !== 'total') || out[group] !== out[group] ? 1 : 0;
+    }
+    return numberValues('real', out, nulls.includes(1) ? nulls : undefined);
+  }
+
+  /** With infinities the rest is no number; the sum is right without it. */
+  #real(group: number): number {
+    const sum = this.#sums[group]!;
+    const rest = this.#rests[group]!;
+    return Number.isFinite(rest) ? sum + rest : sum;
+  }
+
+  #sumOf(group: number): Scalar {
+    if (this.#counts[group] === 0) return null;
+    if (this.#reals[group] === 1) {
+      const sum = this.#real(group);
+      return Number.isNaN(sum) ? null : sum;
+    }
+    const exact = BigInt(this.#sums[group]!) + BigInt(this.#rests[group]!);
+    if (BigInt.asIntN(64, exact) !== exact)
+      throw new DoSQLError('SQLITE', 'integer overflow: the sum is beyond 64 bits; use total(), or sum the values as REAL');
+    return exact;
+  }
+}

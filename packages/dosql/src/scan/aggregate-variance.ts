@@ -1,0 +1,58 @@
+import type { Accumulator } from './aggregate.ts';
+import type { Node } from './expression-node.ts';
+import type { Frame } from './frame.ts';
+import { grown } from './group-table.ts';
+import { toReal } from './scalar.ts';
+import { flatNumbers, numberValues, scalarReader, type Values } from './values.ts';
+
+/** Variances and standard deviations, by Welford's running mean. */
+export class VarianceAccumulator implements Accumulator {
+  readonly #operand: Node;
+  readonly #isPopulation: boolean;
+  readonly #isDeviation: boolean;
+  #counts: Float64Array = new Float64Array(16);
+  #means: Float64Array = new Float64Array(16);
+  #squares: Float64Array = new Float64Array(16);
+
+  /** `name` is that of the aggregate: `stddev…` or `var…`, `…_pop` over all values rather than a sample. */
+  constructor(name: string, operand: Node) {
+    this.#operand = operand;
+    this.#isPopulation = name.endsWith('_pop');
+    this.#isDeviation = name.startsWith('stddev');
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+    this.#counts = grown(this.#counts, size);
+    this.#means = grown(this.#means, size);
+    this.#squares = grown(this.#squares, size);
+    const values = this.#operand.evaluate(frame);
+    const numbers = values.type === 'integer' || values.type === 'real' ? flatNumbers(values) : undefined;
+    const read = numbers === undefined ? scalarReader(values) : undefined;
+    for (let i = 0; i < frame.length; i++) {
+      if (numbers?.nulls?.[i] === 1) continue;
+      const value = read === undefined ? numbers?.values[i] : toReal(read(i));
+      if (value === undefined || value === null) continue;
+      this.#addOne(groups === undefined ? 0 : groups[i]!, value);
+    }
+  }
+
+  #addOne(group: number, value: number): void {
+    const count = ++this.#counts[group]!;
+    const difference = value - this.#means[group]!;
+    const mean = this.#means[group]! + difference / count;
+    this.#means[group] = mean;
+    this.#squares[group]! += difference * (value - mean);
+  }
+
+  result(size: number): Values {
+    const out = new Float64Array(size);
+    const nulls = new Uint8Array(size);
+    for (let group = 0; group < size; group++) {
+      const count = (this.#counts[group] ?? 0) - (this.#isPopulation ? 0 : 1);
+      const variance = count > 0 ? this.#squares[group]! / count : Number.NaN;
+      out[group] = this.#isDeviation ? Math.sqrt(variance) : variance;
+      nulls[group] = Number.isNaN(out[group]) ? 1 : 0;
+    }
+    return numberValues('real', out, nulls);
+  }
+}

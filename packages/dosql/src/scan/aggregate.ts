@@ -1,0 +1,192 @@
+import { ApproximateCount } from './aggregate-approximate.ts';
+import { ExtremeAccumulator } from './aggregate-extreme.ts';
+import { ConcatAccumulator, QuantileAccumulator, type QuantileKind } from './aggregate-list.ts';
+import { SumAccumulator } from './aggregate-sum.ts';
+import { VarianceAccumulator } from './aggregate-variance.ts';
+import { trueRows } from './expression-compare.ts';
+import { nullsOf, type Node } from './expression-node.ts';
+import { Frame } from './frame.ts';
+import { KeyNumbers, PairNumbers } from './group-key.ts';
+import { grown } from './group-table.ts';
+import { Declined } from './plan-expression.ts';
+import type { Call } from './plan-syntax.ts';
+import { toReal, toText } from './scalar.ts';
+import { numberValues, type Values } from './values.ts';
+
+/** What an aggregate keeps of each group. */
+export interface Accumulator {
+  /** Takes in the rows of a frame. `groups` has each row's group; undefined where all are in group 0. All groups are below `size`. */
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void;
+  /** The result of each group below `size`. */
+  result(size: number): Values;
+}
+
+/** The accumulator of an aggregate over `args`; `filter` says which rows it sees. */
+export function accumulatorOf(call: Call, args: readonly Node[], filter: Node | undefined): Accumulator {
+  const keepsOne = call.name === 'min' || call.name === 'max' || call.name === 'any_value';
+  const plain = call.distinct && !keepsOne ? distinct(call, args) : plainAccumulator(call, args);
+  return filter === undefined ? plain : new FilteredAccumulator(plain, filter);
+}
+
+function distinct(call: Call, [operand]: readonly Node[]): Accumulator {
+  if (operand === undefined) throw new Declined();
+  if (call.name === 'count') return new DistinctCount(operand);
+  return new DistinctAccumulator(operand, plainAccumulator(call, [operand]));
+}
+
+function plainAccumulator({ name }: Call, [operand, second]: readonly Node[]): Accumulator {
+  if (operand === undefined) return new CountAccumulator(undefined);
+  switch (name) {
+    case 'count':
+      return new CountAccumulator(operand);
+    case 'sum':
+    case 'total':
+    case 'avg':
+      return new SumAccumulator(name, operand);
+    case 'mean':
+      return new SumAccumulator('avg', operand);
+    case 'min':
+    case 'max':
+      return new ExtremeAccumulator(name === 'min' ? -1 : 1, operand);
+    case 'any_value':
+      return new ExtremeAccumulator(0, operand);
+    case 'group_concat':
+    case 'string_agg':
+      return new ConcatAccumulator(operand, second === undefined ? ',' : toText(second.constant ?? null));
+    case 'median':
+      return new QuantileAccumulator('continuous', operand, 0.5);
+    case 'quantile':
+    case 'quantile_disc':
+      return quantile('discrete', operand, second);
+    case 'quantile_cont':
+      return quantile('continuous', operand, second);
+    case 'approx_count_distinct':
+      return new ApproximateCount(operand);
+    default:
+      return new VarianceAccumulator(name, operand);
+  }
+}
+
+function quantile(kind: QuantileKind, operand: Node, second: Node | undefined): Accumulator {
+  const at = toReal(second?.constant ?? null);
+  return new QuantileAccumulator(kind, operand, Math.min(1, Math.max(0, at ?? 0)));
+}
+
+/** `count(*)`, or `count(operand)`. */
+class CountAccumulator implements Accumulator {
+  readonly #operand: Node | undefined;
+  #counts: Float64Array = new Float64Array(16);
+
+  constructor(operand: Node | undefined) {
+    this.#operand = operand;
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+    this.#counts = grown(this.#counts, size);
+    const counts = this.#counts;
+    const nulls = this.#operand === undefined ? undefined : nullsOf(this.#operand.evaluate(frame));
+    if (groups === undefined) {
+      let count = frame.length;
+      if (nulls !== undefined) for (let i = 0; i < frame.length; i++) count -= nulls[i]!;
+      counts[0]! += count;
+    } else if (nulls === undefined) for (let i = 0; i < groups.length; i++) counts[groups[i]!]!++;
+    else for (let i = 0; i < groups.length; i++) counts[groups[i]!]! += 1 - nulls[i]!;
+  }
+
+  result(size: number): Values {
+    this.#counts = grown(this.#counts, size);
+    return numberValues('integer', this.#counts.slice(0, size), undefined);
+  }
+}
+
+/** `count(DISTINCT operand)`. */
+class DistinctCount implements Accumulator {
+  readonly #operand: Node;
+  readonly #keys = new KeyNumbers();
+  readonly #pairs = new PairNumbers();
+  #isGrouped = false;
+
+  constructor(operand: Node) {
+    this.#operand = operand;
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+    const numbers = this.#keys.add(this.#operand.evaluate(frame));
+    if (groups === undefined) return;
+    this.#isGrouped = true;
+    this.#pairs.add(groups, size, numbers, this.#keys.size);
+  }
+
+  result(size: number): Values {
+    const out = new Float64Array(size);
+    if (!this.#isGrouped) out[0] = this.#keys.size - 1;
+    else {
+      const { firsts, seconds } = this.#pairs;
+      for (let pair = 0; pair < this.#pairs.size; pair++) if (seconds[pair] !== 0) out[firsts[pair]!]!++;
+    }
+    return numberValues('integer', out, undefined);
+  }
+}
+
+/** Any aggregate over the distinct values of its operand: it sees the first row of each. */
+class DistinctAccumulator implements Accumulator {
+  readonly #operand: Node;
+  readonly #inner: Accumulator;
+  readonly #keys = new KeyNumbers();
+  readonly #pairs = new PairNumbers();
+
+  constructor(operand: Node, inner: Accumulator) {
+    this.#operand = operand;
+    this.#inner = inner;
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+    const numbers = this.#keys.add(this.#operand.evaluate(frame));
+    const of = groups ?? new Uint32Array(frame.length);
+    let seen = this.#pairs.size;
+    const pairs = this.#pairs.add(of, size, numbers, this.#keys.size);
+    const rows = new Uint32Array(frame.length);
+    let count = 0;
+    // New pairs are numbered in the order of their first rows.
+    for (let i = 0; i < pairs.length; i++) {
+      if (pairs[i]! < seen) continue;
+      rows[count++] = i;
+      seen = pairs[i]! + 1;
+    }
+    addRows(this.#inner, frame, groups, size, rows.subarray(0, count));
+  }
+
+  result(size: number): Values {
+    return this.#inner.result(size);
+  }
+}
+
+/** `aggregate FILTER (WHERE …)`. */
+class FilteredAccumulator implements Accumulator {
+  readonly #inner: Accumulator;
+  readonly #filter: Node;
+
+  constructor(inner: Accumulator, filter: Node) {
+    this.#inner = inner;
+    this.#filter = filter;
+  }
+
+  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+    addRows(this.#inner, frame, groups, size, trueRows(this.#filter.truths(frame)));
+  }
+
+  result(size: number): Values {
+    return this.#inner.result(size);
+  }
+}
+
+function addRows(
+  inner: Accumulator,
+  frame: Frame,
+  groups: Uint32Array | undefined,
+  size: number,
+  rows: Uint32Array,
+): void {
+  if (rows.length === 0) return;
+  inner.add(frame.select(rows), groups === undefined ? undefined : rows.map((row) => groups[row]!), size);
+}

@@ -1,0 +1,336 @@
+import { keyOf } from './expression-match.ts';
+import type { Scalar } from './scalar.ts';
+import { mixedValues, numberValues, words, type Values, type ValueType } from './values.ts';
+import type { BytesVector, PlainVector } from './vector.ts';
+
+/** Distinct values, each with a number of its own: 1 and up in the order of appearance; 0 is left for NULL. */
+export interface ValueTable {
+  /** One more than the highest number. */
+  readonly size: number;
+  /** Whether values of this vector can be looked up in it. */
+  accepts(type: ValueType, vector: PlainVector): boolean;
+  /** The numbers of all values that are not NULL; for NULLs 0. */
+  addAll(vector: PlainVector, out: Uint32Array): void;
+  /** The number of the value at one row, which is not NULL. */
+  add(vector: PlainVector, row: number): number;
+  /** The values by number; at 0 is NULL. */
+  values(): Values;
+}
+
+/** Small integers are found without hashing: from -LOW up to HIGH. */
+const LOW = 65_536;
+const SPAN = 131_072;
+
+const bits = new Float64Array(1);
+const halves = new Uint32Array(bits.buffer);
+
+function mix(low: number, high: number): number {
+  let hash = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
+  hash ^= hash >>> 15;
+  return Math.imul(hash, 0xc2b2ae35) ^ (hash >>> 13);
+}
+
+/** An open-addressing hash from a hash code to numbers; who uses it keeps and compares the keys. */
+class Slots {
+  slots = new Uint32Array(1024);
+  mask = 1023;
+
+  /** Makes room for `size` numbers; `hashOf` gives each one's hash. */
+  reserve(size: number, hashOf: (id: number) => number): void {
+    if (size * 2 <= this.mask) return;
+    this.mask = this.mask * 4 + 3;
+    this.slots = new Uint32Array(this.mask + 1);
+    for (let id = 1; id < size; id++) {
+      let at = hashOf(id) & this.mask;
+      while (this.slots[at] !== 0) at = (at + 1) & this.mask;
+      this.slots[at] = id;
+    }
+  }
+}
+
+/** A longer copy of a typed array, where it is too short. */
+export function grown<T extends Float64Array | Uint32Array | Int32Array | Uint8Array>(array: T, length: number): T {
+  if (array.length >= length) return array;
+  const Typed = array.constructor as new (length: number) => T;
+  const longer = new Typed(Math.max(length, array.length * 2));
+  longer.set(array as never);
+  return longer;
+}
+
+/** Doubles. */
+export class NumberTable implements ValueTable {
+  size = 1;
+  readonly #type: ValueType;
+  readonly #direct = new Uint32Array(SPAN);
+  readonly #slots = new Slots();
+  #keys: Float64Array = new Float64Array(256);
+
+  constructor(type: ValueType) {
+    this.#type = type;
+  }
+
+  accepts(type: ValueType, vector: PlainVector): boolean {
+    return vector.kind === 'number' && sameType(type, this.#type);
+  }
+
+  addAll(vector: PlainVector, out: Uint32Array): void {
+    const values = vector.kind === 'number' ? (vector.values as Float64Array) : new Float64Array(0);
+    const { nulls, length } = vector;
+    const direct = this.#direct;
+    for (let i = 0; i < length; i++) {
+      const value = values[i]!;
+      const at = value + LOW;
+      if (at >= 0 && at < SPAN && (at | 0) === at) {
+        const id = direct[at]!;
+        out[i] = id === 0 && nulls?.[i] !== 1 ? (direct[at] = this.#append(value)) : id;
+      } else out[i] = nulls?.[i] === 1 ? 0 : this.#find(value);
+    }
+    if (nulls !== undefined) for (let i = 0; i < length; i++) if (nulls[i] === 1) out[i] = 0;
+  }
+
+  add(vector: PlainVector, row: number): number {
+    const value = vector.kind === 'number' ? (vector.values[row] ?? 0) : 0;
+    const at = value + LOW;
+    if (at >= 0 && at < SPAN && (at | 0) === at) return (this.#direct[at] ||= this.#append(value));
+    return this.#find(value);
+  }
+
+  #find(value: number): number {
+    const slots = this.#slots;
+    const keys = this.#keys;
+    let at = hashNumber(value) & slots.mask;
+    for (;;) {
+      const id = slots.slots[at]!;
+      if (id === 0) break;
+      if (keys[id] === value) return id;
+      at = (at + 1) & slots.mask;
+    }
+    const id = this.#append(value);
+    slots.slots[at] = id;
+    slots.reserve(this.size, (id) => hashNumber(this.#keys[id]!));
+    return id;
+  }
+
+  #append(value: number): number {
+    this.#keys = grown(this.#keys, this.size + 1);
+    this.#keys[this.size] = value + 0;
+    return this.size++;
+  }
+
+  values(): Values {
+    const nulls = new Uint8Array(this.size);
+    nulls[0] = 1;
+    return numberValues(this.#type.type, this.#keys.subarray(0, this.size), nulls, this.#type);
+  }
+}
+
+function hashNumber(value: number): number {
+  bits[0] = value;
+  return mix(halves[0]!, halves[1]!);
+}
+
+function sameType(a: ValueType, b: ValueType): boolean {
+  return a.type === b.type && a.unit === b.unit && a.isUtc === b.isUtc;
+}
+
+/** 64-bit integers, as two halves each. */
+export class WordTable implements ValueTable {
+  size = 1;
+  readonly #type: ValueType;
+  readonly #slots = new Slots();
+  #low: Uint32Array = new Uint32Array(256);
+  #high: Uint32Array = new Uint32Array(256);
+
+  constructor(type: ValueType) {
+    this.#type = type;
+  }
+
+  accepts(type: ValueType, vector: PlainVector): boolean {
+    return (vector.kind === 'number' || vector.kind === 'bigint') && sameType(type, this.#type);
+  }
+
+  addAll(vector: PlainVector, out: Uint32Array): void {
+    const { nulls, length } = vector;
+    if (vector.kind === 'bigint') {
+      const pairs = words(vector.values);
+      for (let i = 0; i < length; i++)
+        out[i] = nulls?.[i] === 1 ? 0 : this.#find(pairs[2 * i]!, pairs[2 * i + 1]!);
+    } else if (vector.kind === 'number') {
+      const { values } = vector;
+      for (let i = 0; i < length; i++) out[i] = nulls?.[i] === 1 ? 0 : this.#findNumber(values[i]!);
+    }
+  }
+
+  add(vector: PlainVector, row: number): number {
+    if (vector.kind === 'number') return this.#findNumber(vector.values[row]!);
+    if (vector.kind !== 'bigint') return 0;
+    const value = vector.values[row]!;
+    return this.#find(Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
+  }
+
+  #findNumber(value: number): number {
+    return this.#find(value >>> 0, Math.floor(value / 4_294_967_296) >>> 0);
+  }
+
+  #find(low: number, high: number): number {
+    const slots = this.#slots;
+    const lows = this.#low;
+    const highs = this.#high;
+    let at = mix(low, high) & slots.mask;
+    for (;;) {
+      const id = slots.slots[at]!;
+      if (id === 0) break;
+      if (lows[id] === low && highs[id] === high) return id;
+      at = (at + 1) & slots.mask;
+    }
+    const id = this.size++;
+    this.#low = grown(this.#low, this.size);
+    this.#high = grown(this.#high, this.size);
+    this.#low[id] = low;
+    this.#high[id] = high;
+    slots.slots[at] = id;
+    slots.reserve(this.size, (id) => mix(this.#low[id]!, this.#high[id]!));
+    return id;
+  }
+
+  values(): Values {
+    const values = new BigInt64Array(this.size);
+    const pairs = words(values);
+    for (let id = 1; id < this.size; id++) {
+      pairs[2 * id] = this.#low[id]!;
+      pairs[2 * id + 1] = this.#high[id]!;
+    }
+    const nulls = new Uint8Array(this.size);
+    nulls[0] = 1;
+    return { ...this.#type, vector: { kind: 'bigint', length: this.size, nulls, values } };
+  }
+}
+
+/** Texts or blobs, by their bytes. */
+export class BytesTable implements ValueTable {
+  size = 1;
+  readonly #type: ValueType;
+  readonly #slots = new Slots();
+  #hashes: Int32Array = new Int32Array(256);
+  #offsets: Uint32Array = new Uint32Array(257);
+  #data: Uint8Array = new Uint8Array(4096);
+
+  constructor(type: ValueType) {
+    this.#type = type;
+  }
+
+  accepts(type: ValueType, vector: PlainVector): boolean {
+    return vector.kind === 'bytes' && type.type === this.#type.type;
+  }
+
+  addAll(vector: PlainVector, out: Uint32Array): void {
+    if (vector.kind !== 'bytes') return;
+    const { data, offsets, nulls, length } = vector;
+    for (let i = 0; i < length; i++)
+      out[i] = nulls?.[i] === 1 ? 0 : this.#find(data, offsets[i]!, offsets[i + 1]!);
+  }
+
+  add(vector: PlainVector, row: number): number {
+    const { data, offsets } = vector as BytesVector;
+    return this.#find(data, offsets[row]!, offsets[row + 1]!);
+  }
+
+  #find(data: Uint8Array, start: number, end: number): number {
+    const slots = this.#slots;
+    const hash = hashBytes(data, start, end);
+    let at = hash & slots.mask;
+    for (;;) {
+      const id = slots.slots[at]!;
+      if (id === 0) break;
+      if (this.#hashes[id] === hash && this.#isEqual(id, data, start, end)) return id;
+      at = (at + 1) & slots.mask;
+    }
+    const id = this.#append(data, start, end, hash);
+    slots.slots[at] = id;
+    slots.reserve(this.size, (id) => this.#hashes[id]!);
+    return id;
+  }
+
+  #isEqual(id: number, data: Uint8Array, start: number, end: number): boolean {
+    const own = this.#data;
+    const from = this.#offsets[id]!;
+    if (this.#offsets[id + 1]! - from !== end - start) return false;
+    for (let i = start, j = from; i < end; i++, j++) if (data[i] !== own[j]) return false;
+    return true;
+  }
+
+  #append(data: Uint8Array, start: number, end: number, hash: number): number {
+    const id = this.size++;
+    const from = this.#offsets[id]!;
+    this.#hashes = grown(this.#hashes, this.size);
+    this.#offsets = grown(this.#offsets, this.size + 1);
+    this.#data = grown(this.#data, from + end - start);
+    this.#hashes[id] = hash;
+    this.#data.set(data.subarray(start, end), from);
+    this.#offsets[id + 1] = from + end - start;
+    return id;
+  }
+
+  values(): Values {
+    const nulls = new Uint8Array(this.size);
+    nulls[0] = 1;
+    const offsets = this.#offsets.subarray(0, this.size + 1);
+    return { ...this.#type, vector: { kind: 'bytes', length: this.size, nulls, data: this.#data, offsets } };
+  }
+}
+
+/** A hash of bytes, four at a time. */
+export function hashBytes(data: Uint8Array, start: number, end: number): number {
+  let hash = end - start;
+  let i = start;
+  for (; i + 4 <= end; i += 4) {
+    const word = data[i]! | (data[i + 1]! << 8) | (data[i + 2]! << 16) | (data[i + 3]! << 24);
+    hash = Math.imul(hash ^ word, 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  for (; i < end; i++) hash = Math.imul(hash ^ data[i]!, 0x85ebca6b);
+  hash ^= hash >>> 13;
+  hash = Math.imul(hash, 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+/** Values of any class. */
+export class AnyTable implements ValueTable {
+  readonly #ids = new Map<string | number | bigint, number>();
+  readonly #values: Scalar[] = [null];
+
+  /** Takes over the values of another table with their numbers. */
+  constructor(known: readonly Scalar[] = []) {
+    for (const scalar of known.slice(1)) this.find(scalar);
+  }
+
+  get size(): number {
+    return this.#values.length;
+  }
+
+  accepts(): boolean {
+    return true;
+  }
+
+  addAll(): void {}
+
+  add(): number {
+    return 0;
+  }
+
+  /** The number of a value; 0 for NULL. */
+  find(scalar: Scalar): number {
+    if (scalar === null) return 0;
+    const key = keyOf(scalar);
+    let id = this.#ids.get(key);
+    if (id === undefined) {
+      this.#ids.set(key, (id = this.#values.length));
+      this.#values.push(scalar);
+    }
+    return id;
+  }
+
+  values(): Values {
+    return mixedValues(this.#values);
+  }
+}

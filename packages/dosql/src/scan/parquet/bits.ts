@@ -1,0 +1,104 @@
+import { malformed } from './malformed.ts';
+
+/** Where numbers of a dictionary's entries are kept. */
+export type Codes = Uint8Array | Uint16Array | Uint32Array;
+
+/** A view of the bytes for reads of several at once. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * Unpacks `count` numbers of `width` bits, up to 24, that are packed from the lowest bit on, into `out` from `from` on.
+ *
+ * Eight numbers take `width` bytes, so each of eight has a fixed byte and shift: one load, one shift and one mask a
+ * number. Near the end of the bytes, where four at once do not fit, they are put together singly.
+ *
+ * @returns a number with every bit that any of them has.
+ */
+function unpackNarrow(
+  view: DataView,
+  at: number,
+  width: number,
+  out: Codes,
+  from: number,
+  count: number,
+): void {
+  const mask = (1 << width) - 1;
+  const b1 = width >>> 3;
+  const b2 = (2 * width) >>> 3;
+  const b3 = (3 * width) >>> 3;
+  const b4 = (4 * width) >>> 3;
+  const b5 = (5 * width) >>> 3;
+  const b6 = (6 * width) >>> 3;
+  const b7 = (7 * width) >>> 3;
+  const s1 = width & 7;
+  const s2 = (2 * width) & 7;
+  const s3 = (3 * width) & 7;
+  const s4 = (4 * width) & 7;
+  const s5 = (5 * width) & 7;
+  const s6 = (6 * width) & 7;
+  const s7 = (7 * width) & 7;
+  const last = Math.min(from + (count & ~7), from + 8 * Math.floor((view.byteLength - 4 - at) / width));
+  let to = from;
+  for (; to < last; to += 8) {
+    out[to] = view.getUint32(at, true) & mask;
+    out[to + 1] = (view.getUint32(at + b1, true) >>> s1) & mask;
+    out[to + 2] = (view.getUint32(at + b2, true) >>> s2) & mask;
+    out[to + 3] = (view.getUint32(at + b3, true) >>> s3) & mask;
+    out[to + 4] = (view.getUint32(at + b4, true) >>> s4) & mask;
+    out[to + 5] = (view.getUint32(at + b5, true) >>> s5) & mask;
+    out[to + 6] = (view.getUint32(at + b6, true) >>> s6) & mask;
+    out[to + 7] = (view.getUint32(at + b7, true) >>> s7) & mask;
+    at += width;
+  }
+  unpackSingly(view, at, width, out, to, from + count - to);
+}
+
+/** The same for any width up to 32, a bit string at a time. */
+function unpackSingly(
+  view: DataView,
+  at: number,
+  width: number,
+  out: Codes,
+  from: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) out[from + i] = bitsAt(view, at, i * width, width);
+}
+
+/** The `width` bits, up to 32, at the bit `bit` after the byte `at`. */
+export function bitsAt(view: DataView, at: number, bit: number, width: number): number {
+  let value = 0;
+  let has = 0;
+  let byte = at + Math.floor(bit / 8);
+  let skip = bit % 8;
+  while (has < width) {
+    const take = Math.min(8 - skip, width - has);
+    value += ((view.getUint8(byte++) >>> skip) & ((1 << take) - 1)) * 2 ** has;
+    has += take;
+    skip = 0;
+  }
+  return value;
+}
+
+/**
+ * Unpacks `count` numbers of `width` bits (0 to 32).
+ *
+ * @throws Malformed when there are fewer.
+ */
+export function unpack(
+  view: DataView,
+  at: number,
+  width: number,
+  out: Codes,
+  from: number,
+  count: number,
+): void {
+  if (at + Math.ceil((count * width) / 8) > view.byteLength) malformed('packed numbers end early');
+  if (width === 0) out.fill(0, from, from + count);
+  else if (width === 8 && out instanceof Uint8Array)
+    out.set(new Uint8Array(view.buffer, view.byteOffset + at, count), from);
+  else if (width <= 24) unpackNarrow(view, at, width, out, from, count);
+  else unpackSingly(view, at, width, out, from, count);
+}

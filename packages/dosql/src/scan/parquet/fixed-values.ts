@@ -1,0 +1,208 @@
+import { malformed } from './malformed.ts';
+import { viewOf } from './bits.ts';
+
+/** 2^53 in units of 2^32: what is less than this in its upper half is within ±2^53. */
+const SAFE_HIGH = 2 ** 21;
+/** Of INT96: the Julian day of 1970-01-01. */
+const EPOCH_DAY = 2_440_588;
+
+/** Values of `size` bytes each, checked to be there, at a place that is aligned for typed arrays. */
+function aligned(bytes: Uint8Array, at: number, end: number, count: number, size: number): Uint8Array {
+  const length = count * size;
+  if (length > end - at) malformed('values of a page end early');
+  if ((bytes.byteOffset + at) % 8 === 0) return bytes.subarray(at, at + length);
+  if (spare.length < length) {
+    const grown = new Uint8Array(length + length / 4);
+    if (grown.length > 2 ** 22) {
+      grown.set(bytes.subarray(at, at + length));
+      return grown.subarray(0, length);
+    }
+    spare = grown;
+  }
+  spare.set(bytes.subarray(at, at + length));
+  return spare.subarray(0, length);
+}
+
+let spare = new Uint8Array(2 ** 16);
+
+/** 32-bit integers as they are. */
+export function plainInt32(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  out: Int32Array,
+  from: number,
+  count: number,
+): void {
+  if (4 * count > end - at) malformed('values of a page end early');
+  new Uint8Array(out.buffer, out.byteOffset + 4 * from, 4 * count).set(bytes.subarray(at, at + 4 * count));
+}
+
+/** Unsigned 32-bit integers as doubles. */
+export function plainUint32(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  out: Float64Array,
+  from: number,
+  count: number,
+): void {
+  const source = aligned(bytes, at, end, count, 4);
+  out.set(new Uint32Array(source.buffer, source.byteOffset, count), from);
+}
+
+/** Doubles, and 64-bit integers into an array of their own kind. */
+export function plain64(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  out: Float64Array | BigInt64Array,
+  from: number,
+  count: number,
+): void {
+  if (8 * count > end - at) malformed('values of a page end early');
+  new Uint8Array(out.buffer, out.byteOffset + 8 * from, 8 * count).set(bytes.subarray(at, at + 8 * count));
+}
+
+export function plainFloat(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  out: Float64Array,
+  from: number,
+  count: number,
+): void {
+  const source = aligned(bytes, at, end, count, 4);
+  out.set(new Float32Array(source.buffer, source.byteOffset, count), from);
+}
+
+/** 64-bit integers as doubles; false when one is beyond ±2^53. */
+export function plainInt64(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  out: Float64Array,
+  from: number,
+  count: number,
+): boolean {
+  const source = aligned(bytes, at, end, count, 8);
+  const low = new Uint32Array(source.buffer, source.byteOffset, 2 * count);
+  const high = new Int32Array(source.buffer, source.byteOffset, 2 * count);
+  let beyond = 0;
+  for (let i = 0; i < count; i++) {
+    const upper = high[2 * i + 1] as number;
+    beyond |= (upper + SAFE_HIGH) >>> 22;
+    out[from + i] = upper * 2 ** 32 + (low[2 * i] as number);
+  }
+  return beyond === 0;
+}
+
+/** Half-precision floats. */
+export function plainFloat16(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  out: Float64Array,
+  from: number,
+  count: number,
+): void {
+  if (2 * count > end - at) malformed('values of a page end early');
+  const view = viewOf(bytes);
+  for (let i = 0; i < count; i++) out[from + i] = float16(view.getUint16(at + 2 * i, true));
+}
+
+/** The half-precision float with these bits. */
+export function float16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+/** Timestamps of 96 bits, nanoseconds of a Julian day, as nanoseconds since the epoch. */
+export function plainInt96(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  out: BigInt64Array,
+  from: number,
+  count: number,
+): void {
+  if (12 * count > end - at) malformed('values of a page end early');
+  const view = viewOf(bytes);
+  for (let i = 0; i < count; i++, at += 12) {
+    const days = view.getInt32(at + 8, true) - EPOCH_DAY;
+    const time = view.getBigInt64(at, true) + BigInt(days) * 86_400_000_000_000n;
+    if (BigInt.asIntN(64, time) !== time)
+      malformed(`it has a time ${days} days after 1970, which nanoseconds of 64 bits do not reach`);
+    out[from + i] = time;
+  }
+}
+
+/** Decimals that are stored as integers, as doubles: the unscaled number over a power of ten. */
+export function plainDecimal(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  size: 4 | 8,
+  scale: number,
+  out: Float64Array,
+  from: number,
+  count: number,
+): void {
+  if (size * count > end - at) malformed('values of a page end early');
+  const view = viewOf(bytes);
+  const divisor = 10 ** scale;
+  for (let i = 0; i < count; i++) {
+    const place = at + size * i;
+    const upper = size === 4 ? 0 : view.getInt32(place + 4, true);
+    const value = size === 4 ? view.getInt32(place, true) : upper * 2 ** 32 + view.getUint32(place, true);
+    // Beyond 2^53, or a power of ten that is no double, the quotient of two doubles would not be the nearest.
+    const isExact = scale <= 22 && upper >= -SAFE_HIGH && upper < SAFE_HIGH;
+    out[from + i] = isExact
+      ? value / divisor
+      : Number(`${size === 4 ? value : view.getBigInt64(place, true)}e-${scale}`);
+  }
+}
+
+/** The order of bytes that BYTE_STREAM_SPLIT takes apart: first bytes of all values, then second ones, put together again. */
+export function unsplit(bytes: Uint8Array, at: number, end: number, size: number, count: number): Uint8Array {
+  if (size * count > end - at) malformed('values of a page end early');
+  const out = new Uint8Array(size * count);
+  for (let stream = 0; stream < size; stream++) {
+    const start = at + stream * count;
+    for (let i = 0, to = stream; i < count; i++, to += size) out[to] = bytes[start + i] as number;
+  }
+  return out;
+}
+
+/** Moves the `filled` values from `from` on apart, so that NULLs stand among them. */
+export function spread(
+  values: Int32Array | Float64Array | Uint8Array | Uint16Array | Uint32Array,
+  nulls: Uint8Array,
+  from: number,
+  count: number,
+  filled: number,
+): void {
+  let at = from + filled - 1;
+  for (let i = from + count - 1; i >= from; i--) values[i] = nulls[i] === 0 ? (values[at--] as number) : 0;
+}
+
+/** The same for 64-bit integers, in halves. */
+export function spreadBigints(
+  values: BigInt64Array,
+  nulls: Uint8Array,
+  from: number,
+  count: number,
+  filled: number,
+): void {
+  const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+  let at = from + filled - 1;
+  for (let i = from + count - 1; i >= from; i--) {
+    const isNull = nulls[i] === 1;
+    words[2 * i] = isNull ? 0 : (words[2 * at] as number);
+    words[2 * i + 1] = isNull ? 0 : (words[2 * at + 1] as number);
+    if (!isNull) at--;
+  }
+}

@@ -1,0 +1,1 @@
+export { openParquet, ParquetFile } from './parquet-file.ts';

@@ -1,0 +1,111 @@
+import type { Engine } from '../engine.ts';
+import { Budget } from '../scan/budget.ts';
+import { MAIN } from '../schema/line.ts';
+import type { SqlValue } from '../value/row.ts';
+import { ROW_COLUMN } from './cold-table.ts';
+import { fileOf } from './hand-over.ts';
+import { isGone, type ColdFile, type Manifest, type TieredTable } from './manifest.ts';
+import type { Places } from './places.ts';
+import { compareValues } from './prune.ts';
+import type { Pass } from '../outcome.ts';
+import { pathOf } from './tiering.ts';
+import { valueAt } from './vectors.ts';
+import { GRACE_MS, type OpenStored } from './writes.ts';
+
+/** Files with fewer rows than this are worth putting together … */
+const SMALL_ROWS = 25_000;
+/** … up to so many rows in one. */
+const MAX_ROWS = 100_000;
+
+/**
+ * Puts small files of one partition together, or writes one anew of which most rows have gone: rows that came late, or
+ * went, leave such files. Returns whether there was any. Nobody sees a change.
+ */
+export async function compactNext(
+  engine: Engine,
+  manifest: Manifest,
+  places: Places,
+  open: OpenStored,
+  { tableId, files, policy }: TieredTable,
+  pass: Pass,
+): Promise<boolean> {
+  const group = worthwhile(files);
+  const relation = engine.catalog
+    .current()
+    .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+  const [first] = group;
+  if (first === undefined || relation === undefined) return false;
+  const { version } = manifest;
+  const rows: SqlValue[][] = [];
+  for (const file of group) rows.push(...(await liveRows(file, open)));
+  const order = [...policy.sortBy, policy.column].flatMap((name) => {
+    const id = relation.columns.find((column) => column.name === name)?.id;
+    const at = first.columns.findIndex((column) => column.id === id);
+    return at < 0 ? [] : [at];
+  });
+  rows.sort((a, b) => {
+    for (const at of order) {
+      const by = compareValues(a[at] as SqlValue, b[at] as SqlValue);
+      if (by !== 0) return by;
+    }
+    return 0;
+  });
+  const { partition, columns } = first;
+  const lsn = Math.max(...group.map((file) => file.lsn));
+  const { bytes, file } = await fileOf({ relation, partition, lsn, columns, rows }, policy.sortBy);
+  const path = pathOf(relation, partition);
+  return pass(() => {
+    if (manifest.version !== version) return true;
+    engine.atomically(() => {
+      const until = engine.nowMs() + GRACE_MS;
+      const { etag } = places.local.writeSync(path, bytes, { ifAbsent: true });
+      manifest.add({ ...file, path, place: 'local', etag });
+      for (const old of group) manifest.drop(old, until);
+    });
+    return true;
+  });
+}
+
+function worthwhile(files: readonly ColdFile[]): ColdFile[] {
+  const live = ({ rows, goneCount }: ColdFile): number => rows - goneCount;
+  for (const { partition, columns } of files) {
+    const ids = columns.map(({ id }) => id).join();
+    const names = columns.map(({ name }) => name).join('\0');
+    const alike = files
+      .filter(
+        (file) =>
+          file.partition === partition &&
+          live(file) < SMALL_ROWS &&
+          file.columns.map(({ id }) => id).join() === ids &&
+          file.columns.map(({ name }) => name).join('\0') === names,
+      )
+      .sort((a, b) => live(a) - live(b));
+    const group: ColdFile[] = [];
+    let rows = 0;
+    for (const file of alike) {
+      if (rows + live(file) > MAX_ROWS) break;
+      group.push(file);
+      rows += live(file);
+    }
+    if (group.length > 1) return group;
+  }
+  const hollow = files.find((file) => file.goneCount * 2 > file.rows && live(file) <= MAX_ROWS);
+  return hollow === undefined ? [] : [hollow];
+}
+
+/** The rows of a file that have not gone, as its columns are. */
+async function liveRows(file: ColdFile, open: OpenStored): Promise<SqlValue[][]> {
+  const budget = new Budget({ bytes: Infinity, decodedBytes: Infinity });
+  const table = await open(file, budget);
+  const names = file.columns.map(({ name }) => name);
+  const types = names.map((name) => table.columns.find((column) => column.name === name)?.type);
+  const rows: SqlValue[][] = [];
+  for await (const batch of table.scan({ columns: [...names, ROW_COLUMN], conditions: [], budget })) {
+    const vectors = names.map((name) => batch.column(name));
+    const numbers = batch.column(ROW_COLUMN);
+    for (let i = 0; i < batch.rowCount; i++)
+      if (!isGone(file.gone, valueAt(numbers, i) as number))
+        rows.push(vectors.map((vector, c) => valueAt(vector, i, types[c])));
+  }
+  return rows;
+}

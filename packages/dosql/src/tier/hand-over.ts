@@ -1,0 +1,306 @@
+import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import { OP } from '../schema/capture.ts';
+import { Budget } from '../scan/budget.ts';
+import type { RangeFile } from '../scan/file.ts';
+import { openParquet } from '../scan/parquet/index.ts';
+import { createParquetWriter } from '../scan/parquet/write.ts';
+import { sqliteColumns } from '../scan/parquet/write-sqlite.ts';
+import { keyExpressions } from '../schema/capture.ts';
+import type { Relation } from '../schema/relation.ts';
+import { all } from '../sql/read.ts';
+import { quoteName } from '../sql/token.ts';
+import type { SqlValue } from '../value/row.ts';
+import { boundary, hasForm, stretchOf, timeForm, type Stretch, type TimeForm } from './age.ts';
+import { withoutTriggers } from './bring-back.ts';
+import { keyText } from './clashes.ts';
+import { ROW_COLUMN, ROWID_COLUMN } from './cold-table.ts';
+import type { FileColumn, Manifest, NewFile } from './manifest.ts';
+import type { TierPolicy } from './options.ts';
+import type { Places } from './places.ts';
+import { rangeOf } from './prune.ts';
+import { readExact } from './rows.ts';
+import { StoredTable } from './stored-table.ts';
+import { valueAt } from './vectors.ts';
+
+/** Rows that are to become cold, as they were at one moment. */
+export interface Leaving {
+  readonly relation: Relation;
+  readonly partition: string;
+  /** The log's end then. */
+  readonly lsn: number;
+  readonly columns: readonly FileColumn[];
+  readonly rows: SqlValue[][];
+  /** The key of each row: see {@link Relation.key}. */
+  readonly keys: readonly SqlValue[][];
+}
+
+/** The next rows of a table that are old enough to leave, of one partition, at most `limit`; undefined when none is. */
+export function leaving(
+  engine: Engine,
+  relation: Relation,
+  policy: TierPolicy,
+  limit: number,
+): Leaving | undefined {
+  const time = `t.${quoteName(policy.column)}`;
+  const from = `FROM main.${quoteName(relation.table)} AS t`;
+  const fixed = stays(relation);
+  const found = nextStretch(engine, from, time, fixed, policy);
+  if (found === undefined) return undefined;
+  const { stretch, form } = found;
+  const { key } = relation;
+  const rowid = key.kind === 'rowid' && key.columnId === undefined;
+  const columns: FileColumn[] = [
+    ...(rowid ? [{ id: -1, name: ROWID_COLUMN }] : []),
+    ...relation.columns.map(({ id, name }) => ({ id, name })),
+  ];
+  const values = columns.map(({ id, name }) => `t.${quoteName(id === -1 && key.kind === 'rowid' ? key.name : name)}`);
+  const order = [...policy.sortBy.map((name) => `t.${quoteName(name)}`), time, ...keyExpressions(relation, 't')];
+  const rows = readExact(
+    engine,
+    values,
+    `${from} WHERE ${time} >= ? AND ${time} < ? AND ${hasForm(time, form)} AND ${fixed} ORDER BY ${order.join(', ')} LIMIT ${limit}`,
+    [stretch.from, stretch.to],
+  );
+  const keyIds = key.kind === 'rowid' ? [key.columnId ?? -1] : key.columnIds;
+  const places = keyIds.map((id) => columns.findIndex((column) => column.id === id));
+  return {
+    relation,
+    partition: stretch.name,
+    lsn: engine.log.end(),
+    columns,
+    rows,
+    keys: rows.map((row) => places.map((at) => row[at] as SqlValue)),
+  };
+}
+
+/** SQL for the condition that a row may leave. */
+function stays({ key, columns, table }: Relation): string {
+  const conditions = columns
+    .filter(({ affinity }) => affinity === 'blob')
+    // In a column of no affinity 5.0 is another value than 5, which they would not be any more as numbers.
+    .map(({ name }) => {
+      const value = `t.${quoteName(name)}`;
+      return `NOT (typeof(${value}) = 'real' AND ${value} = round(${value}))`;
+    });
+  // SQLite gives the rowid after the highest that it sees.
+  if (key.kind === 'rowid')
+    conditions.push(
+      `t.${quoteName(key.name)} <> (SELECT max(${quoteName(key.name)}) FROM main.${quoteName(table)})`,
+    );
+  return conditions.length === 0 ? 'TRUE' : conditions.join(' AND ');
+}
+
+/** The oldest partition that has ended long enough ago and has rows. */
+function nextStretch(
+  engine: Engine,
+  from: string,
+  time: string,
+  fixed: string,
+  { hotForMs, partition }: TierPolicy,
+): { stretch: Stretch; form: TimeForm } | undefined {
+  const until = engine.nowMs() - hotForMs;
+  let earliest: { stretch: Stretch; form: TimeForm } | undefined;
+  for (const form of ['T', ' ', 's', 'ms'] as const) {
+    const to = boundary(until, form, partition);
+    const rows = readExact(
+      engine,
+      [time],
+      `${from} WHERE ${time} < ? AND ${hasForm(time, form)} AND ${fixed} ORDER BY ${time} LIMIT 1`,
+      [to],
+    );
+    const value = rows[0]?.[0];
+    if (value === undefined || timeForm(value) === undefined) continue;
+    const stretch = stretchOf(value, form, partition);
+    if (earliest === undefined || stretch.name < earliest.stretch.name) earliest = { stretch, form };
+  }
+  return earliest;
+}
+
+/** A file of rows. */
+export interface Written {
+  readonly bytes: Uint8Array;
+  readonly file: Omit<NewFile, 'path' | 'place' | 'etag'>;
+}
+
+/**
+ * The file of the rows, read back and compared with them, value by value.
+ *
+ * @throws DoSQLError `CORRUPT_FILE` when it does not hold just these rows.
+ */
+export async function fileOf(
+  { relation, partition, lsn, columns, rows }: Pick<Leaving, 'relation' | 'partition' | 'lsn' | 'columns' | 'rows'>,
+  sortBy: readonly string[],
+): Promise<Written> {
+  const gathered = sqliteColumns([
+    ...columns.map(({ id, name }) => ({
+      name,
+      affinity: relation.columns.find((column) => column.id === id)?.affinity ?? ('integer' as const),
+    })),
+    { name: ROW_COLUMN, affinity: 'integer' as const },
+  ]);
+  gathered.add(numbered(rows));
+  const { columns: written, vectors, keyValue } = gathered.finish();
+  const writer = createParquetWriter({
+    columns: written,
+    keyValue,
+    sortedBy: sortBy.map((column) => ({ column })),
+  });
+  writer.write(vectors);
+  const bytes = joined(writer.finish());
+  await verify(bytes, columns, rows);
+  const ranges = new Map(
+    columns.flatMap(({ id }, i) => {
+      const range = rangeOf(rows.map((row) => row[i] as SqlValue));
+      return range === undefined || isLarge(range.min) || isLarge(range.max) ? [] : [[id, range] as const];
+    }),
+  );
+  const { tableId } = relation;
+  return {
+    bytes,
+    file: { tableId, partition, rows: rows.length, sizeBytes: bytes.length, lsn, columns, ranges },
+  };
+}
+
+function* numbered(rows: readonly SqlValue[][]): Generator<SqlValue[]> {
+  for (const [i, row] of rows.entries()) yield [...row, i];
+}
+
+function isLarge(value: SqlValue): boolean {
+  return (typeof value === 'string' || value instanceof Uint8Array) && value.length > 1_000;
+}
+
+async function verify(
+  bytes: Uint8Array,
+  columns: readonly FileColumn[],
+  rows: readonly SqlValue[][],
+): Promise<void> {
+  const file: RangeFile = {
+    name: 'the file of cold rows',
+    size: bytes.length,
+    etag: crypto.randomUUID(),
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+  };
+  const budget = new Budget({ bytes: Infinity, decodedBytes: Infinity });
+  const table = new StoredTable(await openParquet(file, budget), file.name);
+  const names = columns.map(({ name }) => name);
+  let at = 0;
+  for await (const batch of table.scan({ columns: [...names, ROW_COLUMN], conditions: [], budget })) {
+    const vectors = names.map((name) => batch.column(name));
+    const types = names.map((name) => table.columns.find((column) => column.name === name)?.type);
+    const numbers = batch.column(ROW_COLUMN);
+    for (let i = 0; i < batch.rowCount; i++, at++) {
+      const row = rows[at];
+      const isRight =
+        row !== undefined &&
+        valueAt(numbers, i) === at &&
+        vectors.every((vector, c) => isSame(valueAt(vector, i, types[c]), row[c] as SqlValue));
+      if (!isRight) throw new DoSQLError('CORRUPT_FILE', `row ${at} of a file of cold rows is not as it was`);
+    }
+  }
+  if (at !== rows.length)
+    throw new DoSQLError('CORRUPT_FILE', `a file of cold rows has ${at} rows, not ${rows.length}`);
+}
+
+function isSame(a: SqlValue, b: SqlValue): boolean {
+  if (a instanceof Uint8Array && b instanceof Uint8Array)
+    return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  return Object.is(a, b);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/**
+ * Makes the rows cold, in one transaction: puts the file down in the object's own file store, notes it and deletes the
+ * rows. Rows that have changed since they were read stay, and count as gone from the file. Returns how many have left.
+ */
+export function handOver(
+  engine: Engine,
+  manifest: Manifest,
+  { local }: Places,
+  left: Leaving,
+  { bytes, file }: Written,
+  path: string,
+): number {
+  const { relation, keys, lsn } = left;
+  const { sql } = engine.storage;
+  return engine.atomically(() => {
+    const changed = changedKeys(engine, relation, lsn);
+    const gone: number[] = [];
+    const leave: SqlValue[][] = [];
+    keys.forEach((key, i) => {
+      if (changed.has(keyText(key))) gone.push(i);
+      else leave.push(key);
+    });
+    if (leave.length === 0) return 0;
+    const { etag } = local.writeSync(path, bytes, { ifAbsent: true });
+    manifest.add({ ...file, path, place: 'local', etag }, gone);
+    withoutTriggers(engine, relation.table, () => deleteKeys(sql, relation, leave));
+    assertHighestStays(sql, relation, leave);
+    return leave.length;
+  });
+}
+
+/** Keys of rows that have changed after `lsn`. */
+export function changedKeys(engine: Engine, relation: Relation, lsn: number): Set<string> {
+  const keys = new Set<string>();
+  for (const version of engine.catalog.versions(relation.tableId)) {
+    const names =
+      version.key.kind === 'rowid'
+        ? ['k']
+        : version.key.columnIds.map(
+            (id) => version.layout.slots.find(({ columnId }) => columnId === id)?.name ?? 'NULL',
+          );
+    const rows = all<(SqlValue | ArrayBuffer)[]>(
+      engine.storage.sql,
+      `SELECT DISTINCT ${names.map((name) => `CASE typeof(${name}) WHEN 'integer' THEN 'i' || ${name} WHEN 'text' THEN 't' || ${name} ELSE ${name} END`).join(', ')} ` +
+        `FROM __dosql_log WHERE lsn > ? AND rel = ? AND op BETWEEN ${OP.insert} AND ${OP.updateAfter}`,
+      lsn,
+      version.id,
+    );
+    for (const row of rows) keys.add(keyText(row.map(unmarked)));
+  }
+  return keys;
+}
+
+function unmarked(value: SqlValue | ArrayBuffer): SqlValue {
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (typeof value !== 'string') return value;
+  if (value.startsWith('t')) return value.slice(1);
+  const number = Number(value.slice(1));
+  return Number.isSafeInteger(number) ? number : BigInt(value.slice(1));
+}
+
+function deleteKeys(sql: SqlStorage, relation: Relation, keys: readonly SqlValue[][]): void {
+  const { key } = relation;
+  const table = `main.${quoteName(relation.table)}`;
+  if (key.kind === 'rowid') {
+    // Integers are written out, so that a double does not round them.
+    const list = `[${keys.map(([rowid]) => String(rowid)).join()}]`;
+    sql.exec(`DELETE FROM ${table} WHERE ${quoteName(key.name)} IN (SELECT value FROM json_each(?))`, list);
+    return;
+  }
+  const names = keyExpressions(relation, '').map((name) => name.slice(1));
+  for (const row of keys)
+    sql.exec(
+      `DELETE FROM ${table} WHERE ${names.map((name) => `${name} = ?`).join(' AND ')}`,
+      ...row.map((value) => (typeof value === 'bigint' ? String(value) : value)),
+    );
+}
+
+/** The row with the highest rowid may have been deleted since the rows were read. */
+function assertHighestStays(sql: SqlStorage, { key, table }: Relation, left: readonly SqlValue[][]): void {
+  if (key.kind !== 'rowid') return;
+  const [row] = all<[number | null]>(sql, `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(table)}`);
+  const highest = left.reduce((most, [rowid]) => Math.max(most, Number(rowid)), -Infinity);
+  if ((row?.[0] ?? -Infinity) < highest)
+    throw new DoSQLError('STORAGE_UNAVAILABLE', 'the newest row was deleted meanwhile: the next pass goes on');
+}

@@ -1,0 +1,78 @@
+import type { FileStore } from '@dotdo/fsx';
+import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import type { ColdFile, Manifest } from './manifest.ts';
+import type { Places } from './places.ts';
+import type { Pass } from '../outcome.ts';
+
+/**
+ * Copies a file to the cold store and, once the copy is known to be right, lets the object's own go. It may end at any
+ * point and be begun again: a path is never written with other bytes, and until the manifest says that the file has
+ * moved it is read where it was.
+ *
+ * @throws DoSQLError `STORAGE_UNAVAILABLE` when the cold store does not take it; it then stays where it is.
+ */
+export async function moveFile(
+  engine: Engine,
+  manifest: Manifest,
+  { local, cold }: Places,
+  file: ColdFile,
+  pass: Pass,
+): Promise<void> {
+  if (cold === undefined) return;
+  const bytes = await local.read(file.path);
+  if (bytes === null) return;
+  const etag = await put(cold, file.path, bytes);
+  await pass(() => {
+    const now = manifest.tables.get(file.tableId)?.files.find(({ id }) => id === file.id);
+    // Its last row may have gone meanwhile; then the copy is garbage like the file.
+    engine.atomically(() => {
+      if (now === undefined) manifest.discard(file.path, 'cold', engine.nowMs());
+      else if (now.place === 'local') {
+        manifest.moved(now, etag);
+        local.deleteSync(file.path);
+      }
+    });
+  });
+}
+
+async function put(cold: FileStore, path: string, bytes: Uint8Array): Promise<string> {
+  const isThere = async (): Promise<string | undefined> => {
+    const copy = await cold.read(path);
+    const isSame = copy?.length === bytes.length && copy.every((byte, i) => byte === bytes[i]);
+    return isSame ? (await cold.stat(path))?.etag : undefined;
+  };
+  try {
+    const before = await isThere();
+    if (before !== undefined) return before;
+    await cold.write(path, bytes);
+    const after = await isThere();
+    if (after !== undefined) return after;
+  } catch (cause) {
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      `"${path}" was not taken by the cold store: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
+  }
+  throw new DoSQLError('STORAGE_UNAVAILABLE', `the cold store gives back other bytes than "${path}" was written with`);
+}
+
+/** Deletes the bytes of files that nothing names any more. */
+export async function collectGarbage(
+  engine: Engine,
+  manifest: Manifest,
+  { local, cold }: Places,
+  pass: Pass,
+): Promise<void> {
+  for (const { path, place } of await pass(() => manifest.garbage(engine.nowMs()))) {
+    // One that was about to move may be in both.
+    if (place === 'cold' || cold !== undefined) await cold?.delete(path);
+    await pass(() =>
+      engine.atomically(() => {
+        local.deleteSync(path);
+        manifest.collected(path);
+      }),
+    );
+  }
+}

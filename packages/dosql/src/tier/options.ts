@@ -1,0 +1,63 @@
+import { DoSQLError } from '../error.ts';
+import { durationMs } from '../history/point.ts';
+import { describe } from '../value/parameter.ts';
+
+/** Into how long stretches of time cold rows are cut: each is a file, or a few. */
+export type Partition = 'hour' | 'day' | 'month' | 'year';
+
+/** How a table's old rows become cold. */
+export interface TierOptions {
+  /**
+   * The column that tells how old a row is: ISO 8601 text or SQLite's own (`2026-01-31 12:00:00`), or seconds or
+   * milliseconds since the epoch. Rows in which it is anything else stay hot.
+   */
+  readonly column: string;
+  /** Rows younger than this stay hot: `'24h'`, or ms. */
+  readonly hotFor: string | number;
+  /** `'day'` by default. */
+  readonly partition?: Partition | undefined;
+  /** How rows are sorted in a file, which makes conditions on these columns read less. By default by `column`. */
+  readonly sortBy?: readonly string[] | undefined;
+  /** Rows older than this are deleted, a whole partition at a time. By default none is. */
+  readonly expireAfter?: string | number | undefined;
+  /** What is kept of rows that expire: the rows of `select`, which reads the table, go into the table `into`. */
+  readonly rollup?: { readonly into: string; readonly select: string } | undefined;
+}
+
+/** The options as they are kept: with what is there by default, and in ms. */
+export interface TierPolicy {
+  readonly column: string;
+  readonly hotForMs: number;
+  readonly partition: Partition;
+  readonly sortBy: readonly string[];
+  readonly expireAfterMs: number | undefined;
+  readonly rollup: { readonly into: string; readonly select: string } | undefined;
+}
+
+const PARTITIONS: readonly Partition[] = ['hour', 'day', 'month', 'year'];
+
+/**
+ * The policy that `options` of the table `table` ask for.
+ *
+ * @throws DoSQLError `BAD_PARAMETER`
+ */
+export function policyOf(table: string, options: TierOptions): TierPolicy {
+  const refuse = (name: string, value: unknown, wanted: string): never => {
+    throw new DoSQLError('BAD_PARAMETER', `tiers.${table}.${name} is ${describe(value)}: give ${wanted}`);
+  };
+  const { column, hotFor, partition = 'day', sortBy = [], expireAfter, rollup } = options;
+  if (typeof column !== 'string') refuse('column', column, 'the name of a column that tells the time');
+  if (!PARTITIONS.includes(partition)) refuse('partition', partition, PARTITIONS.join(', '));
+  if (!Array.isArray(sortBy) || sortBy.some((name) => typeof name !== 'string'))
+    refuse('sortBy', sortBy, 'an array of columns');
+  const hotForMs = durationMs(hotFor, `tiers.${table}.hotFor`);
+  const expireAfterMs =
+    expireAfter === undefined ? undefined : durationMs(expireAfter, `tiers.${table}.expireAfter`);
+  if (expireAfterMs !== undefined && expireAfterMs <= hotForMs)
+    refuse('expireAfter', expireAfter, `more than hotFor, which is ${describe(hotFor)}`);
+  if (rollup !== undefined && expireAfterMs === undefined)
+    refuse('rollup', 'set', 'expireAfter with it: a rollup is made of rows that expire');
+  if (rollup !== undefined && (typeof rollup.into !== 'string' || typeof rollup.select !== 'string'))
+    refuse('rollup', rollup, '{ into, select }');
+  return { column, hotForMs, partition, sortBy, expireAfterMs, rollup };
+}

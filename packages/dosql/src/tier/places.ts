@@ -1,0 +1,51 @@
+import type { DOBackend, FileStore } from '@dotdo/fsx';
+import { DoSQLError } from '../error.ts';
+import type { RangeFile } from '../scan/file.ts';
+import type { ColdFile } from './manifest.ts';
+
+/** Where the bytes of cold rows are: in the object's own file store until they have been copied to the cold one. */
+export interface Places {
+  readonly local: DOBackend;
+  /** Undefined where the database was given none: then files stay in the object. */
+  readonly cold: FileStore | undefined;
+}
+
+/**
+ * A file of the manifest, to be read by ranges. It may move while it is read: what is not in one place any more is
+ * in the other.
+ *
+ * @throws DoSQLError `STORAGE_UNAVAILABLE` when the cold store does not answer, `NO_SUCH_FILE` when it has lost it.
+ */
+export function rangeFile(file: ColdFile, { local, cold }: Places): RangeFile {
+  const { path } = file;
+  const from = file.place === 'local' ? [local, cold] : [cold, local];
+  return {
+    name: path,
+    size: file.sizeBytes,
+    // A path is never written with other bytes.
+    etag: path,
+    async read(offset, length, signal) {
+      signal?.throwIfAborted();
+      for (const store of from) {
+        const bytes = await store?.read(path, { offset, length }).catch((cause: unknown) => {
+          throw new DoSQLError(
+            'STORAGE_UNAVAILABLE',
+            `cold rows in "${path}" cannot be read now: ${cause instanceof Error ? cause.message : String(cause)}`,
+            { cause },
+          );
+        });
+        if (bytes?.length === length) return bytes;
+        if (bytes !== undefined && bytes !== null)
+          throw new DoSQLError(
+            'CORRUPT_FILE',
+            `"${path}" ends at ${offset + bytes.length}, not at ${file.sizeBytes} bytes as it was written`,
+          );
+      }
+      const missing = from.some((store) => store !== undefined) ? 'is gone from' : 'was put into';
+      throw new DoSQLError(
+        'NO_SUCH_FILE',
+        `"${path}", which holds cold rows, ${missing} the cold store: open the database with the storage that it was written with`,
+      );
+    },
+  };
+}

@@ -1,0 +1,274 @@
+import { sameName } from '../schema/catalog.ts';
+import type { Engine, RunOptions } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import { defaultsOf } from '../history/default.ts';
+import { mentions, rowidMention } from '../history/mention.ts';
+import type { Budget } from '../scan/budget.ts';
+import { HandOffBuilder, type HandedColumn } from '../scan/handoff.ts';
+import type { Condition, ScanRequest, ScanTable } from '../scan/table.ts';
+import { MAIN } from '../schema/line.ts';
+import type { Column, Relation } from '../schema/relation.ts';
+import { first } from '../sql/read.ts';
+import { isUrl, parse, type Statement } from '../sql/statement.ts';
+import { lowerName } from '../sql/token.ts';
+import type { Bound, SqlParameter } from '../value/parameter.ts';
+import type { SqlValue } from '../value/row.ts';
+import { ColdTable, FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, scanColumn, type HiddenKeys } from './cold-table.ts';
+import { conditionsOn } from './conditions.ts';
+import type { ColdFile, Manifest } from './manifest.ts';
+import type { Names } from './names.ts';
+import { redirect, type ReadInstead } from './redirect.ts';
+
+/** Opens what is read. */
+export interface Opener {
+  /** A file of cold rows. */
+  file(file: ColdFile, request: Pick<ScanRequest, 'budget' | 'signal'>): Promise<ScanTable>;
+  /** What a URL in SQL names. */
+  url(url: string, budget: Budget): Promise<ScanTable>;
+}
+
+/** Something that a statement reads beside main's own rows. */
+interface Need {
+  /** What stands in FROM: a URL, or a table's name in lower case. */
+  readonly name: string;
+  /** Main's present table; undefined for a URL. */
+  readonly relation: Relation | undefined;
+  readonly files: readonly ColdFile[];
+  /** Whether the text names a column. */
+  readonly isNamed: (name: string) => boolean;
+  /** The word by which it asks for a rowid that is no column. */
+  readonly rowid: string | undefined;
+  readonly conditions: readonly Condition[];
+}
+
+/** What a statement reads, as of one version of the manifest. */
+export interface Needs {
+  readonly version: number;
+  readonly generation: number;
+  readonly list: readonly Need[];
+}
+
+/** What stands in FROM for the cold rows of one table and where they are, in a query of DoSQL's own. */
+export const COLD_PLACES = 'cold://places';
+
+/** Reads cold rows and files for statements that SQLite runs. */
+export class Reads {
+  readonly #engine: Engine;
+  readonly #manifest: Manifest;
+  readonly #names: Names;
+  readonly #opener: Opener;
+
+  constructor(engine: Engine, manifest: Manifest, names: Names, opener: Opener) {
+    this.#engine = engine;
+    this.#manifest = manifest;
+    this.#names = names;
+    this.#opener = opener;
+  }
+
+  /** Main's present cold rows of a table, or those in some of its files, with the columns of `relation`. */
+  coldTable(relation: Relation, files: readonly ColdFile[], hidden?: HiddenKeys): ColdTable {
+    const defaults = new Map<number, SqlValue>();
+    const isOlder = ({ columns }: ColdFile): boolean =>
+      relation.columns.some(({ id }) => !columns.some((column) => column.id === id));
+    if (files.some(isOlder))
+      for (const [id, text] of defaultsOf(relation)) {
+        const value = first<[SqlValue | ArrayBuffer]>(this.#engine.storage.sql, `SELECT ${text}`)?.[0] ?? null;
+        defaults.set(id, value instanceof ArrayBuffer ? new Uint8Array(value) : value);
+      }
+    return new ColdTable({
+      relation,
+      files,
+      hidden,
+      defaults,
+      open: (file, request) => this.#opener.file(file, request),
+    });
+  }
+
+  /** What a URL in SQL names. */
+  url(url: string, budget: Budget): Promise<ScanTable> {
+    return this.#opener.url(url, budget);
+  }
+
+  /** What SQLite would read for a statement that is elsewhere; `placed` is the table that {@link COLD_PLACES} stands for. */
+  needs(
+    statement: Statement,
+    values: readonly SqlParameter[],
+    options: RunOptions,
+    placed?: Relation,
+  ): Needs {
+    const { version, tables } = this.#manifest;
+    const { generation } = this.#engine.catalog;
+    const bound = this.#engine.bound(statement, values, { ...options, redirect: (text) => text });
+    const text = this.#names.expand(bound.sql);
+    const [final] = parse(text, true) as [Statement];
+    // A view may read the table, too.
+    const isPlain = text === bound.sql;
+    const list = new Map<string, Need>();
+    for (const { kind, isCte, name, schema } of final.references) {
+      if (isCte || (kind !== 'from' && kind !== 'in')) continue;
+      if (schema !== undefined && lowerName(schema) !== 'main') continue;
+      const key = isUrl(name) ? name : lowerName(name);
+      const tableId =
+        name === COLD_PLACES ? placed?.tableId : isUrl(name) ? undefined : this.#names.coldTable(name);
+      if (list.has(key) || (tableId === undefined && !isUrl(name))) continue;
+      const relation = tableId === undefined ? undefined : this.#present(tableId);
+      list.set(key, {
+        name: key,
+        relation,
+        files: tableId === undefined ? [] : (tables.get(tableId)?.files ?? []),
+        isNamed: kind === 'in' ? (): boolean => true : mentions(final),
+        rowid: relation && rowidMention(final, relation),
+        conditions: isPlain ? this.#conditions(statement, key, relation, values) : [],
+      });
+    }
+    return { version, generation, list: [...list.values()] };
+  }
+
+  /** Reads what a statement needs. */
+  async fetch(needs: Needs, budget: Budget): Promise<Map<string, ReadInstead>> {
+    const instead = new Map<string, ReadInstead>();
+    for (const need of needs.list) instead.set(need.name, await this.#fetch(need, budget));
+    return instead;
+  }
+
+  /** Whether what was read is still all there is. */
+  isCurrent({ version, generation }: Needs): boolean {
+    return version === this.#manifest.version && generation === this.#engine.catalog.generation;
+  }
+
+  /** Makes a text read what was fetched. */
+  redirect(instead: ReadonlyMap<string, ReadInstead>): (bound: Bound) => Bound {
+    return (bound) => redirect({ ...bound, sql: this.#names.expand(bound.sql) }, instead);
+  }
+
+  async #fetch(need: Need, budget: Budget): Promise<ReadInstead> {
+    const { name, relation, files, isNamed, rowid, conditions } = need;
+    if (relation === undefined) {
+      const table = await this.#opener.url(name, budget);
+      const columns = table.columns.map((column) => ({ column, from: column.name }));
+      return { rows: await collect(table, columns, conditions, budget), table: undefined };
+    }
+    const { key } = relation;
+    const columns: Wanted[] = relation.columns
+      .filter((column) => isNamed(column.name))
+      .map((column) => ({ column: handedColumn(column), from: column.name }));
+    const integer = (as: string, from: string): Wanted => ({ column: { name: as, type: 'integer' }, from });
+    if (key.kind === 'rowid' && rowid !== undefined) {
+      const own = relation.columns.find(({ id }) => id === key.columnId);
+      columns.unshift(integer(rowid, own?.name ?? ROWID_COLUMN));
+    }
+    // By the name that the texts of the past and of branches have for it.
+    if (key.kind === 'rowid' && key.columnId === undefined && key.name !== rowid && isNamed(key.name))
+      columns.unshift(integer(key.name, ROWID_COLUMN));
+    if (columns.length === 0) {
+      const [first] = relation.columns as [Column];
+      columns.push({ column: handedColumn(first), from: first.name });
+    }
+    const ownNames = columns.map(({ column }) => column.name);
+    if (name === COLD_PLACES)
+      columns.push(integer(FILE_COLUMN, FILE_COLUMN), integer(ROW_COLUMN, ROW_COLUMN));
+    const rows = await collect(this.coldTable(relation, files), columns, conditions, budget);
+    if (name === COLD_PLACES) return { rows, table: undefined };
+    const stars = relation.columns.map((column) => column.name);
+    return { rows, table: { columns: ownNames, stars: stars.length === ownNames.length ? undefined : stars } };
+  }
+
+  #present(tableId: number): Relation | undefined {
+    return this.#engine.catalog
+      .current()
+      .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+  }
+
+  /** Conditions of the user's own statement, where it names the table just once and nothing else reads it. */
+  #conditions(
+    statement: Statement,
+    key: string,
+    relation: Relation | undefined,
+    values: readonly SqlParameter[],
+  ): Condition[] {
+    const isIt = (name: string): boolean => (isUrl(name) ? name : lowerName(name)) === key;
+    const named = statement.references.filter(({ name, isCte }) => !isCte && isIt(name));
+    const [reference] = named;
+    if (reference === undefined || named.length > 1 || reference.kind !== 'from') return [];
+    if (relation === undefined) return [];
+    const isAlone = statement.references.length === 1;
+    const others = statement.references.filter((other) => other !== reference);
+    const known = others.map(({ name }) =>
+      this.#engine.catalog.current().find((one) => one.branch === MAIN && sameName(one.name, name)),
+    );
+    const owns = (column: string): boolean =>
+      relation.columns.some(({ name }) => sameName(name, column)) &&
+      (isAlone ||
+        known.every(
+          (other) => other !== undefined && !other.columns.some(({ name }) => sameName(name, column)),
+        ));
+    return conditionsOn(statement, reference, plainValues(values), owns).flatMap((condition) => {
+      const column = relation.columns.find(({ name }) => sameName(name, condition.column));
+      const adapted = column && adapt(condition, column);
+      return adapted === undefined ? [] : [adapted];
+    });
+  }
+}
+
+/** A condition as the column's affinity makes it; undefined where its values are of another kind than the column's. */
+function adapt(condition: Condition, { name, affinity, collation }: Column): Condition | undefined {
+  if (collation !== undefined) return undefined;
+  const isText = affinity === 'text';
+  const values = condition.values.map((value) => {
+    if (typeof value === 'string' && !isText && affinity !== 'blob' && value.trim() !== '') {
+      const number = Number(value);
+      return Number.isFinite(number) ? undefined : value;
+    }
+    return typeof value === 'string' || !isText ? value : undefined;
+  });
+  if (values.includes(undefined)) return undefined;
+  return { ...condition, column: name, values: values as SqlValue[] };
+}
+
+/** Values as SQLite gets them. */
+export function plainValues(values: readonly SqlParameter[]): SqlValue[] {
+  return values.map((value): SqlValue => {
+    if (value === undefined || value === null) return null;
+    if (typeof value === 'boolean') return value ? 1 : 0;
+    if (value instanceof Date) {
+      if (Number.isNaN(value.getTime()))
+        throw new DoSQLError('BAD_PARAMETER', 'a parameter is an invalid Date');
+      return value.toISOString();
+    }
+    if (value instanceof ArrayBuffer) return new Uint8Array(value);
+    if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    return value;
+  });
+}
+
+function handedColumn(column: Column): HandedColumn {
+  const { affinity, collation } = column;
+  return { ...scanColumn(column), affinity, collation };
+}
+
+/** A column that is handed over, and what the table calls it that it comes from. */
+interface Wanted {
+  readonly column: HandedColumn;
+  readonly from: string;
+}
+
+async function collect(
+  table: ScanTable,
+  columns: readonly Wanted[],
+  conditions: readonly Condition[],
+  budget: Budget,
+): Promise<HandOffBuilder> {
+  const rows = new HandOffBuilder(
+    columns.map(({ column }) => column),
+    { budget },
+  );
+  const origins = new Map(columns.map(({ column, from }) => [column.name, from]));
+  const names = [...new Set(origins.values())];
+  for await (const batch of table.scan({ columns: names, conditions, budget }))
+    rows.addBatch({
+      rowCount: batch.rowCount,
+      column: (name) => batch.column(origins.get(name) ?? name),
+      fetch: (more, at) => batch.fetch(more, at),
+    });
+  return rows;
+}

@@ -1,0 +1,293 @@
+import { shapeOf } from '../branch/shape.ts';
+import type { Core } from '../core.ts';
+import type { Engine } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import { Budget } from '../scan/budget.ts';
+import { sameName } from '../schema/catalog.ts';
+import { MAIN } from '../schema/line.ts';
+import type { Relation } from '../schema/relation.ts';
+import { compactNext } from './compact.ts';
+import { expireNext, type Rollup } from './expire.ts';
+import { fileOf, handOver, leaving } from './hand-over.ts';
+import type { Manifest } from './manifest.ts';
+import { collectGarbage, moveFile } from './move.ts';
+import { policyOf, type TierOptions } from './options.ts';
+import type { Places } from './places.ts';
+import type { Pass } from '../outcome.ts';
+import type { OpenStored, Writes } from './writes.ts';
+
+/** What a pass has done. */
+export interface TierPass {
+  /** Rows that have become cold, and the files that they are in. */
+  readonly rows: number;
+  readonly files: number;
+  /** Files that were copied to the cold store. */
+  readonly moved: number;
+  /** Rows that were older than `expireAfter`. */
+  readonly expired: number;
+  /** Whether there is more to do that can be done now. */
+  readonly more: boolean;
+}
+
+/** How it stands with a tiered table. */
+export interface TierStatus {
+  readonly table: string;
+  readonly coldRows: number;
+  readonly files: number;
+  readonly sizeBytes: number;
+  /** Files that wait in the object to be copied to the cold store. */
+  readonly waiting: { readonly files: number; readonly sizeBytes: number };
+  /** Why the last pass could not go on, such as that the cold store does not answer; undefined when it could. */
+  readonly problem: string | undefined;
+}
+
+/** Rows that become cold in one step, which holds nobody back while they are compressed. */
+const STEP_ROWS = 50_000;
+const FIRST_RETRY_MS = 60_000;
+const MAX_IDLE_MS = 3_600_000;
+/** A pass that is not called but due ends after so many steps, and goes on from the next alarm. */
+const STEPS_PER_ALARM = 8;
+
+/** The timer of passes. */
+export const TIER_TIMER = 'dosql:tier';
+
+/** Makes old rows cold, and keeps cold ones in order. */
+export class Tiering {
+  readonly #core: Core;
+  readonly #engine: Engine;
+  readonly #manifest: Manifest;
+  readonly #places: Places;
+  readonly #writes: Writes;
+  readonly #open: OpenStored;
+  readonly #rollup: Rollup;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(core: Core, manifest: Manifest, places: Places, writes: Writes, open: OpenStored, rollup: Rollup) {
+    this.#core = core;
+    this.#engine = core.engine;
+    this.#manifest = manifest;
+    this.#places = places;
+    this.#writes = writes;
+    this.#open = open;
+    this.#rollup = rollup;
+  }
+
+  /**
+   * Sets how a table is tiered; null makes all its cold rows hot and ends it.
+   *
+   * @throws DoSQLError `NO_SUCH_TABLE`, `NO_SUCH_COLUMN`, `BAD_PARAMETER` for options that are none, `FORBIDDEN` for a
+   * table whose constraints cannot be kept without its cold rows.
+   */
+  async set(table: string, options: TierOptions | null): Promise<void> {
+    if (options === null) {
+      await this.#end(table);
+      return;
+    }
+    await this.#pass(() => {
+      const relation = this.#relation(table);
+      const policy = policyOf(table, options);
+      for (const name of [policy.column, ...policy.sortBy])
+        if (!relation.columns.some((column) => sameName(column.name, name)))
+          throw new DoSQLError('NO_SUCH_COLUMN', `tiers.${table} names "${name}", which is no column of it`);
+      refuseUnfit(this.#engine, relation);
+      this.#engine.atomically(() => {
+        this.#manifest.open();
+        this.#manifest.setPolicy(relation.tableId, policy);
+      });
+    });
+    await this.#arm(this.#engine.nowMs());
+  }
+
+  /** Makes what is old enough cold, copies files and expires rows, until there is nothing more to do or `steps` are. */
+  pass(table?: string, steps: number = Infinity): Promise<TierPass> {
+    // One after the other: each works on what the one before has left.
+    const run = this.#running.then(() => this.#run(table, steps));
+    this.#running = run.catch(() => {});
+    return run;
+  }
+
+  /** What the timer does. */
+  async due(): Promise<void> {
+    const { more } = await this.pass(undefined, STEPS_PER_ALARM);
+    const now = this.#engine.nowMs();
+    if (more) {
+      await this.#arm(now);
+      return;
+    }
+    const isWaiting = [...this.#manifest.tables.values()].some(({ problem }) => problem !== undefined);
+    const garbage = this.#manifest.garbageDue ?? Infinity;
+    await this.#arm(Math.min(now + (isWaiting ? FIRST_RETRY_MS : MAX_IDLE_MS), Math.max(garbage, now + 1_000)));
+  }
+
+  status(): TierStatus[] {
+    return [...this.#manifest.tables.values()].map(({ tableId, files, problem }) => {
+      const waiting = this.#places.cold === undefined ? [] : files.filter(({ place }) => place === 'local');
+      const bytes = (list: typeof files): number => list.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      return {
+        table: this.#engine.catalog.versions(tableId).at(-1)?.name ?? '',
+        coldRows: files.reduce((sum, { rows, goneCount }) => sum + rows - goneCount, 0),
+        files: files.length,
+        sizeBytes: bytes(files),
+        waiting: { files: waiting.length, sizeBytes: bytes(waiting) },
+        problem,
+      };
+    });
+  }
+
+  /** Whether a timer is set, and if not sets it: on opening. */
+  async start(): Promise<void> {
+    if (this.#manifest.tables.size > 0 && !this.#core.timers.has(TIER_TIMER)) await this.#arm(this.#engine.nowMs());
+  }
+
+  async #run(only: string | undefined, steps: number): Promise<TierPass> {
+    const done = { rows: 0, files: 0, moved: 0, expired: 0 };
+    let left = steps;
+    let more = false;
+    for (const { tableId } of [...this.#manifest.tables.values()]) {
+      const relation = this.#engine.catalog
+        .current()
+        .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+      if (relation === undefined || (only !== undefined && !sameName(relation.name, only))) continue;
+      try {
+        for (;;) {
+          if (left-- <= 0) {
+            more = true;
+            break;
+          }
+          if (!(await this.#step(tableId, done))) break;
+        }
+        await this.#note(tableId, undefined);
+      } catch (error) {
+        const problem = DoSQLError.from(error);
+        if (problem === undefined) throw error;
+        await this.#note(tableId, problem.message);
+      }
+    }
+    if (this.#manifest.tables.size > 0)
+      await collectGarbage(this.#engine, this.#manifest, this.#places, this.#pass).catch((error: unknown) => {
+        // What cannot be deleted now is deleted later.
+        if (DoSQLError.from(error) === undefined && !(error instanceof Error)) throw error;
+      });
+    return { ...done, more };
+  }
+
+  /** Does one thing for a table; returns false when there is nothing to do. */
+  async #step(
+    tableId: number,
+    done: { rows: number; files: number; moved: number; expired: number },
+  ): Promise<boolean> {
+    const tiered = this.#manifest.tables.get(tableId);
+    const waiting = tiered?.files.find(({ place }) => place === 'local');
+    const left = await this.#handOverNext(tableId);
+    if (left > 0) {
+      done.rows += left;
+      done.files++;
+      return true;
+    }
+    if (tiered === undefined) return false;
+    const expired = await expireNext(this.#engine, this.#manifest, this.#rollup, tiered, this.#pass);
+    if (expired > 0) {
+      done.expired += expired;
+      return true;
+    }
+    if (waiting !== undefined && this.#places.cold !== undefined) {
+      await moveFile(this.#engine, this.#manifest, this.#places, waiting, this.#pass);
+      done.moved++;
+      return true;
+    }
+    return compactNext(this.#engine, this.#manifest, this.#places, this.#open, tiered, this.#pass);
+  }
+
+  async #handOverNext(tableId: number): Promise<number> {
+    const read = await this.#pass(() => {
+      const tiered = this.#manifest.tables.get(tableId);
+      const relation = this.#engine.catalog
+        .current()
+        .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+      if (tiered === undefined || relation === undefined) return undefined;
+      const left = leaving(this.#engine, relation, tiered.policy, STEP_ROWS);
+      return left && { left, policy: tiered.policy, generation: this.#engine.catalog.generation };
+    });
+    if (read === undefined || read.left.rows.length === 0) return 0;
+    const { left, policy, generation } = read;
+    const written = await fileOf(left, policy.sortBy);
+    const path = pathOf(left.relation, left.partition);
+    return this.#pass(() => {
+      // The schema has changed meanwhile: the rows are read again as they are now.
+      if (this.#engine.catalog.generation !== generation) return 0;
+      return handOver(this.#engine, this.#manifest, this.#places, left, written, path);
+    });
+  }
+
+  /** Makes all cold rows hot again, file by file. */
+  async #end(table: string): Promise<void> {
+    const { tableId } = this.#relation(table);
+    for (;;) {
+      const relation = this.#relation(table);
+      const file = this.#manifest.tables.get(tableId)?.files[0];
+      if (file === undefined) break;
+      await this.#writes.bringFile(relation, file, this.#pass, new Budget({ bytes: Infinity, decodedBytes: Infinity }));
+    }
+    await this.#pass(() => this.#engine.atomically(() => this.#manifest.remove(tableId)));
+  }
+
+  #note(tableId: number, problem: string | undefined): Promise<void> {
+    return this.#pass(() => {
+      if (this.#manifest.tables.get(tableId)?.problem !== problem)
+        this.#engine.atomically(() => this.#manifest.setProblem(tableId, problem));
+    });
+  }
+
+  #relation(table: string): Relation {
+    const relation = this.#engine.catalog
+      .current()
+      .find((relation) => relation.branch === MAIN && sameName(relation.name, table));
+    if (relation !== undefined) return relation;
+    throw new DoSQLError('NO_SUCH_TABLE', `there is no table "${table}" to tier`);
+  }
+
+  readonly #pass: Pass = (work) => this.#core.gate.pass(work);
+
+  async #arm(at: number): Promise<void> {
+    try {
+      await this.#core.schedule(TIER_TIMER, at);
+    } catch (error) {
+      // A class without alarm() has no timer: passes are then only called.
+      if (error instanceof DoSQLError) throw error;
+    }
+  }
+}
+
+/** A path that no other file has had. */
+export function pathOf({ name, tableId }: Relation, partition: string): string {
+  const plain = name.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, 60);
+  return `tables/${plain}-${tableId}/partition=${partition}/${crypto.randomUUID()}.parquet`;
+}
+
+/** Refuses a table of whose cold rows SQLite would have to know to keep its constraints. */
+function refuseUnfit(engine: Engine, relation: Relation): void {
+  const { sql } = engine.storage;
+  const refuse = (why: string): never => {
+    throw new DoSQLError('FORBIDDEN', `"${relation.name}" cannot be tiered: ${why}`);
+  };
+  const shape = shapeOf(sql, relation);
+  const [own] = shape.foreignKeys;
+  if (own !== undefined)
+    refuse(`it refers to "${own.parent}", which cold rows could not be checked against; drop the foreign key`);
+  const other = engine.catalog
+    .current()
+    .find(
+      (one) =>
+        one.branch === MAIN &&
+        shapeOf(sql, one).foreignKeys.some(({ parent }) => sameName(parent, relation.name)),
+    );
+  if (other !== undefined)
+    refuse(`rows of "${other.name}" refer to it, which cold rows could not answer for; drop the foreign key`);
+  for (const { isUnique, name, columns, sql: text } of shape.indexes) {
+    if (!isUnique) continue;
+    if (columns.some((column) => column.name === undefined) || /\bWHERE\b/i.test(text ?? ''))
+      refuse(`its unique index "${name}" is of an expression or of some rows only`);
+    if (columns.some(({ collation }) => collation !== 'BINARY'))
+      refuse(`its unique index "${name}" does not compare by bytes`);
+  }
+}

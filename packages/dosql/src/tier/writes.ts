@@ -1,0 +1,327 @@
+import { clausesOf } from '../branch/clauses.ts';
+import type { Engine, Outcome, RunOptions } from '../engine.ts';
+import { DoSQLError } from '../error.ts';
+import type { Budget } from '../scan/budget.ts';
+import type { ScanTable } from '../scan/table.ts';
+import { MAIN } from '../schema/line.ts';
+import type { Relation } from '../schema/relation.ts';
+import type { Span } from '../sql/scan.ts';
+import { splice, type Statement } from '../sql/statement.ts';
+import { quoteName } from '../sql/token.ts';
+import { orderParameters, type SqlParameter } from '../value/parameter.ts';
+import type { SqlValue } from '../value/row.ts';
+import { bringBack, storedFields, type FileRows } from './bring-back.ts';
+import { clashesAfter, keyText, uniqueKeys, type Clash, type UniqueKey } from './clashes.ts';
+import { FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, type ColdTable } from './cold-table.ts';
+import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
+import { COLD_PLACES, type Reads } from './reads.ts';
+import type { Pass } from '../outcome.ts';
+import { valueAt } from './vectors.ts';
+
+/** A query that began before a file went may read it for so long. */
+export const GRACE_MS = 3_600_000;
+/** A statement is tried so often while what it reads keeps changing under it. */
+const MAX_ATTEMPTS = 50;
+
+/** Opens a file of cold rows. */
+export type OpenStored = (file: ColdFile, budget: Budget) => Promise<ScanTable>;
+
+/** Positions of rows in files. */
+type Places = Map<number, number[]>;
+
+/** Thrown to undo what a statement has written before it is known whether cold rows allow it. */
+class Undo extends Error {
+  readonly clashes: readonly Clash[];
+
+  constructor(clashes: readonly Clash[]) {
+    super('undone');
+    this.clashes = clashes;
+  }
+}
+
+/**
+ * Writes tables that have cold rows. Nothing is written to files: the rows that a statement could meet, those that its
+ * WHERE takes and those that have the same unique values, become hot first, and then SQLite runs the user's own
+ * statement. Which these are is looked up without holding anyone back, so it is made sure of within the turn in
+ * which the statement runs, and looked up again where something has come between.
+ */
+export class Writes {
+  readonly #engine: Engine;
+  readonly #manifest: Manifest;
+  readonly #reads: Reads;
+
+  constructor(engine: Engine, manifest: Manifest, reads: Reads) {
+    this.#engine = engine;
+    this.#manifest = manifest;
+    this.#reads = reads;
+  }
+
+  /** Runs a statement that writes, or that reads cold rows or files to write elsewhere. */
+  async run(
+    statement: Statement,
+    params: readonly SqlParameter[],
+    options: RunOptions,
+    pass: Pass,
+    budget: Budget,
+  ): Promise<Outcome> {
+    const values = orderParameters(statement, params);
+    const harmless = new Set<string>();
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const target = await pass(() => this.#target(statement));
+      if (target !== undefined) await this.#bringMatching(statement, values, target, options, pass, budget);
+      const needs = await pass(() => this.#reads.needs(statement, values, options));
+      const instead = await this.#reads.fetch(needs, budget);
+      const clashes = await pass((): Outcome | readonly Clash[] | undefined => {
+        if (!this.#reads.isCurrent(needs)) return undefined;
+        const redirected = { ...options, redirect: this.#reads.redirect(instead) };
+        try {
+          return this.#engine.atomically(() => {
+            const before = this.#engine.log.end();
+            const outcome = this.#engine.run(statement, params, redirected);
+            const found = target === undefined ? [] : this.#clashes(target.relation, before, options, harmless);
+            if (found.length > 0) throw new Undo(found);
+            return outcome;
+          });
+        } catch (error) {
+          if (error instanceof Undo) return error.clashes;
+          throw error;
+        }
+      });
+      if (clashes === undefined) continue;
+      if (!('length' in clashes)) return clashes;
+      if (target !== undefined) await this.#bringClashing(target, clashes, harmless, pass, budget);
+    }
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      `what the statement reads has changed ${MAX_ATTEMPTS} times while it was read: try it again`,
+      { sql: statement.sql },
+    );
+  }
+
+  /** Makes the cold rows with these keys hot: those whose first column has one of `values`, by `matches`. */
+  async bringKeys(
+    relation: Relation,
+    key: UniqueKey,
+    keys: readonly (readonly SqlValue[])[],
+    pass: Pass,
+    budget: Budget,
+  ): Promise<void> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const { version } = this.#manifest;
+      const files = await pass(() => this.#manifest.tables.get(relation.tableId)?.files ?? []);
+      const places = await this.#find(relation, key, keys, files, budget);
+      if (places.size === 0 || (await this.#bring(relation, places, version, pass, budget))) return;
+    }
+  }
+
+  /** Makes all cold rows of these files hot. */
+  async bringFile(relation: Relation, file: ColdFile, pass: Pass, budget: Budget): Promise<void> {
+    const { version } = this.#manifest;
+    const positions: number[] = [];
+    const table = this.#reads.coldTable(relation, [file]);
+    for await (const batch of table.scan({ columns: [ROW_COLUMN], conditions: [], budget })) {
+      const rows = batch.column(ROW_COLUMN);
+      for (let i = 0; i < batch.rowCount; i++) positions.push(valueAt(rows, i) as number);
+    }
+    await this.#bring(relation, new Map([[file.id, positions]]), version, pass, budget);
+  }
+
+  #target(statement: Statement): { tiered: TieredTable; relation: Relation } | undefined {
+    const name = clausesOf(statement)?.target.name;
+    if (name === undefined) return undefined;
+    const ids = this.#engine.catalog.tableIdsCalled(name.slice(name.lastIndexOf('/') + 1));
+    for (const tiered of this.#manifest.tables.values()) {
+      if (!ids.has(tiered.tableId) || tiered.files.length === 0) continue;
+      const relation = this.#engine.catalog
+        .current()
+        .find(({ branch, tableId }) => branch === MAIN && tableId === tiered.tableId);
+      if (relation !== undefined) return { tiered, relation };
+    }
+    return undefined;
+  }
+
+  /** Makes the cold rows hot that an UPDATE or DELETE is about. */
+  async #bringMatching(
+    statement: Statement,
+    values: readonly SqlParameter[],
+    { relation }: { relation: Relation },
+    options: RunOptions,
+    pass: Pass,
+    budget: Budget,
+  ): Promise<void> {
+    const select = selectionOf(statement, relation, options.branch !== undefined);
+    if (select === undefined) return;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const { needs, query, given } = await pass(() => {
+        const query = this.#engine.statement(select);
+        const given = values.slice(0, query.parameterCount);
+        return { needs: this.#reads.needs(query, given, {}, relation), query, given };
+      });
+      const instead = await this.#reads.fetch(needs, budget);
+      const places = await pass((): Places | undefined => {
+        if (!this.#reads.isCurrent(needs)) return undefined;
+        const { raw } = this.#engine.run(query, given, { redirect: this.#reads.redirect(instead) });
+        return placesIn(raw as [number, number][]);
+      });
+      if (places === undefined) continue;
+      if (places.size === 0 || (await this.#bring(relation, places, needs.version, pass, budget))) return;
+    }
+  }
+
+  async #bringClashing(
+    { relation }: { relation: Relation },
+    clashes: readonly Clash[],
+    harmless: Set<string>,
+    pass: Pass,
+    budget: Budget,
+  ): Promise<void> {
+    const { version } = this.#manifest;
+    const byKey = new Map<UniqueKey, Clash[]>();
+    for (const clash of clashes) byKey.set(clash.key, [...(byKey.get(clash.key) ?? []), clash]);
+    const places: Places = new Map();
+    for (const [key, of] of byKey) {
+      const files = [...new Set(of.flatMap((clash) => clash.files))];
+      const found = await this.#find(
+        relation,
+        key,
+        of.map((clash) => clash.values),
+        files,
+        budget,
+      );
+      for (const [file, rows] of found)
+        places.set(file, [...new Set([...(places.get(file) ?? []), ...rows])].sort((a, b) => a - b));
+    }
+    if (places.size > 0) await this.#bring(relation, places, version, pass, budget);
+    else for (const { key, values } of clashes) harmless.add(`${version} ${key.columnIds.join()} ${keyText(values)}`);
+  }
+
+  #clashes(relation: Relation, before: number, { branch = MAIN }: RunOptions, harmless: Set<string>): Clash[] {
+    const files = this.#manifest.tables.get(relation.tableId)?.files ?? [];
+    const { version } = this.#manifest;
+    return clashesAfter(
+      this.#engine,
+      before,
+      branch,
+      relation,
+      uniqueKeys(this.#engine, relation),
+      files,
+    ).filter(({ key, values }) => !harmless.has(`${version} ${key.columnIds.join()} ${keyText(values)}`));
+  }
+
+  /** Where the rows are that have one of these keys. */
+  async #find(
+    relation: Relation,
+    { columnIds, names }: UniqueKey,
+    keys: readonly (readonly SqlValue[])[],
+    files: readonly ColdFile[],
+    budget: Budget,
+  ): Promise<Places> {
+    const columns = names.map((name, i) => (columnIds[i] === -1 ? ROWID_COLUMN : name));
+    const wanted = new Set(keys.map(keyText));
+    const table = this.#reads.coldTable(relation, files);
+    const places: Places = new Map();
+    const conditions = columns.flatMap((column, i) =>
+      column === ROWID_COLUMN
+        ? []
+        : [{ column, operator: 'in' as const, values: [...new Set(keys.map((key) => key[i] as SqlValue))] }],
+    );
+    const scanned = [...columns, FILE_COLUMN, ROW_COLUMN];
+    for await (const batch of table.scan({ columns: scanned, conditions, budget })) {
+      const vectors = columns.map((name) => batch.column(name));
+      const [file, row] = [batch.column(FILE_COLUMN), batch.column(ROW_COLUMN)];
+      for (let i = 0; i < batch.rowCount; i++)
+        if (wanted.has(keyText(vectors.map((vector) => valueAt(vector, i)))))
+          place(places, valueAt(file, i) as number, valueAt(row, i) as number);
+    }
+    return places;
+  }
+
+  /** Makes rows hot; returns whether their files are still as they were in this version of the manifest. */
+  async #bring(
+    relation: Relation,
+    places: Places,
+    version: number,
+    pass: Pass,
+    budget: Budget,
+  ): Promise<boolean> {
+    const files = (this.#manifest.tables.get(relation.tableId)?.files ?? []).filter(({ id }) => places.has(id));
+    const rows: FileRows[] = [];
+    for (const file of files)
+      rows.push(await readRows(this.#reads.coldTable(relation, [file]), relation, file, places, budget));
+    return pass(() => {
+      if (this.#manifest.version !== version) return false;
+      bringBack(this.#engine, this.#manifest, relation, rows, this.#engine.nowMs() + GRACE_MS);
+      return true;
+    });
+  }
+}
+
+async function readRows(
+  table: ColdTable,
+  relation: Relation,
+  file: ColdFile,
+  places: Places,
+  budget: Budget,
+): Promise<FileRows> {
+  const wanted = new Set(places.get(file.id));
+  const names = storedFields(relation).map(({ id, name }) => (id === -1 ? ROWID_COLUMN : name));
+  const positions: number[] = [];
+  const rows: SqlValue[][] = [];
+  for await (const batch of table.scan({ columns: [ROW_COLUMN], conditions: [], budget })) {
+    const row = batch.column(ROW_COLUMN);
+    const found: number[] = [];
+    for (let i = 0; i < batch.rowCount; i++) if (wanted.has(valueAt(row, i) as number)) found.push(i);
+    if (found.length === 0) continue;
+    await batch.fetch(names, Uint32Array.from(found));
+    const vectors = names.map((name) => batch.column(name));
+    const types = names.map((name) => table.columns.find((column) => column.name === name)?.type);
+    for (const i of found) {
+      positions.push(valueAt(row, i) as number);
+      rows.push(vectors.map((vector, c) => valueAt(vector, i, types[c])));
+    }
+  }
+  return { file, positions, rows };
+}
+
+function placesIn(raw: readonly (readonly [number, number])[]): Places {
+  const places: Places = new Map();
+  for (const [file, row] of raw) place(places, file, row);
+  for (const [file, rows] of places) places.set(file, [...new Set(rows)].sort((a, b) => a - b));
+  return places;
+}
+
+function place(places: Places, file: number, row: number): void {
+  const rows = places.get(file);
+  if (rows === undefined) places.set(file, [row]);
+  else rows.push(row);
+}
+
+/**
+ * The query for the places of cold rows that an UPDATE or DELETE may be about; undefined for an INSERT. On a branch
+ * names in subqueries mean the branch's tables, and the cold rows are main's: there all rows that the WHERE does not
+ * exclude by itself are taken.
+ */
+function selectionOf(statement: Statement, relation: Relation, isOnBranch: boolean): string | undefined {
+  const clauses = clausesOf(statement);
+  if (clauses === undefined || clauses.verb === 'insert') return undefined;
+  const { target, with: ctes, from, where } = clauses;
+  const text = (span: Span | undefined): string => {
+    if (span === undefined) return '';
+    const inside = statement.parameters.filter(({ start, end }) => start >= span.start && end <= span.end);
+    return splice(
+      statement.sql.slice(span.start, span.end),
+      inside.map(({ start, end, index }) => ({
+        start: start - span.start,
+        end: end - span.start,
+        text: `?${index}`,
+      })),
+    );
+  };
+  const name = target.alias ?? relation.name;
+  const own = `'${COLD_PLACES}' AS ${quoteName(name)}`;
+  const places = [FILE_COLUMN, ROW_COLUMN].map((column) => `${quoteName(name)}.${quoteName(column)}`).join(', ');
+  const isSimple = from === undefined && statement.references.length === 1;
+  if (isOnBranch && !isSimple) return `SELECT ${places} FROM ${own}`;
+  const others = from === undefined ? '' : `${text(from).replace(/^\s*FROM/i, '')}, `;
+  return `${text(ctes)} SELECT ${places} FROM ${others}${own} ${text(where)}`.trim();
+}

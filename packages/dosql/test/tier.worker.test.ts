@@ -1,0 +1,141 @@
+import { env } from 'cloudflare:workers';
+import { runInDurableObject } from 'cloudflare:test';
+import { expect, it } from 'vitest';
+import { DB, type Database } from '../src/index.ts';
+import { failure, newObject } from './support/database.ts';
+
+const DAY = 86_400_000;
+const START = Date.parse('2026-03-01T00:00:00.000Z');
+
+/** A database whose clock stands at the end of ten days of readings, one every hour of three sensors. */
+function withReadings(
+  use: (db: Database, clock: { now: number }) => Promise<void>,
+  { cold, coldPrefix }: { cold?: R2Bucket; coldPrefix?: string } = {},
+): Promise<void> {
+  const clock = { now: START };
+  return runInDurableObject(newObject(), async (_, { storage }) => {
+    const db = await DB('test', {
+      storage: cold === undefined ? storage : { hot: storage, cold, coldPrefix },
+      clock: () => clock.now,
+      history: { keep: '30d' },
+    });
+    await db.exec(
+      'CREATE TABLE readings(id INTEGER PRIMARY KEY, sensor TEXT NOT NULL, value REAL, at TEXT NOT NULL, note); CREATE INDEX readings_at ON readings(at)',
+    );
+    for (let hour = 0; hour < 240; hour++) {
+      clock.now = START + hour * 3_600_000;
+      const at = new Date(clock.now).toISOString();
+      await db.run('INSERT INTO readings(sensor, value, at) VALUES (?, ?, ?), (?, ?, ?), (?, ?, ?)', [
+        'a',
+        hour,
+        at,
+        'b',
+        hour / 2,
+        at,
+        'c',
+        -hour,
+        at,
+      ]);
+    }
+    clock.now = START + 10 * DAY;
+    await use(db, clock);
+  });
+}
+
+const tiers = { column: 'at', hotFor: '2d', sortBy: ['sensor'] } as const;
+
+it('makes old rows cold, and reads them as before', async () => {
+  await withReadings(async (db, clock) => {
+    const queries = [
+      'SELECT count(*), sum(value), min(at), max(at) FROM readings',
+      'SELECT sensor, count(*), avg(value) FROM readings GROUP BY sensor ORDER BY sensor',
+      "SELECT substr(at, 1, 10) AS day, max(value) FROM readings WHERE sensor = 'a' GROUP BY day ORDER BY day",
+      'SELECT * FROM readings ORDER BY id',
+      'SELECT * FROM readings WHERE id = 5',
+      "SELECT r.id, s.id FROM readings r JOIN readings s ON s.at = r.at AND s.sensor = 'b' WHERE r.sensor = 'a' AND r.at < '2026-03-03' ORDER BY 1",
+      'SELECT id FROM readings WHERE value = (SELECT max(value) FROM readings)',
+      "SELECT count(*) FROM readings WHERE at BETWEEN '2026-03-02' AND '2026-03-04' AND sensor IN ('a', 'c')",
+      'SELECT sensor, row_number() OVER (PARTITION BY sensor ORDER BY at DESC) AS n, value FROM readings ORDER BY sensor, n LIMIT 20',
+    ];
+    const before = [];
+    for (const sql of queries) before.push(await db.query(sql));
+    await db.tier('readings', tiers);
+    const pass = await db.tierPass();
+    console.log(JSON.stringify(await db.tierStatus()));
+    expect(pass).toMatchObject({ rows: 8 * 72, files: 8, more: false });
+    const after = [];
+    for (const sql of queries) after.push(await db.query(sql));
+    expect(after).toEqual(before);
+    expect(await db.tierStatus()).toMatchObject([{ table: 'readings', coldRows: 576, files: 8 }]);
+    clock.now += DAY;
+    expect(await db.tierPass()).toMatchObject({ rows: 72 });
+    const again = [];
+    for (const sql of queries) again.push(await db.query(sql));
+    expect(again).toEqual(before);
+  });
+});
+
+it('writes cold rows as if they were hot', async () => {
+  await withReadings(async (db) => {
+    await db.tier('readings', tiers);
+    await db.tierPass();
+    expect((await db.run('UPDATE readings SET value = 1000 WHERE id = 1')).changes).toBe(1);
+    expect(await db.get('SELECT value FROM readings WHERE id = 1')).toEqual({ value: 1000 });
+    expect((await db.run("DELETE FROM readings WHERE sensor = 'c' AND at < '2026-03-02'")).changes).toBe(24);
+    expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 696 });
+    const error = await failure(
+      db.run("INSERT INTO readings(id, sensor, value, at) VALUES (2, 'x', 0, '2026-03-10')"),
+    );
+    expect(error.code).toBe('CONSTRAINT_UNIQUE');
+    const upsert = await db.run(
+      "INSERT INTO readings(id, sensor, value, at) VALUES (4, 'x', 7, '2026-03-01') ON CONFLICT(id) DO UPDATE SET value = excluded.value",
+    );
+    expect(upsert.changes).toBe(1);
+    expect(await db.get('SELECT sensor, value FROM readings WHERE id = 4')).toEqual({ sensor: 'a', value: 7 });
+    expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 696 });
+    await db.tierPass();
+    expect(await db.get('SELECT count(*) AS n, sum(id) AS s FROM readings')).toMatchObject({ n: 696 });
+  });
+});
+
+it('reads the past of rows that have become cold since', async () => {
+  await withReadings(async (db, clock) => {
+    await db.run("UPDATE readings SET value = 5 WHERE id = 10");
+    const lsn = db.lsn();
+    const then = await db.query('SELECT * FROM readings ORDER BY id');
+    await db.run('UPDATE readings SET value = 6 WHERE id = 10');
+    await db.run('DELETE FROM readings WHERE id = 11');
+    await db.tier('readings', tiers);
+    await db.tierPass();
+    await db.run('UPDATE readings SET value = 7 WHERE id = 10');
+    await db.run('DELETE FROM readings WHERE id = 12');
+    clock.now += DAY;
+    await db.tierPass();
+    expect(await db.asOf({ lsn }).query('SELECT * FROM readings ORDER BY id')).toEqual(then);
+    expect(
+      await db.query('SELECT r.* FROM readings FOR SYSTEM_TIME AS OF LSN ? AS r, (SELECT 1) ORDER BY r.id', [
+        lsn,
+      ]),
+    ).toEqual(then);
+    expect(
+      await db.query('SELECT value FROM readings FOR SYSTEM_TIME ALL WHERE id = 10 ORDER BY _lsn_from'),
+    ).toMatchObject([{ value: 3 }, { value: 5 }, { value: 6 }, { value: 7 }]);
+  });
+});
+
+it('copies files to the bucket, from which they are read', async () => {
+  await withReadings(
+    async (db) => {
+      const before = await db.query('SELECT * FROM readings ORDER BY id');
+      await db.tier('readings', tiers);
+      expect(await db.tierPass()).toMatchObject({ rows: 576, moved: 8 });
+      const { objects } = await env.BUCKET.list({ prefix: 'cold-test/' });
+      expect(objects.length).toBe(8);
+      expect(await db.query('SELECT * FROM readings ORDER BY id')).toEqual(before);
+      expect(await db.tierStatus()).toMatchObject([{ waiting: { files: 0 } }]);
+      const { files } = await db.explain("SELECT count(*) FROM readings WHERE at >= '2026-03-02' AND at < '2026-03-03'");
+      expect(files).toMatchObject({ engine: 'scan', files: { total: 8, pruned: 7, read: 1 } });
+    },
+    { cold: env.BUCKET, coldPrefix: 'cold-test' },
+  );
+});

@@ -1,0 +1,1 @@
+export { createNodeBackend, type NodeBackend } from './node.ts';
