@@ -7,15 +7,26 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 
 export default defineConfig({
   plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.jsonc' } })],
-  // The README's example imports the package by its name; the tests run it on the source.
-  resolve: { alias: { '@dotdo/fsx': at('src/index.ts') } },
+  // The README's examples import the package by its name; the tests run them on the source.
+  resolve: {
+    alias: [
+      { find: /^@dotdo\/fsx$/, replacement: at('src/index.ts') },
+      { find: /^@dotdo\/fsx\/testing$/, replacement: at('src/testing/index.ts') },
+    ],
+  },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/node/**'],
-    // workerd sees no files, so the two texts that have to agree are handed in.
+    testTimeout: 30_000,
+    // workerd sees no files, so the texts that have to agree are handed in.
     provide: {
       readme: readFileSync(at('README.md'), 'utf8'),
-      example: readFileSync(at('test/readme.ts'), 'utf8'),
+      examples: [
+        'test/readme.ts',
+        'test/readme-transaction.ts',
+        'test/readme-testing.worker.test.ts',
+        'test/node/readme.ts',
+      ].map((file) => readFileSync(at(file), 'utf8')),
     },
   },
 });
@@ -23,6 +34,6 @@ export default defineConfig({
 declare module 'vitest' {
   interface ProvidedContext {
     readme: string;
-    example: string;
+    examples: string[];
   }
 }

@@ -175,7 +175,8 @@ export class Database extends Session {
     this.gate.refuseHolder();
     const branching = await this.#core.branching();
     const { diff } = await import('./merge/index.ts');
-    return this.gate.pass(() => {
+    return this.gate.hold(async () => {
+      await this.#bringChanged(branching.heldFrom);
       const [from, to] = [a, b].map((name) => ({ line: branching.branches.idOf(name), lsn: undefined }));
       return diff(this.engine, branching.branches, from as LineState, to as LineState, options);
     });
@@ -196,7 +197,8 @@ export class Database extends Session {
     this.gate.refuseHolder();
     const branching = await this.#core.branching();
     const { merge } = await import('./merge/index.ts');
-    return this.gate.hold(() => {
+    return this.gate.hold(async () => {
+      await this.#bringChanged(branching.heldFrom);
       const { branches } = branching;
       const into = options.into === undefined ? (this.scope().branch ?? 0) : branches.idOf(options.into);
       return merge(this.engine, branches, branches.idOf(source), into, options);
@@ -243,7 +245,11 @@ export class Database extends Session {
   async history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
     this.gate.refuseHolder();
     const { versions } = await import('./history/versions.ts');
-    return this.gate.pass(() => versions(this.engine, table, key, this.scope().branch) as Version<T>[]);
+    return this.#withRow(
+      table,
+      key,
+      () => versions(this.engine, table, key, this.scope().branch) as Version<T>[],
+    );
   }
 
   /**
@@ -256,7 +262,7 @@ export class Database extends Session {
   async blame(table: string, key: KeyValue): Promise<Blame[]> {
     this.gate.refuseHolder();
     const { blame } = await import('./history/blame.ts');
-    return this.gate.pass(() => blame(this.engine, table, key, this.scope().branch));
+    return this.#withRow(table, key, () => blame(this.engine, table, key, this.scope().branch));
   }
 
   /**
@@ -272,9 +278,10 @@ export class Database extends Session {
    * @throws DoSQLError `CONSTRAINT_*` with the rows that do not fit together; then nothing has changed.
    */
   restore(point: Point, options?: RestoreOptions): Promise<RestoreResult> {
-    return this.#change(({ restore }) =>
-      restore(this.engine, this.#core.branches, point, options, this.scope().branch),
-    );
+    return this.#change(async ({ restore }) => {
+      if (this.engine.files !== undefined) await this.#bringChanged(this.engine.points.resolve(point));
+      return restore(this.engine, this.#core.branches, point, options, this.scope().branch);
+    });
   }
 
   /**
@@ -290,7 +297,10 @@ export class Database extends Session {
    * `CONSTRAINT_*` when rows would not fit others, `FORBIDDEN` for one that changed the schema.
    */
   revert(tx: bigint | number): Promise<PickResult> {
-    return this.#change(({ revert }) => revert(this.engine, this.#core.branches, tx, this.scope().branch));
+    return this.#change(async ({ revert }) => {
+      await this.#bringTransaction(tx);
+      return revert(this.engine, this.#core.branches, tx, this.scope().branch);
+    });
   }
 
   /**
@@ -310,7 +320,10 @@ export class Database extends Session {
   async cherryPick(tx: bigint | number, { onto }: PickOptions = {}): Promise<PickResult> {
     const line =
       onto === undefined ? this.scope().branch : (await this.#core.branching()).branches.idOf(onto);
-    return this.#change(({ cherryPick }) => cherryPick(this.engine, this.#core.branches, tx, line));
+    return this.#change(async ({ cherryPick }) => {
+      await this.#bringTransaction(tx);
+      return cherryPick(this.engine, this.#core.branches, tx, line);
+    });
   }
 
   /**
@@ -329,9 +342,13 @@ export class Database extends Session {
    * @throws DoSQLError `CONSTRAINT_FOREIGNKEY` when rows refer to these; then nothing has been erased.
    */
   purge(table: string, target: PurgeTarget): Promise<ErasureReport> {
-    return this.#change(({ purge }) =>
-      purge(this.engine, this.#core.branches, table, target, this.scope().branch),
-    );
+    return this.#change(async ({ purge }) => {
+      const { files } = this.engine;
+      // What is to be erased is looked for in SQLite, in all that there is of the table.
+      if (files !== undefined && typeof table === 'string' && isAboutRows(target)) await files.cold.table(table);
+      const report = await purge(this.engine, this.#core.branches, table, target, this.scope().branch);
+      return files === undefined ? report : { ...report, files: report.files + (await files.cold.shred()) };
+    });
   }
 
   /**
@@ -423,6 +440,31 @@ export class Database extends Session {
     return this.#core.timers.alarm(info);
   }
 
+  /** Makes the cold rows hot that changes after `lsn` are about: what follows goes by the log, and finds rows by keys. */
+  async #bringChanged(lsn: number | undefined): Promise<void> {
+    if (lsn !== undefined) await this.engine.files?.cold.logged(lsn);
+  }
+
+  async #bringTransaction(tx: bigint | number): Promise<void> {
+    const { files, log } = this.engine;
+    const lsn = Number(tx);
+    if (files === undefined || !Number.isSafeInteger(lsn)) return;
+    const { first, last } = log.transactionOf(lsn);
+    await files.cold.logged(first - 1, last);
+  }
+
+  /** Runs `work` when the row with this key is hot. */
+  #withRow<T>(table: string, key: KeyValue, work: () => T): Promise<T> {
+    const { files } = this.engine;
+    if (files === undefined) return this.gate.pass(work);
+    return this.gate.hold(async () => {
+      const { keyOf } = await import('./history/row-key.ts');
+      const found = keyOf(this.engine, table, key, this.scope().branch ?? 0);
+      await files.cold.row(found.relation.tableId, found.key);
+      return work();
+    });
+  }
+
   async #explainFiles(sql: string, params: SqlParameters | undefined): Promise<Plan> {
     const { runner } = await this.#core.files();
     const statement = this.engine.statement(sql);
@@ -439,4 +481,8 @@ export class Database extends Session {
   #change<T>(work: (change: typeof ChangeModule) => Promise<T>): Promise<T> {
     return this.gate.hold(async () => work(await import('./change/index.ts')));
   }
+}
+
+function isAboutRows(target: PurgeTarget): boolean {
+  return typeof target === 'object' && target !== null && ('where' in target || target.column !== undefined);
 }

@@ -108,6 +108,11 @@ export class Engine {
     return first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_branch'") !== undefined;
   }
 
+  /** True while there are branches. */
+  get hasBranchesNow(): boolean {
+    return this.branching?.heldFrom !== undefined;
+  }
+
   /** True when tables of this database are tiered. */
   get hasTiers(): boolean {
     return first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_tier'") !== undefined;
@@ -172,6 +177,7 @@ export class Engine {
         { sql: statement.sql },
       );
     const { branch } = options;
+    if (statement.kind === 'ddl') this.files?.refuse(statement, branch);
     if (statement.kind === 'ddl')
       return this.keepingLastRowId(() =>
         branch === undefined || this.branching === undefined
@@ -387,7 +393,6 @@ export class Engine {
 
   #runDdl(statement: Statement, values: readonly SqlParameter[]): Outcome {
     const { ddl } = statement;
-    this.files?.refuse(statement);
     if (
       ddl !== undefined &&
       (ddl.what === 'view' || ddl.what === 'trigger') &&
@@ -466,8 +471,8 @@ export class Engine {
   }
 
   #prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound {
-    const { at, branch, redirect } = options;
-    if (redirect === undefined && (this.files?.concerns(statement) ?? false)) throw waits(statement);
+    const { at, branch, redirect, isHotOnly = false } = options;
+    if (redirect === undefined && !isHotOnly && (this.files?.concerns(statement) ?? false)) throw waits(statement);
     const bound =
       at === undefined && branch === undefined && !statement.isSpecial
         ? bind(statement, values)

@@ -17,6 +17,7 @@ declare module 'node:zlib' {
     readonly params?: Readonly<Record<number, number>>;
   }
   export const constants: { readonly ZSTD_c_compressionLevel: number };
+  export function inflateRawSync(data: Uint8Array): Uint8Array;
   export function gzipSync(data: Uint8Array, options?: Packing): Uint8Array;
   export function zstdCompressSync(data: Uint8Array, options?: Packing): Uint8Array;
 }

@@ -2,7 +2,9 @@ import type { Point } from './history/point.ts';
 import type { SchemaChoice } from './history/rewrite.ts';
 import type { Statement } from './sql/statement.ts';
 import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
-import type { RawValue } from './value/row.ts';
+import type { KeyColumn } from './history/row-key.ts';
+import type { Relation } from './schema/relation.ts';
+import type { RawValue, SqlValue } from './value/row.ts';
 
 /** What a statement did. Counts of rows are the platform's billed ones. */
 export interface Outcome {
@@ -26,10 +28,42 @@ export interface RunOptions {
   readonly branch?: number | undefined;
   /** What makes a text that reads tables of main read them with their cold rows; a statement may then read files. */
   readonly redirect?: ((bound: Bound) => Bound) | undefined;
+  /** Only the rows that tables have in SQLite, whether they have cold ones or not. */
+  readonly isHotOnly?: boolean | undefined;
 }
 
 /** Runs `work` within one turn, when the handle's turn has come. */
 export type Pass = <T>(work: () => T) => Promise<T>;
+
+/** Some cold rows of a table. */
+export interface ColdChunk {
+  /** Hot rows together with these, in the order of the key, no more than were asked for. */
+  readonly merge: (hot: SqlValue[][]) => SqlValue[][];
+  /** Whether they are still what is cold. */
+  isCurrent(): boolean;
+}
+
+/** Cold rows for work that goes by the log and finds rows by their keys. Its caller holds the gate. */
+export interface ColdRows {
+  /** Makes those hot that changes after `after`, and up to `to`, on whatever line, are about. */
+  logged(after: number, to?: number): Promise<void>;
+  /** Makes the row hot that has this key. */
+  row(tableId: number, key: readonly KeyColumn[]): Promise<void>;
+  /** Makes those of one table hot, all of them. */
+  table(name: string): Promise<void>;
+  /** Deletes the bytes of all rows that are not cold any more, at once. */
+  shred(): Promise<number>;
+  /**
+   * The next cold rows of a table, the values of the key before those of the columns, to be merged with hot ones in the
+   * order of the key; undefined where it has none.
+   */
+  chunk(
+    relation: Relation,
+    chunk: { readonly after: readonly SqlValue[]; readonly limit: number },
+    condition: string | undefined,
+    pass: Pass,
+  ): Promise<ColdChunk | undefined>;
+}
 
 /** What runs statements that have to wait for files: those of a URL, and those about a table with cold rows. */
 export interface FileStatements {
@@ -41,8 +75,10 @@ export interface FileStatements {
     options: RunOptions & { readonly integers?: 'number' | 'bigint' | undefined },
     pass: Pass,
   ): Promise<Outcome>;
-  /** Refuses DDL that cold rows forbid. */
-  refuse(statement: Statement): void;
+  /** Refuses DDL that cold rows forbid, on main or on a branch. */
+  refuse(statement: Statement, branch?: number): void;
+  /** What makes the cold rows hot that other work is about. */
+  readonly cold: ColdRows;
   rolledBack(): void;
 }
 

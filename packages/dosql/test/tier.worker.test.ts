@@ -1,8 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
-import { expect, it } from 'vitest';
-import { DB, type Database } from '../src/index.ts';
+import { expect, it, vi } from 'vitest';
+import { createCDC, DB, type Database } from '../src/index.ts';
 import { failure, newObject } from './support/database.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const DAY = 86_400_000;
 const START = Date.parse('2026-03-01T00:00:00.000Z');
@@ -61,7 +63,6 @@ it('makes old rows cold, and reads them as before', async () => {
     for (const sql of queries) before.push(await db.query(sql));
     await db.tier('readings', tiers);
     const pass = await db.tierPass();
-    console.log(JSON.stringify(await db.tierStatus()));
     expect(pass).toMatchObject({ rows: 8 * 72, files: 8, more: false });
     const after = [];
     for (const sql of queries) after.push(await db.query(sql));
@@ -137,5 +138,72 @@ it('copies files to the bucket, from which they are read', async () => {
       expect(files).toMatchObject({ engine: 'scan', files: { total: 8, pruned: 7, read: 1 } });
     },
     { cold: env.BUCKET, coldPrefix: 'cold-test' },
+  );
+});
+
+it('is as before to all that works on rows: streams, branches, setting back, undoing, histories, erasing', async () => {
+  await withReadings(
+    async (db, clock) => {
+      const start = db.lsn();
+      const all = await db.query('SELECT * FROM readings ORDER BY id');
+      await db.run('UPDATE readings SET value = 77 WHERE id IN (2, 3)');
+      const mistake = db.lsn();
+      await db.tier('readings', tiers);
+      await db.tierPass();
+      expect(await db.tierStatus()).toMatchObject([{ coldRows: 576 }]);
+
+      const snapshot: unknown[] = [];
+      for await (const { after } of createCDC(db).subscribe(0n, { snapshot: 'only', tables: ['readings'], batch: 50 }))
+        if (after !== undefined) snapshot.push(after);
+      expect(snapshot).toEqual(await db.query('SELECT * FROM readings ORDER BY id'));
+      const some: unknown[] = [];
+      const where = { readings: "sensor = 'b' AND value > 20" };
+      for await (const { after } of createCDC(db).subscribe(0n, { snapshot: 'only', tables: ['readings'], where }))
+        if (after !== undefined) some.push(after);
+      expect(some).toEqual(await db.query("SELECT * FROM readings WHERE sensor = 'b' AND value > 20 ORDER BY id"));
+
+      expect((await db.history('readings', 2)).map(({ row }) => row['value'])).toEqual([0, 77]);
+      expect((await db.history('readings', 40)).length).toBe(1);
+      expect((await db.blame('readings', 41)).length).toBe(5);
+
+      const draft = await db.branch('draft');
+      expect(await draft.query('SELECT * FROM readings ORDER BY id')).toEqual(
+        await db.query('SELECT * FROM readings ORDER BY id'),
+      );
+      expect((await draft.run("UPDATE readings SET value = value + 1 WHERE at < '2026-03-02' AND sensor = 'a'")).changes).toBe(24);
+      expect((await draft.run('DELETE FROM readings WHERE id = 100')).changes).toBe(1);
+      expect((await failure(draft.run('INSERT INTO readings(id, sensor, at) VALUES (50, ?, ?)', ['x', 'y']))).code).toBe('CONSTRAINT_UNIQUE');
+      expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 720 });
+      expect(await draft.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 719 });
+      clock.now += DAY;
+      await db.tierPass();
+      expect(await draft.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 719 });
+      expect(await db.query('SELECT count(*) AS n FROM "draft/readings"')).toEqual([{ n: 719 }]);
+      expect((await db.diff('main', 'draft')).length).toBe(25);
+      expect((await failure(db.exec('ALTER TABLE readings ADD COLUMN extra'))).code).toBe('FORBIDDEN');
+      expect(await db.merge('draft')).toMatchObject({ merged: true, updated: 24, deleted: 1 });
+      expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 719 });
+      await db.dropBranch('draft');
+      await db.tierPass();
+
+      await db.revert(mistake);
+      expect(await db.get('SELECT value FROM readings WHERE id = 2')).toEqual({ value: 0 });
+      await db.tierPass();
+      await db.restore({ lsn: start });
+      expect(await db.query('SELECT * FROM readings ORDER BY id')).toEqual(all);
+      await db.tierPass();
+      expect((await db.tierStatus())[0]?.coldRows).toBeGreaterThan(500);
+
+      const report = await db.purge('readings', { where: "sensor = 'c'" });
+      expect(report.rows).toBe(240);
+      expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 480 });
+      const { objects } = await env.BUCKET.list({ prefix: 'cold-all/' });
+      const status = await db.tierStatus();
+      expect(objects.length).toBeLessThanOrEqual(status[0]?.files ?? 0);
+      await db.tier('readings', null);
+      expect(await db.tierStatus()).toEqual([]);
+      expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 480 });
+    },
+    { cold: env.BUCKET, coldPrefix: 'cold-all' },
   );
 });

@@ -3,6 +3,7 @@ import type { QueuedEvent } from '@dotdo/cdc';
 import { consume, crm, worker, type Env as GuideEnv } from './guide.ts';
 import type { Guide } from './readme.ts';
 import type { Inbox, Outbox } from './support/deliver-objects.ts';
+import { serveFiles } from './support/file-server.ts';
 import type { LiveObject } from './support/live-object.ts';
 import { DB, DoSQLError, type Database } from '../src/index.ts';
 
@@ -74,9 +75,10 @@ export { Inbox, Outbox } from './support/deliver-objects.ts';
 export { LiveObject } from './support/live-object.ts';
 
 export default {
-  /** What the tests reach by the global fetch: the hosts of the guide. */
+  /** What the tests reach by the global fetch: the hosts of the guide, and one of files. */
   async fetch(request: Request, env: Env): Promise<Response> {
     const { hostname } = new URL(request.url);
+    if (hostname.endsWith('files.example')) return serveFiles(request);
     if (hostname === 'crm.example') return crm.fetch(request, env);
     return hostname === 'shop.example' ? worker.fetch(request, env) : new Response('ok');
   },

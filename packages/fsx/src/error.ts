@@ -30,7 +30,7 @@ export interface FileStoreErrorOptions {
 export class FileStoreError extends Error {
   override readonly name = 'FileStoreError';
   readonly code: FileStoreErrorCode;
-  /** Whether the same call may succeed later. False where only a change of the call or the set-up can help. */
+  /** Whether the same call may succeed later. False where only another call or set-up can help. */
   readonly retryable: boolean;
   /** How long to wait before trying again, where the storage asks for that: it was called too often. */
   readonly retryAfterMs: number | undefined;

@@ -72,7 +72,7 @@ class R2FileStore implements R2Backend {
     return this.#get(
       path,
       options,
-      async (object) => new Uint8Array(await object.arrayBuffer()),
+      (object, wanted) => bytesOf(object, wanted),
       () => new Uint8Array(0),
     );
   }
@@ -156,7 +156,7 @@ class R2FileStore implements R2Backend {
   async #get<T>(
     path: string,
     options: ReadOptions | undefined,
-    take: (object: R2ObjectBody) => T | Promise<T>,
+    take: (object: R2ObjectBody, sizeBytes: number) => T | Promise<T>,
     empty: () => T,
   ): Promise<T | null> {
     const { offset, length } = checkRange(options);
@@ -166,13 +166,13 @@ class R2FileStore implements R2Backend {
       if (length === 0) return (await this.bucket.head(key)) && empty();
       if (offset === 0 && length === Infinity) {
         const object = await this.bucket.get(key);
-        return object && take(object);
+        return object && (await take(object, object.size));
       }
       try {
         const object = await this.bucket.get(key, {
           range: length === Infinity ? { offset } : { offset, length },
         });
-        return object && (await take(object));
+        return object && (await take(object, Math.min(length, object.size - offset)));
       } catch (error) {
         // Nor is one past the end where the size is known, but asking for it each time would cost a
         // second operation. The local R2 has another error for a range that starts just at the end, so
@@ -190,6 +190,13 @@ function toStat({ size, etag, uploaded, customMetadata }: R2Object): FileStat {
   const stat = { size, etag, modified: uploaded, tier: 'cold' } as const;
   const nonce = customMetadata?.['nonce'];
   return nonce === undefined ? stat : { ...stat, nonce };
+}
+
+/** The bytes of an answer, if they are all there. */
+async function bytesOf(object: R2ObjectBody, sizeBytes: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(await object.arrayBuffer());
+  if (bytes.length === sizeBytes) return bytes;
+  throw new Error(`the answer has ${bytes.length} bytes and not ${sizeBytes}`);
 }
 
 function isPath(path: string): boolean {

@@ -17,7 +17,7 @@ import { collectUpTo, consuming, isStream } from './stream.ts';
 export interface ResilientOptions {
   /** How often a call is tried at most. Default 4. */
   readonly attempts?: number | undefined;
-  /** Milliseconds waited before the second attempt at most; twice that before the third, and so on. Default 100. */
+  /** Milliseconds waited at most before the second attempt, and twice as long each time. Default 100. */
   readonly baseDelayMs?: number | undefined;
   /** Milliseconds waited between two attempts at most. Default 10,000. */
   readonly maxDelayMs?: number | undefined;
@@ -44,27 +44,28 @@ export interface ResilientBackend<Store extends FileStore = FileStore> extends F
 }
 
 /**
- * A file store over one that is reached by a network: tries again what failed, gives up on an attempt
- * that takes too long, and stops calling a storage that is down.
+ * A file store over one that is reached by a network: tries again what failed, gives up on an attempt that
+ * takes too long, and stops calling a storage that is down.
  *
  * - **Retries**: after a `STORAGE_UNAVAILABLE` that is `retryable`, a time by chance between 0 and
- *   `baseDelayMs` doubled with each attempt passes (full jitter), or the error's `retryAfterMs` and up
- *   to `baseDelayMs` more. Every other error is final.
- * - **Writes** carry a nonce of their own. Where the outcome of an attempt of a conditional write is unknown, the
- *   file is looked at before the next: if it is of this write, the write has succeeded, and is not
- *   taken for someone else's. So `stat` has a nonce also where the caller gave none. Should the condition fail after an attempt whose outcome stays unknown,
- *   the error is `STORAGE_UNAVAILABLE`, because the file may have been written and replaced since. A store that keeps
- *   no nonces has its bytes compared instead, so there two writers of the same bytes are not told apart.
- * - **Streams** up to `holdBytes` are held and tried again. A longer one can be read only once: its write is tried
- *   once, without a timeout. Reading a stream is tried until it begins.
- * - **Delete** asks for the file first, so that its answer is right also after a lost one; of two at
- *   once both may answer `true`.
+ *   `baseDelayMs` doubled with each attempt passes (full jitter), or the error's `retryAfterMs` and up to
+ *   `baseDelayMs` more. Every other error is final.
+ * - **Writes** carry a nonce of their own. Where the outcome of an attempt of a conditional write is
+ *   unknown, the file is looked at before the next: if it is of this write, the write has succeeded, and
+ *   is not taken for someone else's. So `stat` has a nonce also where the caller gave none. Should the
+ *   condition fail after an attempt whose outcome stays unknown, the error is `STORAGE_UNAVAILABLE`,
+ *   because the file may have been written and replaced since. A store that keeps no nonces has its bytes
+ *   compared instead, so there two writers of the same bytes are not told apart.
+ * - **Streams** up to `holdBytes` are held and tried again. A longer one can be read only once: its write
+ *   is tried once, without a timeout. Reading a stream is tried until it begins.
+ * - **Delete** asks for the file first, so that its answer is right also after a lost one; of two at once
+ *   both may answer `true`.
  * - **Breaker**: after `breaker.failures` failed attempts in a row every call fails at once for
- *   `breaker.coolMs`, with `STORAGE_UNAVAILABLE` that says until when; then one call tries. A storage
- *   that asks to be called less often (R2: about one write a second to a key) has not failed.
+ *   `breaker.coolMs`, with `STORAGE_UNAVAILABLE` that says until when; then one call tries. A storage that
+ *   asks to be called less often (R2: about one write a second to a key) has not failed.
  *
- * An attempt that timed out is not cancelled, only no longer waited for: an unconditional write may
- * still replace what was written after it. Use `ifMatch` where that matters.
+ * An attempt that timed out is not cancelled, only no longer waited for: an unconditional write may still
+ * replace what was written after it. Use `ifMatch` where that matters.
  *
  * @throws {FileStoreError} `BAD_PARAMETER`
  *

@@ -36,8 +36,14 @@ export async function* piecesOf(
   sizeBytes: number,
   size?: number,
 ): AsyncGenerator<Uint8Array> {
-  if (stream.locked) throw bad('data', stream, 'a stream that nobody else reads');
-  const reader = stream.getReader();
+  yield* gather(readerOf(stream), sizeBytes, size);
+}
+
+async function* gather(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  sizeBytes: number,
+  size: number | undefined,
+): AsyncGenerator<Uint8Array> {
   const piece = new Gathered(sizeBytes);
   let total = 0;
   try {
@@ -74,7 +80,8 @@ export async function collectUpTo(
   limit: number,
   size?: number,
 ): Promise<Uint8Array | ReadableStream<Uint8Array>> {
-  const pieces = piecesOf(stream, pieceBytes, size);
+  const reader = readerOf(stream);
+  const pieces = gather(reader, pieceBytes, size);
   const head: Uint8Array[] = [];
   let sizeBytes = 0;
   for (;;) {
@@ -89,7 +96,8 @@ export async function collectUpTo(
       const next = head.shift() ?? (await pieces.next()).value;
       return next ?? undefined;
     },
-    () => letGo(pieces.return(undefined)),
+    // The reader and not the pieces, which would wait for a stream that has stalled.
+    () => letGo(reader.cancel()),
   );
 }
 
@@ -101,6 +109,12 @@ export function streamOf(
   next: () => Promise<Uint8Array | undefined> | Uint8Array | undefined,
   end: () => void = () => undefined,
 ): ReadableStream<Uint8Array> {
+  let isEnded = false;
+  const finish = (): void => {
+    if (isEnded) return;
+    isEnded = true;
+    end();
+  };
   // Of type "bytes", because no other stream passes between Workers (https://github.com/cloudflare/workerd/issues/6675).
   return new ReadableStream({
     type: 'bytes',
@@ -109,18 +123,20 @@ export function streamOf(
     async pull(controller: ReadableByteStreamController) {
       try {
         const piece = await next();
+        // Cancelled meanwhile.
+        if (isEnded) return;
         if (piece !== undefined) return controller.enqueue(piece);
       } catch (error) {
-        end();
+        finish();
         controller.error(error);
         return;
       }
-      end();
+      finish();
       controller.close();
       // A reader that brought its own buffer waits for an answer also at the end.
       controller.byobRequest?.respond(0);
     },
-    cancel: () => end(),
+    cancel: finish,
   });
 }
 
@@ -178,6 +194,11 @@ class Gathered {
     this.#length = 0;
     return piece;
   }
+}
+
+function readerOf(stream: ReadableStream<Uint8Array>): ReadableStreamDefaultReader<Uint8Array> {
+  if (stream.locked) throw bad('data', stream, 'a stream that nobody else reads');
+  return stream.getReader();
 }
 
 async function nextOf(

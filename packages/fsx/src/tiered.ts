@@ -192,10 +192,10 @@ class TieredFileStore<Hot extends FileStore, Cold extends FileStore> implements 
       const key = own(path);
       const wanted = checkWrite(options);
       const [source, sizeBytes] = await this.#measure(data, wanted);
-      if (this.options.autoMigrate) await this.#migrateSome(key);
-      return this.#lock.run(key, () =>
-        consuming(source, () => this.#writeLocked(key, source, sizeBytes, wanted)),
-      );
+      return consuming(source, async () => {
+        if (this.options.autoMigrate) await this.#migrateSome(key);
+        return this.#lock.run(key, () => this.#writeLocked(key, source, sizeBytes, wanted));
+      });
     });
   }
 

@@ -51,7 +51,7 @@ function mended(store: FileStore): ResilientBackend {
   });
   return createResilientBackend(createFaultyBackend(lossy, { rates: { busy: 0.1, after: 0.1 } }), {
     attempts: 15,
-    holdBytes: 16 * 1024 * 1024,
+    holdBytes: 10 * 1024 * 1024,
     breaker: { failures: 15 },
     sleep: async () => undefined,
     timeoutMs: Infinity,

@@ -9,7 +9,9 @@ const chunkBytes = 1_900_000;
 
 /** Bytes that differ from chunk to chunk, so that a chunk out of place shows. */
 function pattern(size: number, seed = 0): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, i) => (i * 31 + Math.floor(i / 251) + seed) & 255);
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = i * 31 + ((i / 251) | 0) + seed;
+  return bytes;
 }
 
 /** A stream of the bytes in pieces that are no divisors of a chunk; then `end` settles it. */

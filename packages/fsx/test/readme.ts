@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
-import { createDOBackend, createR2Backend, createTieredBackend } from '@dotdo/fsx';
+import { createDOBackend, createR2Backend, createResilientBackend, createTieredBackend } from '@dotdo/fsx';
 
 const day = 24 * 60 * 60 * 1000;
 
@@ -7,7 +7,7 @@ const day = 24 * 60 * 60 * 1000;
 export class Notes extends DurableObject<{ BUCKET: R2Bucket }> {
   readonly files = createTieredBackend(
     createDOBackend(this.ctx.storage),
-    createR2Backend(this.env.BUCKET, { prefix: `notes/${this.ctx.id.toString()}` }),
+    createResilientBackend(createR2Backend(this.env.BUCKET, { prefix: `notes/${this.ctx.id.toString()}` })),
     { maxHotFileSize: 100_000, hotDataMaxAge: 7 * day },
   );
 
@@ -28,10 +28,23 @@ export class Notes extends DurableObject<{ BUCKET: R2Bucket }> {
     return files.map((file) => `${file.path}: ${file.size} bytes, ${file.tier}`);
   }
 
+  /** Takes and sends scans of any size, which are never whole in memory. */
+  override async fetch(request: Request): Promise<Response> {
+    const path = `scans${new URL(request.url).pathname}`;
+    if (request.method === 'PUT') {
+      const length = request.headers.get('content-length');
+      const size = length === null ? undefined : Number(length);
+      await this.files.write(path, request.body ?? '', { size });
+      return new Response(null, { status: 201 });
+    }
+    const stream = await this.files.readStream(path);
+    return stream ? new Response(stream) : new Response(null, { status: 404 });
+  }
+
   /** Moves notes of a week ago to R2, once a day while there are any in the object. */
   override async alarm(): Promise<void> {
     await this.files.migrate();
-    const { files } = await this.files.hot.list('', { limit: 1 });
-    if (files.length > 0) await this.ctx.storage.setAlarm(Date.now() + day);
+    const { hot, pinned } = await this.files.stats();
+    if (hot.files > pinned.files) await this.ctx.storage.setAlarm(Date.now() + day);
   }
 }

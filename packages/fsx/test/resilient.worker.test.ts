@@ -235,7 +235,7 @@ describe('createResilientBackend', () => {
 });
 
 describe('the breaker', () => {
-  const down = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [i + 1, 'before' as Fault]));
+  const down = Object.fromEntries<Fault>(Array.from({ length: 30 }, (_, i) => [i + 1, 'before']));
 
   it('opens after failures in a row, refuses at once and says until when', async () => {
     const { files, states, at } = setUp(down, { attempts: 2, breaker: { failures: 3, coolMs: 60_000 } });

@@ -1,12 +1,15 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Notes } from './readme.ts';
+import type { Page } from './readme-transaction.ts';
 
 export { Notes } from './readme.ts';
+export { Page } from './readme-transaction.ts';
 
 /** What the tests' Worker is bound to. */
 interface Bindings {
   FILES: DurableObjectNamespace<FilesObject>;
   NOTES: DurableObjectNamespace<Notes>;
+  PAGE: DurableObjectNamespace<Page>;
   BUCKET: R2Bucket;
 }
 

@@ -1,7 +1,7 @@
 import { DoSQLError } from '../error.ts';
 import type { Log } from '../log/log.ts';
 import type { Catalog } from '../schema/catalog.ts';
-import type { Relation, SchemaObject } from '../schema/relation.ts';
+import type { Column, Relation, SchemaObject } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName, type Token } from '../sql/token.ts';
@@ -113,7 +113,7 @@ export class Rewriter {
       const placeholder = (i: number): string => `?${encoded.bindings.length + 1 + i}`;
       return this.#write(statement, targets, views, encoded.write, placeholder, schema);
     };
-    const key = `${this.#catalog.generation} ${encoded.variant} ${targets.map(textKey).join()}`;
+    const key = `${this.#catalog.generation} ${canSeek} ${encoded.variant} ${targets.map(textKey).join()}`;
     let texts = this.#texts.get(statement);
     if (texts === undefined) this.#texts.set(statement, (texts = new Map<string, Text>()));
     let text = views.length > 0 ? write() : texts.get(key);
@@ -412,9 +412,10 @@ export class Rewriter {
 
   #past({ relation, shape, interval }: Target): Past {
     const versions = this.#catalog.versions(relation.tableId, relation.branch);
+    const now = versions.find(({ until }) => until === undefined);
     return {
       at: { ...relation, columns: shape.columns },
-      now: versions.find(({ until }) => until === undefined),
+      now: now === undefined || this.#canSeek ? now : withDropped(now, shape),
       versions: interval === undefined ? versions.filter(({ id }) => id >= relation.id) : versions,
       defaults: relation === shape && interval === undefined ? undefined : defaultsOf(shape),
     };
@@ -443,6 +444,18 @@ export class Rewriter {
     const { sql: text } = this.#write(body, targets, views, String, lsnOf, schema);
     return list === '' ? `(${text})` : `(WITH __dosql_view${list} AS (${text}) SELECT * FROM __dosql_view)`;
   }
+}
+
+/** What rows that are not in the table itself have in a column that has been dropped from it. */
+export function droppedName({ id }: Pick<Column, 'id'>): string {
+  return `$${id}`;
+}
+
+/** The present version with the columns that it has lost: rows that are elsewhere still have them. */
+function withDropped(now: Relation, { columns }: Relation): Relation {
+  const lost = columns.filter(({ id }) => !now.columns.some((column) => column.id === id));
+  const dropped = lost.map((column) => ({ ...column, name: droppedName(column) }));
+  return { ...now, columns: [...now.columns, ...dropped] };
 }
 
 function textKey({ relation, shape, access, interval, lsns }: Target): string {

@@ -129,7 +129,10 @@ export function presentRow(
     const where = key.map(({ name }, i) => `${quoteName(name)} IS ?${i + 1}`).join(' AND ');
     const sql = `SELECT ${columns} FROM ${quoteName(relation.name)} WHERE ${where}`;
     const values = key.map(({ value }) => value);
-    return engine.run(engine.statement(sql), values, line === MAIN ? {} : { branch: line });
+    return engine.run(engine.statement(sql), values, {
+      isHotOnly: true,
+      ...(line === MAIN ? {} : { branch: line }),
+    });
   };
   const { names, raw } = read(relation.columns.map(({ name }) => quoteName(name)).join(', '));
   const [row] = toRows(names, raw);

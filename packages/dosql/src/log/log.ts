@@ -154,13 +154,18 @@ export class Log {
    * an LSN is that of the last whole transaction, so it is the LSN before `first`.
    */
   wholeUpTo(lsn: number): number {
+    const { first, last } = this.transactionOf(lsn);
+    return lsn === last ? lsn : first - 1;
+  }
+
+  /** The first and the last LSN of the transaction that `lsn` is of. */
+  transactionOf(lsn: number): { first: number; last: number } {
     const row = first<[number, number]>(
       this.#sql,
       'SELECT first, last FROM __dosql_tx WHERE last >= ? ORDER BY last LIMIT 1',
       lsn,
     );
-    if (row === undefined || lsn < row[0] || lsn === row[1]) return lsn;
-    return row[0] - 1;
+    return row === undefined || row[0] > lsn ? { first: lsn, last: lsn } : { first: row[0], last: row[1] };
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Accumulator } from './aggregate.ts';
+import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { grown, hashBytes } from './group-table.ts';
@@ -18,7 +18,7 @@ export class ApproximateCount implements Accumulator {
     this.#operand = operand;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     this.#registers = grown(this.#registers, size * REGISTERS);
     const values = this.#operand.evaluate(frame);
     const numbers = flatNumbers(values);
@@ -37,7 +37,7 @@ export class ApproximateCount implements Accumulator {
         if (scalar === null) continue;
         hash = hashScalar(scalar);
       }
-      const at = (groups === undefined ? 0 : groups[i]!) * REGISTERS + (hash >>> (32 - BITS));
+      const at = (typeof groups === 'number' ? groups : groups[i]!) * REGISTERS + (hash >>> (32 - BITS));
       const rank = Math.clz32((hash << BITS) | (1 << (BITS - 1))) + 1;
       if (this.#registers[at]! < rank) this.#registers[at] = rank;
     }
@@ -84,7 +84,10 @@ function finish(hash: number): number {
 function hashScalar(scalar: NonNullable<Scalar>): number {
   if (typeof scalar === 'bigint' || typeof scalar === 'number') {
     const number = Number(scalar);
-    return hashNumber(number) ^ (typeof scalar === 'bigint' ? Number(BigInt.asIntN(32, scalar - BigInt(Math.trunc(number)))) : 0);
+    return (
+      hashNumber(number) ^
+      (typeof scalar === 'bigint' ? Number(BigInt.asIntN(32, scalar - BigInt(Math.trunc(number)))) : 0)
+    );
   }
   const bytes = typeof scalar === 'string' ? encodeText(scalar) : scalar;
   return finish(hashBytes(bytes, 0, bytes.length));

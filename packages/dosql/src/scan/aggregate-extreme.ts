@@ -1,4 +1,4 @@
-import type { Accumulator } from './aggregate.ts';
+import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { grown } from './group-table.ts';
@@ -12,6 +12,7 @@ import {
   numberValues,
   scalarReader,
   toScalars,
+  typeOnly,
   type Values,
   type ValueType,
 } from './values.ts';
@@ -35,12 +36,29 @@ export class ExtremeAccumulator implements Accumulator {
     this.#operand = operand;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     if (frame.length === 0) return;
     const values = this.#operand.evaluate(frame);
+    const { vector } = values;
+    // In runs each value need be looked at once.
+    if (
+      typeof groups === 'number' &&
+      vector.kind === 'runs' &&
+      vector.values.kind !== 'mixed' &&
+      isRising(vector.ends)
+    )
+      return this.#addValues({ ...values, vector: vector.values }, groups, size);
+    this.#addValues(values, groups, size);
+  }
+
+  #addValues(values: Values, groups: Groups, size: number): void {
     const numbers = this.#scalars === undefined ? flatNumbers(values) : undefined;
-    if (numbers !== undefined && this.#texts === undefined && (this.#type === undefined || isSame(this.#type, values))) {
-      this.#type = values;
+    if (
+      numbers !== undefined &&
+      this.#texts === undefined &&
+      (this.#type === undefined || isSame(this.#type, values))
+    ) {
+      this.#type = typeOnly(values);
       this.#numbers = grown(this.#numbers, size);
       this.#isSet = grown(this.#isSet, size);
       return this.#addNumbers(numbers.values as Float64Array, numbers.nulls, groups);
@@ -52,28 +70,46 @@ export class ExtremeAccumulator implements Accumulator {
     this.#addScalars(values, groups);
   }
 
-  #addNumbers(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array | undefined): void {
+  #addNumbers(values: Float64Array, nulls: Uint8Array | undefined, groups: Groups): void {
+    if (typeof groups === 'number') return this.#addWhole(values, nulls, groups);
     const kept = this.#numbers;
     const isSet = this.#isSet;
     const sign = this.#sign;
     for (let i = 0; i < values.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) continue;
-      const group = groups === undefined ? 0 : groups[i]!;
+      const group = groups[i]!;
       const value = values[i]!;
       if (isSet[group] === 0) {
         isSet[group] = 1;
         kept[group] = value;
-      } else if ((value - kept[group]!) * sign > 0 || (value - kept[group]!) * sign === Infinity) kept[group] = value;
+      } else if (sign < 0 ? value < kept[group]! : sign > 0 && value > kept[group]!) kept[group] = value;
     }
   }
 
-  #addTexts(vector: BytesVector, groups: Uint32Array | undefined): void {
+  #addWhole(values: Float64Array, nulls: Uint8Array | undefined, group: number): void {
+    let first = 0;
+    if (nulls !== undefined) first = nulls.indexOf(0);
+    if (first < 0) return;
+    if (first === values.length) return;
+    let best = this.#isSet[group] === 1 ? this.#numbers[group]! : values[first]!;
+    if (this.#sign < 0) {
+      for (let i = first; i < values.length; i++)
+        if (values[i]! < best && (nulls === undefined || nulls[i] !== 1)) best = values[i]!;
+    } else if (this.#sign > 0) {
+      for (let i = first; i < values.length; i++)
+        if (values[i]! > best && (nulls === undefined || nulls[i] !== 1)) best = values[i]!;
+    }
+    this.#numbers[group] = best;
+    this.#isSet[group] = 1;
+  }
+
+  #addTexts(vector: BytesVector, groups: Groups): void {
     const kept = (this.#texts ??= []);
     const { data, offsets, nulls } = vector;
     const sign = this.#sign;
     for (let i = 0; i < vector.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) continue;
-      const group = groups === undefined ? 0 : groups[i]!;
+      const group = typeof groups === 'number' ? groups : groups[i]!;
       const start = offsets[i]!;
       const end = offsets[i + 1]!;
       const known = kept[group];
@@ -82,7 +118,7 @@ export class ExtremeAccumulator implements Accumulator {
     }
   }
 
-  #addScalars(values: Values, groups: Uint32Array | undefined): void {
+  #addScalars(values: Values, groups: Groups): void {
     const kept = (this.#scalars ??= this.#known());
     this.#texts = undefined;
     this.#type = undefined;
@@ -90,7 +126,7 @@ export class ExtremeAccumulator implements Accumulator {
     for (let i = 0; i < values.vector.length; i++) {
       const scalar = read(i);
       if (scalar === null) continue;
-      const group = groups === undefined ? 0 : groups[i]!;
+      const group = typeof groups === 'number' ? groups : groups[i]!;
       const known = kept[group] ?? null;
       if (known === null || compareScalars(scalar, known) * this.#sign > 0) kept[group] = scalar;
     }
@@ -119,6 +155,11 @@ export class ExtremeAccumulator implements Accumulator {
     const nulls = Uint8Array.from({ length: size }, (_, group) => 1 - isSet[group]!);
     return numberValues(type.type, this.#numbers.slice(0, size), nulls.includes(1) ? nulls : undefined, type);
   }
+}
+
+/** Whether no run is empty. */
+function isRising(ends: Uint32Array): boolean {
+  return ends.every((end, run) => end > (run === 0 ? 0 : ends[run - 1]!));
 }
 
 function textOrNull(bytes: Uint8Array | undefined): Scalar {

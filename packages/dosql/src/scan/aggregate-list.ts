@@ -1,9 +1,18 @@
-import type { Accumulator } from './aggregate.ts';
+import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { grown } from './group-table.ts';
 import { toNumber, toText } from './scalar.ts';
-import { flatNumbers, mixedValues, numberValues, plainType, scalarReader, type Values, type ValueType } from './values.ts';
+import {
+  flatNumbers,
+  mixedValues,
+  numberValues,
+  plainType,
+  scalarReader,
+  typeOnly,
+  type Values,
+  type ValueType,
+} from './values.ts';
 
 /** `group_concat(operand, separator)`, in the order of the scan. */
 export class ConcatAccumulator implements Accumulator {
@@ -16,12 +25,12 @@ export class ConcatAccumulator implements Accumulator {
     this.#separator = separator ?? '';
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined): void {
+  add(frame: Frame, groups: Groups): void {
     const read = scalarReader(this.#operand.evaluate(frame));
     for (let i = 0; i < frame.length; i++) {
       const text = toText(read(i));
       if (text === null) continue;
-      const group = groups === undefined ? 0 : groups[i]!;
+      const group = typeof groups === 'number' ? groups : groups[i]!;
       const known = this.#texts[group];
       this.#texts[group] = known === undefined ? text : known + this.#separator + text;
     }
@@ -51,20 +60,20 @@ export class QuantileAccumulator implements Accumulator {
     this.#fraction = fraction;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined): void {
+  add(frame: Frame, groups: Groups): void {
     const values = this.#operand.evaluate(frame);
     const numbers = flatNumbers(values);
     const total = this.#count + frame.length;
     this.#values = grown(this.#values, total);
     this.#groups = grown(this.#groups, total);
-    if (numbers !== undefined) this.#type = values;
+    if (numbers !== undefined) this.#type = typeOnly(values);
     const read = numbers === undefined ? scalarReader(values) : undefined;
     for (let i = 0; i < frame.length; i++) {
       if (numbers?.nulls?.[i] === 1) continue;
       const value = read === undefined ? numbers?.values[i] : toNumber(read(i));
       if (value === undefined || value === null) continue;
       this.#values[this.#count] = Number(value);
-      this.#groups[this.#count++] = groups === undefined ? 0 : groups[i]!;
+      this.#groups[this.#count++] = typeof groups === 'number' ? groups : groups[i]!;
     }
   }
 
@@ -78,7 +87,7 @@ export class QuantileAccumulator implements Accumulator {
     const out = new Float64Array(size);
     const nulls = new Uint8Array(size);
     for (let group = 0; group < size; group++) {
-      const own = sorted.subarray(starts[group]!, starts[group + 1]!).sort();
+      const own = sorted.subarray(starts[group], starts[group + 1]);
       if (own.length === 0) nulls[group] = 1;
       else out[group] = this.#pick(own);
     }
@@ -86,14 +95,44 @@ export class QuantileAccumulator implements Accumulator {
     return numberValues(isReal ? 'real' : this.#type.type, out, nulls, this.#type);
   }
 
-  #pick(sorted: Float64Array): number {
-    const { length } = sorted;
-    if (this.#kind === 'discrete') return sorted[Math.max(0, Math.ceil(this.#fraction * length) - 1)]!;
+  #pick(values: Float64Array): number {
+    const { length } = values;
+    if (this.#kind === 'discrete') return select(values, Math.max(0, Math.ceil(this.#fraction * length) - 1));
     const at = this.#fraction * (length - 1);
     const low = Math.floor(at);
-    const value = sorted[low]!;
-    const above = sorted[Math.min(low + 1, length - 1)]!;
+    const value = select(values, low);
+    if (at === low) return value;
+    // What stands behind the one that was selected is not less.
+    let above = Number.POSITIVE_INFINITY;
+    for (let i = low + 1; i < length; i++) if (values[i]! < above) above = values[i]!;
     const mid = value + (above - value) * (at - low);
     return this.#type.type === 'real' || this.#type.type === 'integer' ? mid : Math.round(mid);
   }
+}
+
+/** The value that would stand at `at` were the values sorted; none before it is greater then, none behind it less (Hoare's FIND). */
+function select(values: Float64Array, at: number): number {
+  let low = 0;
+  let high = values.length - 1;
+  while (low < high) {
+    const pivot = middle(values[low]!, values[(low + high) >> 1]!, values[high]!);
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (values[i]! < pivot) i++;
+      while (values[j]! > pivot) j--;
+      if (i > j) break;
+      const value = values[i]!;
+      values[i++] = values[j]!;
+      values[j--] = value;
+    }
+    if (at <= j) high = j;
+    else if (at >= i) low = i;
+    else break;
+  }
+  return values[at]!;
+}
+
+function middle(a: number, b: number, c: number): number {
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }

@@ -1,10 +1,19 @@
 import { DoSQLError } from '../error.ts';
-import type { Accumulator } from './aggregate.ts';
+import type { Accumulator, Groups } from './aggregate.ts';
 import type { Frame } from './frame.ts';
 import type { Node } from './expression-node.ts';
 import { grown } from './group-table.ts';
 import { toNumber, type Scalar } from './scalar.ts';
-import { expand, flatNumbers, fromScalars, isSafe, numberValues, scalarReader, words, type Values } from './values.ts';
+import {
+  expand,
+  flatNumbers,
+  fromScalars,
+  isSafe,
+  numberValues,
+  scalarReader,
+  words,
+  type Values,
+} from './values.ts';
 
 /** What is made of the sum. */
 export type SumKind = 'sum' | 'total' | 'avg';
@@ -28,15 +37,32 @@ export class SumAccumulator implements Accumulator {
     this.#operand = operand;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     this.#grow(size);
     const values = this.#operand.evaluate(frame);
+    if (typeof groups === 'number' && this.#addCodes(values, groups)) return;
     const numbers = values.type === 'integer' || values.type === 'real' ? flatNumbers(values) : undefined;
     if (numbers === undefined) return this.#addOthers(values, groups);
     const doubles = numbers.values as Float64Array;
-    if (groups === undefined) this.#addAll(doubles, numbers.nulls);
+    if (typeof groups === 'number') this.#addAll(doubles, numbers.nulls, groups);
     else this.#addGroups(doubles, numbers.nulls, groups);
     if (values.type === 'real') this.#markReal(numbers.nulls, groups);
+  }
+
+  /** Integers of a dictionary, as many times as each occurs: the product is exact. */
+  #addCodes({ type, vector }: Values, group: number): boolean {
+    if (type !== 'integer' || vector.kind !== 'dictionary' || vector.nulls !== undefined) return false;
+    const { dictionary, codes } = vector;
+    if (dictionary.kind !== 'number' || dictionary.length * 4 > codes.length) return false;
+    const counts = occurrences(codes, dictionary.length);
+    for (let code = 0; code < dictionary.length; code++) {
+      const sum = dictionary.values[code]! * counts[code]!;
+      if (Math.abs(sum) > Number.MAX_SAFE_INTEGER) return false;
+    }
+    for (let code = 0; code < dictionary.length; code++)
+      this.#addOne(group, dictionary.values[code]! * counts[code]!);
+    this.#counts[group]! += codes.length;
+    return true;
   }
 
   #grow(size: number): void {
@@ -46,16 +72,16 @@ export class SumAccumulator implements Accumulator {
     this.#reals = grown(this.#reals, size);
   }
 
-  #markReal(nulls: Uint8Array | undefined, groups: Uint32Array | undefined): void {
+  #markReal(nulls: Uint8Array | undefined, groups: Groups): void {
     // Where all that is summed is REAL, no group need be marked by itself: a sum of nothing is NULL anyway.
     if (this.#kind !== 'sum' || (this.#operand.type?.type === 'real' && (this.#allReal = true))) return;
-    if (groups === undefined) this.#reals[0] = 1;
+    if (typeof groups === 'number') this.#reals[groups] = 1;
     else for (let i = 0; i < groups.length; i++) if (nulls?.[i] !== 1) this.#reals[groups[i]!] = 1;
   }
 
-  #addAll(values: Float64Array, nulls: Uint8Array | undefined): void {
-    let sum = this.#sums[0]!;
-    let rest = this.#rests[0]!;
+  #addAll(values: Float64Array, nulls: Uint8Array | undefined, group: number): void {
+    let sum = this.#sums[group]!;
+    let rest = this.#rests[group]!;
     let count = values.length;
     for (let i = 0; i < values.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) {
@@ -68,9 +94,9 @@ export class SumAccumulator implements Accumulator {
       rest += sum - (next - part) + (value - part);
       sum = next;
     }
-    this.#sums[0] = sum;
-    this.#rests[0] = rest;
-    this.#counts[0]! += count;
+    this.#sums[group] = sum;
+    this.#rests[group] = rest;
+    this.#counts[group]! += count;
   }
 
   #addGroups(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array): void {
@@ -98,13 +124,13 @@ export class SumAccumulator implements Accumulator {
     this.#sums[group] = next;
   }
 
-  #addOthers(values: Values, groups: Uint32Array | undefined): void {
+  #addOthers(values: Values, groups: Groups): void {
     const plain = values.type === 'integer' ? expand(values.vector) : undefined;
     if (plain?.kind === 'bigint') {
       const halves = words(plain.values);
       for (let i = 0; i < plain.length; i++) {
         if (plain.nulls?.[i] === 1) continue;
-        const group = groups === undefined ? 0 : groups[i]!;
+        const group = typeof groups === 'number' ? groups : groups[i]!;
         this.#addOne(group, (halves[2 * i + 1]! | 0) * 4_294_967_296);
         this.#addOne(group, halves[2 * i]!);
         this.#counts[group]!++;
@@ -112,7 +138,8 @@ export class SumAccumulator implements Accumulator {
       return;
     }
     const read = scalarReader(values);
-    for (let i = 0; i < values.vector.length; i++) this.#addScalar(read(i), groups === undefined ? 0 : groups[i]!);
+    for (let i = 0; i < values.vector.length; i++)
+      this.#addScalar(read(i), typeof groups === 'number' ? groups : groups[i]!);
   }
 
   #addScalar(scalar: Scalar, group: number): void {
@@ -120,7 +147,8 @@ export class SumAccumulator implements Accumulator {
     if (value === null) return;
     this.#counts[group]!++;
     // Text counts as an INTEGER where all of it is one.
-    const isInteger = typeof scalar === 'string' ? /^\s*[+-]?\d+\s*$/.test(scalar) : typeof scalar === 'bigint';
+    const isInteger =
+      typeof scalar === 'string' ? /^\s*[+-]?\d+\s*$/.test(scalar) : typeof scalar === 'bigint';
     if (typeof value === 'number' || !isInteger) this.#reals[group] = 1;
     if (typeof value === 'number' || isSafe(value)) return this.#addOne(group, Number(value));
     this.#addOne(group, Number(value >> 32n) * 4_294_967_296);
@@ -130,9 +158,24 @@ export class SumAccumulator implements Accumulator {
   result(size: number): Values {
     this.#grow(size);
     if (this.#kind !== 'sum' || this.#allReal) return this.#realResult(size);
+    const integers = this.#integerResult(size);
+    if (integers !== undefined) return integers;
     const out: Scalar[] = [];
     for (let group = 0; group < size; group++) out.push(this.#sumOf(group));
     return fromScalars(out);
+  }
+
+  /** Where all sums are integers that a double holds. */
+  #integerResult(size: number): Values | undefined {
+    const out = new Float64Array(size);
+    const nulls = new Uint8Array(size);
+    for (let group = 0; group < size; group++) {
+      const sum = this.#sums[group]! + this.#rests[group]!;
+      if (this.#reals[group] === 1 || !Number.isSafeInteger(sum)) return undefined;
+      out[group] = sum;
+      nulls[group] = this.#counts[group] === 0 ? 1 : 0;
+    }
+    return numberValues('integer', out, nulls.includes(1) ? nulls : undefined);
   }
 
   #realResult(size: number): Values {
@@ -163,7 +206,23 @@ export class SumAccumulator implements Accumulator {
     }
     const exact = BigInt(this.#sums[group]!) + BigInt(this.#rests[group]!);
     if (BigInt.asIntN(64, exact) !== exact)
-      throw new DoSQLError('SQLITE', 'integer overflow: the sum is beyond 64 bits; use total(), or sum the values as REAL');
+      throw new DoSQLError(
+        'SQLITE',
+        'integer overflow: the sum is beyond 64 bits; use total(), or sum the values as REAL',
+      );
     return exact;
   }
 }
+
+/** How often each code occurs; known for codes that several sums look at. */
+function occurrences(codes: Uint8Array | Uint16Array | Uint32Array, size: number): Uint32Array {
+  let counts = known.get(codes);
+  if (counts === undefined) {
+    counts = new Uint32Array(size);
+    for (let i = 0; i < codes.length; i++) counts[codes[i]!]!++;
+    known.set(codes, counts);
+  }
+  return counts;
+}
+
+const known = new WeakMap<object, Uint32Array>();

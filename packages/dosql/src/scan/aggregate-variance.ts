@@ -1,4 +1,4 @@
-import type { Accumulator } from './aggregate.ts';
+import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { grown } from './group-table.ts';
@@ -21,7 +21,7 @@ export class VarianceAccumulator implements Accumulator {
     this.#isDeviation = name.startsWith('stddev');
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     this.#counts = grown(this.#counts, size);
     this.#means = grown(this.#means, size);
     this.#squares = grown(this.#squares, size);
@@ -32,7 +32,7 @@ export class VarianceAccumulator implements Accumulator {
       if (numbers?.nulls?.[i] === 1) continue;
       const value = read === undefined ? numbers?.values[i] : toReal(read(i));
       if (value === undefined || value === null) continue;
-      this.#addOne(groups === undefined ? 0 : groups[i]!, value);
+      this.#addOne(typeof groups === 'number' ? groups : groups[i]!, value);
     }
   }
 

@@ -5,32 +5,41 @@ import { SumAccumulator } from './aggregate-sum.ts';
 import { VarianceAccumulator } from './aggregate-variance.ts';
 import { trueRows } from './expression-compare.ts';
 import { nullsOf, type Node } from './expression-node.ts';
-import { Frame } from './frame.ts';
+import type { Frame } from './frame.ts';
 import { KeyNumbers, PairNumbers } from './group-key.ts';
 import { grown } from './group-table.ts';
 import { Declined } from './plan-expression.ts';
 import type { Call } from './plan-syntax.ts';
 import { toReal, toText } from './scalar.ts';
+import { integers } from './scratch.ts';
 import { numberValues, type Values } from './values.ts';
+
+/** The group of each row, or the one group that all rows are in. */
+export type Groups = Uint32Array | number;
 
 /** What an aggregate keeps of each group. */
 export interface Accumulator {
-  /** Takes in the rows of a frame. `groups` has each row's group; undefined where all are in group 0. All groups are below `size`. */
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void;
+  /** Takes in the rows of a frame. All groups are below `size`. */
+  add(frame: Frame, groups: Groups, size: number): void;
   /** The result of each group below `size`. */
   result(size: number): Values;
 }
 
-/** The accumulator of an aggregate over `args`; `filter` says which rows it sees. */
-export function accumulatorOf(call: Call, args: readonly Node[], filter: Node | undefined): Accumulator {
+/** The accumulator of an aggregate over `args`; `filter` says which rows it sees, `isWhole` that there is one group only. */
+export function accumulatorOf(
+  call: Call,
+  args: readonly Node[],
+  filter: Node | undefined,
+  isWhole: boolean,
+): Accumulator {
   const keepsOne = call.name === 'min' || call.name === 'max' || call.name === 'any_value';
-  const plain = call.distinct && !keepsOne ? distinct(call, args) : plainAccumulator(call, args);
+  const plain = call.distinct && !keepsOne ? distinct(call, args, isWhole) : plainAccumulator(call, args);
   return filter === undefined ? plain : new FilteredAccumulator(plain, filter);
 }
 
-function distinct(call: Call, [operand]: readonly Node[]): Accumulator {
+function distinct(call: Call, [operand]: readonly Node[], isWhole: boolean): Accumulator {
   if (operand === undefined) throw new Declined();
-  if (call.name === 'count') return new DistinctCount(operand);
+  if (call.name === 'count') return new DistinctCount(operand, isWhole);
   return new DistinctAccumulator(operand, plainAccumulator(call, [operand]));
 }
 
@@ -81,14 +90,14 @@ class CountAccumulator implements Accumulator {
     this.#operand = operand;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     this.#counts = grown(this.#counts, size);
     const counts = this.#counts;
     const nulls = this.#operand === undefined ? undefined : nullsOf(this.#operand.evaluate(frame));
-    if (groups === undefined) {
+    if (typeof groups === 'number') {
       let count = frame.length;
       if (nulls !== undefined) for (let i = 0; i < frame.length; i++) count -= nulls[i]!;
-      counts[0]! += count;
+      counts[groups]! += count;
     } else if (nulls === undefined) for (let i = 0; i < groups.length; i++) counts[groups[i]!]!++;
     else for (let i = 0; i < groups.length; i++) counts[groups[i]!]! += 1 - nulls[i]!;
   }
@@ -104,26 +113,25 @@ class DistinctCount implements Accumulator {
   readonly #operand: Node;
   readonly #keys = new KeyNumbers();
   readonly #pairs = new PairNumbers();
-  #isGrouped = false;
+  /** There is one group, so that its distinct values are all that there are. */
+  readonly #isWhole: boolean;
 
-  constructor(operand: Node) {
+  constructor(operand: Node, isWhole: boolean) {
     this.#operand = operand;
+    this.#isWhole = isWhole;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     const numbers = this.#keys.add(this.#operand.evaluate(frame));
-    if (groups === undefined) return;
-    this.#isGrouped = true;
-    this.#pairs.add(groups, size, numbers, this.#keys.size);
+    if (this.#isWhole) return;
+    this.#pairs.add(rowGroups(groups, frame.length), size, numbers, this.#keys.size);
   }
 
   result(size: number): Values {
     const out = new Float64Array(size);
-    if (!this.#isGrouped) out[0] = this.#keys.size - 1;
-    else {
-      const { firsts, seconds } = this.#pairs;
-      for (let pair = 0; pair < this.#pairs.size; pair++) if (seconds[pair] !== 0) out[firsts[pair]!]!++;
-    }
+    if (this.#isWhole) out[0] = this.#keys.size - 1;
+    const { firsts, seconds } = this.#pairs;
+    for (let pair = 0; pair < this.#pairs.size; pair++) if (seconds[pair] !== 0) out[firsts[pair]!]!++;
     return numberValues('integer', out, undefined);
   }
 }
@@ -140,9 +148,9 @@ class DistinctAccumulator implements Accumulator {
     this.#inner = inner;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     const numbers = this.#keys.add(this.#operand.evaluate(frame));
-    const of = groups ?? new Uint32Array(frame.length);
+    const of = rowGroups(groups, frame.length);
     let seen = this.#pairs.size;
     const pairs = this.#pairs.add(of, size, numbers, this.#keys.size);
     const rows = new Uint32Array(frame.length);
@@ -171,7 +179,7 @@ class FilteredAccumulator implements Accumulator {
     this.#filter = filter;
   }
 
-  add(frame: Frame, groups: Uint32Array | undefined, size: number): void {
+  add(frame: Frame, groups: Groups, size: number): void {
     addRows(this.#inner, frame, groups, size, trueRows(this.#filter.truths(frame)));
   }
 
@@ -180,13 +188,11 @@ class FilteredAccumulator implements Accumulator {
   }
 }
 
-function addRows(
-  inner: Accumulator,
-  frame: Frame,
-  groups: Uint32Array | undefined,
-  size: number,
-  rows: Uint32Array,
-): void {
+function rowGroups(groups: Groups, length: number): Uint32Array {
+  return typeof groups === 'number' ? integers(length).fill(groups) : groups;
+}
+
+function addRows(inner: Accumulator, frame: Frame, groups: Groups, size: number, rows: Uint32Array): void {
   if (rows.length === 0) return;
-  inner.add(frame.select(rows), groups === undefined ? undefined : rows.map((row) => groups[row]!), size);
+  inner.add(frame.select(rows), typeof groups === 'number' ? groups : rows.map((row) => groups[row]!), size);
 }

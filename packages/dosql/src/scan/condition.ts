@@ -85,6 +85,8 @@ function comparable(column: ScanColumn, constant: Scalar | undefined): SqlValue 
       return typeof value === 'string' ? value : undefined;
     case 'blob':
       return value instanceof Uint8Array ? value : undefined;
+    case 'date':
+      return typeof value === 'string' && parseInstant(value) !== undefined ? value : undefined;
     default:
       return undefined;
   }

@@ -3,7 +3,7 @@ import type { SqlValue } from '../value/row.ts';
 import type { Budget } from './budget.ts';
 import { conditionsOf, expressionOf } from './condition.ts';
 import { columnIndex, compile, type Scope } from './expression.ts';
-import { filterFrame } from './expression-compare.ts';
+import { filterFrame, trueRows } from './expression-compare.ts';
 import type { Node } from './expression-node.ts';
 import { Frame } from './frame.ts';
 import { Grouper } from './group.ts';
@@ -13,6 +13,7 @@ import { resolve, type Resolved } from './plan-resolve.ts';
 import { operands, type Expression } from './plan-syntax.ts';
 import { ResultRows, rowsOf, type ResultShape } from './result.ts';
 import { fromParameter, toInteger, type Scalar } from './scalar.ts';
+import { Scratch } from './scratch.ts';
 import type { Batch, Condition, ScanTable } from './table.ts';
 import { normalise } from './values.ts';
 import type { ScanColumn } from './vector.ts';
@@ -61,7 +62,9 @@ export async function execute(
   const distinct = resolved.distinct ? new Grouper({ keys: outputs, aggregates: [] }, above) : undefined;
   const last: Scope = distinct === undefined ? above : { ...scope, slots: distinct.slots };
   const shape: ResultShape = {
-    outputs: outputs.map((output, index) => compile(distinct === undefined ? output : { kind: 'slot', index }, last)),
+    outputs: outputs.map((output, index) =>
+      compile(distinct === undefined ? output : { kind: 'slot', index }, last),
+    ),
     order: resolved.orderBy.map(({ expression, ...term }) => ({ ...term, node: compile(expression, last) })),
     ...limitOf(resolved, scope),
     bigints,
@@ -73,16 +76,34 @@ export async function execute(
     else distinct.add(kept);
   };
   const conditions = conditionsOf(resolved.where, scope);
-  const used = new Set([...where, ...usedNodes(resolved, scope, outputs)].flatMap(({ columns }) => columns));
-  const columns = [...used].toSorted((a, b) => a - b);
-  if (!result.isFull) {
-    for await (const frame of frames(table, columns, conditions, budget, signal)) {
-      const kept = filterFrame(frame, where);
-      if (grouper !== undefined) grouper.add(kept);
-      else afterGroups(kept);
+  const first = columnsOf(where);
+  const rest = columnsOf(usedNodes(resolved, scope, outputs)).filter((column) => !first.includes(column));
+  const isLate = first.length > 0 && rest.length >= LATE_COLUMNS && isSelective(resolved.where);
+  const request = {
+    columns: namesOf(table, isLate ? first : [...first, ...rest]),
+    conditions,
+    budget,
+    signal,
+  };
+  const late = namesOf(table, rest);
+  const scratch = new Scratch();
+  const take = (kept: Frame): void => {
+    if (grouper !== undefined) grouper.add(kept);
+    else afterGroups(kept);
+  };
+  if (!result.isFull)
+    for await (const batch of table.scan(request)) {
+      signal?.throwIfAborted();
+      // A frame keeps what it has read in the scratch's arrays, so each work gets one of its own.
+      const frame = (): Frame => frameOf(batch, table.columns);
+      if (isLate) {
+        const rows = scratch.use(() => keptRows(frame(), where));
+        if (rows.length === 0) continue;
+        await batch.fetch(late, rows.length === batch.rowCount ? undefined : rows);
+        scratch.use(() => take(frame().select(rows)));
+      } else scratch.use(() => take(filterFrame(frame(), where)));
       if (result.isFull) break;
     }
-  }
   if (grouper !== undefined) afterGroups(grouper.finish());
   if (distinct !== undefined) result.add(distinct.finish());
   return { names, rows: result.finish() };
@@ -113,7 +134,9 @@ function outputsOf(
       }
     } else {
       outputs.push(output.expression);
-      names.push(output.isColumn ? (columns[columnIndex(columns, output.name)]?.name ?? output.name) : output.name);
+      names.push(
+        output.isColumn ? (columns[columnIndex(columns, output.name)]?.name ?? output.name) : output.name,
+      );
     }
   }
   return { outputs, names };
@@ -147,6 +170,38 @@ function wholeNumber(expression: Expression, scope: Scope, what: string): number
   return Number(integer);
 }
 
+/** Reading so many columns only where rows are left is worth another request for each batch. */
+const LATE_COLUMNS = 4;
+
+/** Whether the conditions are of a kind that leaves few rows: one value, or a text that is searched for. */
+function isSelective(where: readonly Expression[]): boolean {
+  return where.some(
+    (conjunct) =>
+      (conjunct.kind === 'binary' && conjunct.operator === '=') ||
+      (conjunct.kind === 'like' && !conjunct.not),
+  );
+}
+
+function columnsOf(nodes: readonly Node[]): number[] {
+  return [...new Set(nodes.flatMap(({ columns }) => columns))].toSorted((a, b) => a - b);
+}
+
+function namesOf(table: ScanTable, columns: readonly number[]): string[] {
+  return columns.map((index) => (table.columns[index] as ScanColumn).name);
+}
+
+/** The rows that fulfil all of `where`, in an array of their own. */
+function keptRows(frame: Frame, where: readonly Node[]): Uint32Array {
+  let rows: Uint32Array | undefined;
+  let kept = frame;
+  for (const predicate of where) {
+    const some = trueRows(predicate.truths(kept));
+    rows = rows === undefined ? some : some.map((row) => (rows as Uint32Array)[row]!);
+    kept = frame.select(rows);
+  }
+  return rows?.slice() ?? new Uint32Array(0);
+}
+
 /** The batches of a scan as frames. */
 async function* frames(
   table: ScanTable,
@@ -155,8 +210,7 @@ async function* frames(
   budget: Budget,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Frame> {
-  const names = columns.map((index) => (table.columns[index] as ScanColumn).name);
-  for await (const batch of table.scan({ columns: names, conditions, budget, signal })) {
+  for await (const batch of table.scan({ columns: namesOf(table, columns), conditions, budget, signal })) {
     signal?.throwIfAborted();
     yield frameOf(batch, table.columns);
   }
@@ -185,7 +239,7 @@ export async function* project(
     compile(expressionOf(condition, table.columns[columnIndex(table.columns, condition.column)]), scope),
   );
   const outputs = names.map((name) => compile({ kind: 'column', name }, scope));
-  const columns = [...new Set([...where, ...outputs].flatMap((node) => node.columns))].toSorted((a, b) => a - b);
+  const columns = columnsOf([...where, ...outputs]);
   for await (const frame of frames(table, columns, conditions, budget, signal)) {
     const kept = filterFrame(frame, where);
     if (kept.length === 0) continue;

@@ -1,4 +1,5 @@
 import { valueNode, type Node } from './expression-node.ts';
+import { doubles } from './scratch.ts';
 import { integerOrReal, real, toInteger, toNumber, toText, type Scalar } from './scalar.ts';
 import { flatNumbers, fromScalars, mixedValues, numberValues, scalarReader, type Values } from './values.ts';
 
@@ -50,12 +51,12 @@ function computeReals(
   nulls: Uint8Array | undefined,
 ): Values {
   const { length } = a;
-  const out = new Float64Array(length);
+  const out = doubles(length);
   if (operator === '+') for (let i = 0; i < length; i++) out[i] = a[i]! + b[i]!;
   else if (operator === '-') for (let i = 0; i < length; i++) out[i] = a[i]! - b[i]!;
   else if (operator === '*') for (let i = 0; i < length; i++) out[i] = a[i]! * b[i]!;
   // Division by zero gives NaN, and so NULL, here.
-  else for (let i = 0; i < length; i++) out[i] = b[i]! === 0 ? Number.NaN : a[i]! / b[i]!;
+  else for (let i = 0; i < length; i++) out[i] = b[i] === 0 ? Number.NaN : a[i]! / b[i]!;
   return numberValues('real', out, withNaN(out, nulls));
 }
 
@@ -75,13 +76,13 @@ function computeIntegers(
   nulls: Uint8Array | undefined,
 ): Values | undefined {
   const { length } = a;
-  const out = new Float64Array(length);
+  const out = doubles(length);
   if (operator === '+') for (let i = 0; i < length; i++) out[i] = a[i]! + b[i]!;
   else if (operator === '-') for (let i = 0; i < length; i++) out[i] = a[i]! - b[i]!;
   else if (operator === '*') for (let i = 0; i < length; i++) out[i] = a[i]! * b[i]!;
   else if (operator === '/')
-    for (let i = 0; i < length; i++) out[i] = b[i]! === 0 ? Number.NaN : Math.trunc(a[i]! / b[i]!);
-  else for (let i = 0; i < length; i++) out[i] = b[i]! === 0 ? Number.NaN : a[i]! % b[i]!;
+    for (let i = 0; i < length; i++) out[i] = b[i] === 0 ? Number.NaN : Math.trunc(a[i]! / b[i]!);
+  else for (let i = 0; i < length; i++) out[i] = b[i] === 0 ? Number.NaN : a[i]! % b[i]!;
   for (let i = 0; i < length; i++) {
     const value = out[i]!;
     if (value >= MAX_SAFE || value <= -MAX_SAFE) if (nulls?.[i] !== 1) return undefined;
@@ -119,7 +120,7 @@ export function computeScalars(operator: Arithmetic, left: Scalar, right: Scalar
       return real(x - y);
     case '*':
       return real(x * y);
-    case '/':
+    default:
       return y === 0 ? null : real(x / y);
   }
 }
@@ -132,7 +133,7 @@ function computeBigints(operator: '+' | '-' | '*' | '/', a: bigint, b: bigint): 
       return overflowing(a - b, Number(a) - Number(b));
     case '*':
       return overflowing(a * b, Number(a) * Number(b));
-    case '/':
+    default:
       return b === 0n ? null : integerOrReal(a / b);
   }
 }

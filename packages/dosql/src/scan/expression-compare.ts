@@ -1,15 +1,27 @@
 import type { Frame } from './frame.ts';
-import { FALSE, TRUE, truthNode, UNKNOWN, withUnknown, nullsOf, type Node, type Truths } from './expression-node.ts';
 import {
-  applyNumeric,
-  applyText,
-  compareScalars,
-  encodeText,
-  type Affinity,
-  type Scalar,
-} from './scalar.ts';
+  FALSE,
+  TRUE,
+  truthNode,
+  UNKNOWN,
+  withUnknown,
+  nullsOf,
+  type Node,
+  type Truths,
+} from './expression-node.ts';
+import { applyNumeric, applyText, compareScalars, encodeText, type Affinity, type Scalar } from './scalar.ts';
+import { bytes as scratchBytes, integers } from './scratch.ts';
 import { countOf, parseInstant, parseTime, perSecond } from './time.ts';
-import { expand, flatNumbers, isSafe, isTemporal, scalarReader, words, type Values, type ValueType } from './values.ts';
+import {
+  expand,
+  flatNumbers,
+  isSafe,
+  isTemporal,
+  scalarReader,
+  words,
+  type Values,
+  type ValueType,
+} from './values.ts';
 import type { BigintVector, BytesVector } from './vector.ts';
 
 /** The operators that compare. */
@@ -141,10 +153,10 @@ export function countOfText(constant: Scalar, like: ValueType): number | bigint 
 
 function compareNumbers(operator: Comparison, values: Float64Array, constant: number): Truths {
   const { length } = values;
-  const out = new Uint8Array(length);
+  const out = scratchBytes(length);
   switch (operator) {
     case '=':
-      for (let i = 0; i < length; i++) out[i] = values[i]! === constant ? 1 : 0;
+      for (let i = 0; i < length; i++) out[i] = values[i] === constant ? 1 : 0;
       break;
     case '<>':
       for (let i = 0; i < length; i++) out[i] = values[i]! !== constant ? 1 : 0;
@@ -171,7 +183,7 @@ function compareBigints(operator: Comparison, vector: BigintVector, constant: bi
   const high = Number(BigInt.asIntN(32, constant >> 32n));
   const low = Number(BigInt.asUintN(32, constant));
   const outcome = OUTCOMES[operator];
-  const out = new Uint8Array(vector.length);
+  const out = scratchBytes(vector.length);
   for (let i = 0; i < out.length; i++) {
     const h = halves[2 * i + 1]! | 0;
     const l = halves[2 * i]!;
@@ -190,15 +202,19 @@ const OUTCOMES: Readonly<Record<Comparison, Uint8Array>> = {
   '>=': Uint8Array.of(0, 1, 1),
 };
 
-function compareWithBytes(operator: Comparison, { data, offsets, length }: BytesVector, sought: Uint8Array): Truths {
-  const out = new Uint8Array(length);
+function compareWithBytes(
+  operator: Comparison,
+  { data, offsets, length }: BytesVector,
+  sought: Uint8Array,
+): Truths {
+  const out = scratchBytes(length);
   const size = sought.length;
   if (operator === '=' || operator === '<>') {
     const equal = operator === '=' ? 1 : 0;
     for (let i = 0; i < length; i++) {
       const start = offsets[i]!;
       let is = offsets[i + 1]! - start === size;
-      for (let j = 0; is && j < size; j++) is = data[start + j]! === sought[j]!;
+      for (let j = 0; is && j < size; j++) is = data[start + j] === sought[j]!;
       out[i] = is ? equal : 1 - equal;
     }
     return out;
@@ -209,7 +225,7 @@ function compareWithBytes(operator: Comparison, { data, offsets, length }: Bytes
     const own = offsets[i + 1]! - start;
     const shared = own < size ? own : size;
     let j = 0;
-    while (j < shared && data[start + j]! === sought[j]!) j++;
+    while (j < shared && data[start + j] === sought[j]!) j++;
     const order = j < shared ? data[start + j]! - sought[j]! : own - size;
     out[i] = outcome[order < 0 ? 0 : order > 0 ? 2 : 1]!;
   }
@@ -253,10 +269,10 @@ function compareBoth(operator: Comparison, a: Values, b: Values, convert: Conver
 
 function compareTwo(operator: Comparison, a: Float64Array, b: Float64Array): Truths {
   const { length } = a;
-  const out = new Uint8Array(length);
+  const out = scratchBytes(length);
   switch (operator) {
     case '=':
-      for (let i = 0; i < length; i++) out[i] = a[i]! === b[i]! ? 1 : 0;
+      for (let i = 0; i < length; i++) out[i] = a[i] === b[i]! ? 1 : 0;
       break;
     case '<>':
       for (let i = 0; i < length; i++) out[i] = a[i]! !== b[i]! ? 1 : 0;
@@ -302,7 +318,7 @@ function compareTime(a: Scalar, b: Scalar): number {
 
 /** The rows at which a truth is true. */
 export function trueRows(truths: Truths): Uint32Array {
-  const rows = new Uint32Array(truths.length);
+  const rows = integers(truths.length);
   let count = 0;
   for (let i = 0; i < truths.length; i++) {
     rows[count] = i;

@@ -1,5 +1,14 @@
 import { compareNode, conversions } from './expression-compare.ts';
-import { FALSE, TRUE, truthNode, UNKNOWN, withUnknown, constantNode, type Node, type Truths } from './expression-node.ts';
+import {
+  FALSE,
+  TRUE,
+  truthNode,
+  UNKNOWN,
+  withUnknown,
+  constantNode,
+  type Node,
+  type Truths,
+} from './expression-node.ts';
 import { logicNode, notNode } from './expression-logic.ts';
 import { byteLike, globMatcher, likeMatcher, matchBytes, type Matcher } from './pattern.ts';
 import { toText, type Scalar } from './scalar.ts';
@@ -10,7 +19,7 @@ const FEW = 8;
 
 /** `operand IN (list)`. */
 export function inNode(operand: Node, list: readonly Node[], not: boolean): Node {
-  const node = list.length === 0 ? constantNode(0n) : membership(operand, list);
+  const node = membership(operand, list);
   return not ? notNode(node) : node;
 }
 
@@ -22,7 +31,9 @@ function membership(operand: Node, list: readonly Node[]): Node {
       .map((node) => compareNode('=', operand, { ...node, affinity: 'none' }))
       .reduce((left, right) => logicNode('or', left, right));
   const convert = conversions(operand.affinity, 'none');
-  const keys = new Set(constants.filter((c) => c !== null && c !== undefined).map((c) => keyOf(convert.right(c))));
+  const keys = new Set(
+    constants.filter((c) => c !== null && c !== undefined).map((c) => keyOf(convert.right(c))),
+  );
   const otherwise = constants.includes(null) ? UNKNOWN : FALSE;
   return truthNode([operand], (frame) => {
     const read = scalarReader(operand.evaluate(frame));
@@ -41,7 +52,9 @@ export function keyOf(scalar: Scalar): string | number | bigint {
   if (scalar instanceof Uint8Array) return `b${scalar.join()}`;
   if (scalar === null) return 'n';
   if (typeof scalar === 'number')
-    return Number.isInteger(scalar) && Math.abs(scalar) > Number.MAX_SAFE_INTEGER && Math.abs(scalar) < 2 ** 63
+    return Number.isInteger(scalar) &&
+      Math.abs(scalar) > Number.MAX_SAFE_INTEGER &&
+      Math.abs(scalar) < 2 ** 63
       ? BigInt(scalar)
       : scalar + 0;
   const number = Number(scalar);
@@ -60,7 +73,12 @@ export function likeNode(
   if (pattern.constant === null || escape?.constant === null) return constantNode(null);
   const fixed = pattern.constant !== undefined && (escape === undefined || escape.constant !== undefined);
   const node = fixed
-    ? fixedLike(operator, operand, toText(pattern.constant) ?? '', toText(escape?.constant ?? null) ?? undefined)
+    ? fixedLike(
+        operator,
+        operand,
+        toText(pattern.constant) ?? '',
+        toText(escape?.constant ?? null) ?? undefined,
+      )
     : truthNode(inputs, (frame) => {
         const read = scalarReader(operand.evaluate(frame));
         const readPattern = scalarReader(pattern.evaluate(frame));
@@ -93,7 +111,8 @@ function fixedLike(
   return truthNode([operand], (frame): Truths => {
     const values = operand.evaluate(frame);
     const plain = bytes === undefined || values.type !== 'text' ? undefined : expand(values.vector);
-    if (bytes !== undefined && plain?.kind === 'bytes') return withUnknown(matchBytes(plain, bytes), plain.nulls);
+    if (bytes !== undefined && plain?.kind === 'bytes')
+      return withUnknown(matchBytes(plain, bytes), plain.nulls);
     const read = scalarReader(values);
     const out = new Uint8Array(frame.length);
     for (let i = 0; i < out.length; i++) {
@@ -103,4 +122,3 @@ function fixedLike(
     return out;
   });
 }
-

@@ -1,4 +1,5 @@
 import { Frame } from './frame.ts';
+import { bytes, doubles, integers } from './scratch.ts';
 import { truthOf, type Affinity, type Scalar } from './scalar.ts';
 import {
   constantValues,
@@ -29,6 +30,8 @@ export interface Node {
   readonly type: ValueType | undefined;
   /** Its value, where it is the same for every row; undefined where it is not. */
   readonly constant: Scalar | undefined;
+  /** It is a column as it stands. */
+  readonly isColumn: boolean;
   /** Its values over all rows of a frame. */
   evaluate(frame: Frame): Values;
   /** Whether it is true, row by row. */
@@ -43,9 +46,9 @@ export function constantNode(value: Scalar): Node {
     affinity: 'none',
     type: undefined,
     constant: value,
+    isColumn: false,
     evaluate: (frame) => constantValues(value, frame.length),
-    truths: (frame) =>
-      new Uint8Array(frame.length).fill(truth === null ? UNKNOWN : truth ? TRUE : FALSE),
+    truths: (frame) => bytes(frame.length).fill(truth === null ? UNKNOWN : truth ? TRUE : FALSE),
   };
 }
 
@@ -56,6 +59,7 @@ export function columnNode(index: number, type: ValueType, affinity: Affinity): 
     affinity,
     type,
     constant: undefined,
+    isColumn: true,
     evaluate: (frame) => frame.column(index),
     truths: (frame) => truthsOf(frame.column(index)),
   };
@@ -72,6 +76,7 @@ export function valueNode(
     affinity: options.affinity ?? 'none',
     type: options.type,
     constant: constantOf(inputs, (frame) => scalarReader(evaluate(frame))(0)),
+    isColumn: false,
     evaluate,
     truths: (frame) => truthsOf(evaluate(frame)),
   });
@@ -87,6 +92,7 @@ export function truthNode(inputs: readonly Node[], truths: (frame: Frame) => Tru
       const truth = truths(frame)[0];
       return truth === UNKNOWN ? null : BigInt(truth ?? 0);
     }),
+    isColumn: false,
     evaluate: (frame) => truthValues(truths(frame)),
     truths,
   });
@@ -104,7 +110,7 @@ function constantOf(inputs: readonly Node[], value: (frame: Frame) => Scalar): S
 /** Truths as the integers 1, 0 and NULL. */
 export function truthValues(truths: Truths): Values {
   const { length } = truths;
-  const values = new Float64Array(length);
+  const values = doubles(length);
   let unknown = 0;
   for (let i = 0; i < length; i++) {
     values[i] = truths[i]! & 1;
@@ -119,7 +125,7 @@ export function truthValues(truths: Truths): Values {
 /** Whether each value is true. */
 export function truthsOf(values: Values): Truths {
   const { length } = values.vector;
-  const out = new Uint8Array(length);
+  const out = bytes(length);
   const numbers = values.type === 'integer' || values.type === 'real' ? flatNumbers(values) : undefined;
   if (numbers === undefined) {
     const read = scalarReader(values);
@@ -185,7 +191,7 @@ function once(node: Node): Node {
       const coded = codedOf(values.vector);
       if (coded === undefined) return node.truths(frame);
       const inner = node.truths(innerFrame(values, coded));
-      const out = new Uint8Array(coded.length);
+      const out = bytes(coded.length);
       if (coded.kind === 'runs') {
         forRuns(coded, (run, from, to) => out.fill(inner[run]!, from, to));
         return out;
@@ -234,8 +240,7 @@ function overCodes(inner: Values, coded: DictionaryVector, ofNull: () => Values)
   const read = scalarReader({ ...inner, vector: dictionary });
   const known = Array.from({ length: dictionary.length }, (_, i) => read(i));
   const extended = fromScalars([...known, forNull]);
-  const own = new Uint32Array(length);
+  const own = integers(length);
   for (let i = 0; i < length; i++) own[i] = nulls?.[i] === 1 ? dictionary.length : codes[i]!;
   return { ...extended, vector: pick(expand(extended.vector), own, length, undefined) };
 }
-

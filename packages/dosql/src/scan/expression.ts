@@ -7,7 +7,15 @@ import { caseNode, coalesceNode, logicNode, notNode } from './expression-logic.t
 import { columnNode, constantNode, valueNode, type Node } from './expression-node.ts';
 import { FUNCTIONS, type ScalarFunction } from './functions.ts';
 import { textFunctionNode } from './functions-text.ts';
-import { epochNode, FORMATS, formatNode, partNode, timePart, truncatable, truncateNode } from './functions-time.ts';
+import {
+  epochNode,
+  FORMATS,
+  formatNode,
+  partNode,
+  timePart,
+  truncatable,
+  truncateNode,
+} from './functions-time.ts';
 import { Declined } from './plan-expression.ts';
 import type { Call, Expression } from './plan-syntax.ts';
 import { castScalar, castType, type Affinity, type Scalar } from './scalar.ts';
@@ -39,15 +47,15 @@ export function columnIndex(columns: readonly ScanColumn[], name: string): numbe
 /** What a comparison does with a column of this type. */
 export function affinityOf(type: ColumnType): Affinity {
   if (type === 'integer' || type === 'real') return 'numeric';
-  return type === 'any' || type === 'blob' ? 'none' : 'text';
+  return type === 'any' || type === 'blob' ? 'blob' : 'text';
 }
 
 /**
- * Makes an expression ready to be evaluated.
+ * Makes an expression ready to be evaluated; `isSummed` where nothing but the sum of its values matters.
  *
  * @throws DoSQLError `NO_SUCH_COLUMN`
  */
-export function compile(expression: Expression, scope: Scope): Node {
+export function compile(expression: Expression, scope: Scope, isSummed = false): Node {
   const inner = (operand: Expression): Node => compile(operand, scope);
   switch (expression.kind) {
     case 'literal':
@@ -74,11 +82,11 @@ export function compile(expression: Expression, scope: Scope): Node {
       return likeNode(operator, inner(expression.operand), inner(expression.pattern), escape, not);
     }
     case 'case':
-      return compileCase(expression, inner);
+      return compileCase(expression, inner, isSummed);
     case 'cast':
       return compileCast(inner(expression.operand), expression.type);
-    case 'call':
-      return compileCall(expression, inner);
+    default:
+      return compileCall(expression, inner, isSummed);
   }
 }
 
@@ -102,7 +110,7 @@ function compileUnary(operator: '-' | '+' | '~' | 'not', operand: Node): Node {
       return { ...operand, affinity: 'none' };
     case '~':
       return complementNode(operand);
-    case 'not':
+    default:
       return notNode(operand);
   }
 }
@@ -144,33 +152,30 @@ function compileBetween(
   inner: (operand: Expression) => Node,
 ): Node {
   const value = inner(operand);
-  const both = logicNode(
-    'and',
-    compareNode('>=', value, inner(low)),
-    compareNode('<=', value, inner(high)),
-  );
+  const both = logicNode('and', compareNode('>=', value, inner(low)), compareNode('<=', value, inner(high)));
   return not ? notNode(both) : both;
 }
 
 function compileCase(
   { operand, branches, otherwise }: Extract<Expression, { kind: 'case' }>,
   inner: (operand: Expression) => Node,
+  isSummed: boolean,
 ): Node {
   const base = operand === undefined ? undefined : inner(operand);
   return caseNode(
-    branches.map(({ when, then }) => ({
+    branches.map(({ when, result }) => ({
       when: base === undefined ? inner(when) : compareNode('=', base, inner(when)),
-      then: inner(then),
+      result: inner(result),
     })),
     otherwise === undefined ? constantNode(null) : inner(otherwise),
+    isSummed,
   );
 }
 
 function compileCast(operand: Node, name: string): Node {
   const type = castType(name);
-  const affinity = type === 'text' ? 'text' : type === 'blob' ? 'none' : 'numeric';
-  const known: ValueType | undefined =
-    type === 'integer' || type === 'real' ? plainType(type) : undefined;
+  const affinity = type === 'text' ? 'text' : type === 'blob' ? 'blob' : 'numeric';
+  const known: ValueType | undefined = type === 'integer' || type === 'real' ? plainType(type) : undefined;
   return valueNode(
     [operand],
     (frame) => {
@@ -185,7 +190,7 @@ function compileCast(operand: Node, name: string): Node {
   );
 }
 
-function compileCall(call: Call, inner: (operand: Expression) => Node): Node {
+function compileCall(call: Call, inner: (operand: Expression) => Node, isSummed: boolean): Node {
   const args = call.args.map(inner);
   const [first, second, third] = args;
   switch (call.name) {
@@ -194,19 +199,22 @@ function compileCall(call: Call, inner: (operand: Expression) => Node): Node {
       return coalesceNode(args);
     case 'iif':
     case 'if':
-      return compileIif(args);
+      return compileIif(args, isSummed);
     case 'nullif':
       if (first === undefined || second === undefined) break;
-      return caseNode([{ when: compareNode('=', first, second), then: constantNode(null) }], first);
+      return caseNode(
+        [{ when: compareNode('=', bare(first), bare(second)), result: constantNode(null) }],
+        first,
+      );
     case 'date_trunc':
     case 'datetrunc':
     case 'date_part':
     case 'datepart':
     case 'extract': {
       const part = String(first?.constant ?? '');
-      const known = /trunc$/.test(call.name) ? truncatable(part) : timePart(part);
+      const known = call.name.endsWith('trunc') ? truncatable(part) : timePart(part);
       if (known === undefined || second === undefined) break;
-      return /trunc$/.test(call.name) ? truncateNode(known, second) : partNode(known, second);
+      return call.name.endsWith('trunc') ? truncateNode(known, second) : partNode(known, second);
     }
     case 'strftime':
       if (second === undefined) break;
@@ -226,12 +234,17 @@ function compileCall(call: Call, inner: (operand: Expression) => Node): Node {
   return textFunctionNode(call.name, args) ?? scalarCall(call.name, args);
 }
 
-function compileIif(args: readonly Node[]): Node {
-  const branches: { when: Node; then: Node }[] = [];
+/** A function's arguments are compared as they are, whatever columns they come from. */
+function bare(node: Node): Node {
+  return { ...node, affinity: 'none' };
+}
+
+function compileIif(args: readonly Node[], isSummed: boolean): Node {
+  const branches: { when: Node; result: Node }[] = [];
   for (let i = 0; i + 1 < args.length; i += 2)
-    branches.push({ when: args[i] as Node, then: args[i + 1] as Node });
+    branches.push({ when: args[i] as Node, result: args[i + 1] as Node });
   const otherwise = args.length % 2 === 1 ? args.at(-1) : undefined;
-  return caseNode(branches, otherwise ?? constantNode(null));
+  return caseNode(branches, otherwise ?? constantNode(null), isSummed);
 }
 
 function scalarCall(name: string, args: readonly Node[]): Node {

@@ -1,4 +1,4 @@
-import { gather, type Values } from './values.ts';
+import { gather, slice, type Values } from './values.ts';
 
 /** The rows that expressions look at, column by column; columns are known by number. */
 export class Frame {
@@ -22,5 +22,11 @@ export class Frame {
   select(rows: Uint32Array): Frame {
     if (rows.length === this.length) return this;
     return new Frame(rows.length, (column) => gather(this.column(column), rows));
+  }
+
+  /** The rows from `from` up to `to`. */
+  slice(from: number, to: number): Frame {
+    if (from === 0 && to === this.length) return this;
+    return new Frame(to - from, (column) => slice(this.column(column), from, to));
   }
 }

@@ -1,7 +1,8 @@
 import { valueNode, type Node } from './expression-node.ts';
 import { FUNCTIONS } from './functions.ts';
+import { doubles, integers } from './scratch.ts';
 import { fromScalars, numberValues, scalarReader, expand, type Values } from './values.ts';
-import type { BytesVector } from './vector.ts';
+import type { BytesVector, RunsVector } from './vector.ts';
 
 /** Functions of text that work on the bytes of a whole vector; undefined for all others. */
 export function textFunctionNode(name: string, args: readonly Node[]): Node | undefined {
@@ -19,7 +20,8 @@ export function textFunctionNode(name: string, args: readonly Node[]): Node | un
       const from = second?.constant;
       const size = third === undefined ? undefined : third.constant;
       if (typeof from !== 'bigint' || from < 1n || from > 1_000_000n) return undefined;
-      if (third !== undefined && (typeof size !== 'bigint' || size < 0n || size > 1_000_000n)) return undefined;
+      if (third !== undefined && (typeof size !== 'bigint' || size < 0n || size > 1_000_000n))
+        return undefined;
       const take = size === undefined ? Number.POSITIVE_INFINITY : Number(size);
       return overBytes(name, first, args.slice(1), (vector) => cut(vector, Number(from) - 1, take));
     }
@@ -47,7 +49,7 @@ function overBytes(
 
 /** How many characters each has, up to a NUL. */
 function lengths({ data, offsets, nulls, length }: BytesVector): Values {
-  const out = new Float64Array(length);
+  const out = doubles(length);
   for (let i = 0; i < length; i++) {
     const end = offsets[i + 1]!;
     let count = 0;
@@ -77,28 +79,71 @@ function textValues(vector: BytesVector): Values {
   return { type: 'text', unit: 'ms', isUtc: true, vector };
 }
 
-/** `size` characters of each, past the first `skip`. */
+/** `size` characters of each, past the first `skip`; in runs, where neighbours are mostly the same. */
 function cut(vector: BytesVector, skip: number, size: number): Values {
-  const { data, offsets, length } = vector;
-  const starts = new Uint32Array(length);
-  const ends = new Uint32Array(length + 1);
+  const { data, offsets, nulls, length } = vector;
+  const starts = integers(length);
+  const ends = integers(length);
+  const runs = integers(length);
+  let count = 0;
+  for (let i = 0; i < length; i++) {
+    const start = offsets[i]!;
+    const end = offsets[i + 1]!;
+    const last = start + skip + size;
+    let seen = 0;
+    if (last <= end) for (let at = start; at < last; at++) seen |= data[at]!;
+    else seen = 128;
+    // Of ASCII a character is a byte.
+    const from = seen < 128 ? start + skip : past(data, start, end, skip);
+    const to = seen < 128 ? last : size === Number.POSITIVE_INFINITY ? end : past(data, from, end, size);
+    starts[i] = from;
+    ends[i] = to;
+    if (i > 0 && to - from === ends[i - 1]! - starts[i - 1]!) {
+      let at = from;
+      for (let before = starts[i - 1]!; at < to && data[at] === data[before]; before++) at++;
+      if (at === to) {
+        runs[count - 1] = i + 1;
+        continue;
+      }
+    }
+    runs[count++] = i + 1;
+  }
+  if (nulls !== undefined || count * 4 > length) return textValues(copied(data, starts, ends, nulls));
+  const firsts = integers(count);
+  for (let run = 0; run < count; run++) firsts[run] = run === 0 ? 0 : runs[run - 1]!;
+  const values = copied(
+    data,
+    firsts.map((row) => starts[row]!),
+    firsts.map((row) => ends[row]!),
+    undefined,
+  );
+  const inRuns: RunsVector = { kind: 'runs', length, nulls: undefined, ends: runs.slice(0, count), values };
+  return { type: 'text', unit: 'ms', isUtc: true, vector: inRuns };
+}
+
+/** The bytes from each start to each end. */
+function copied(
+  data: Uint8Array,
+  starts: Uint32Array,
+  ends: Uint32Array,
+  nulls: Uint8Array | undefined,
+): BytesVector {
+  const { length } = starts;
+  const offsets = new Uint32Array(length + 1);
   let total = 0;
   for (let i = 0; i < length; i++) {
-    const end = offsets[i + 1]!;
-    const from = past(data, offsets[i]!, end, skip);
-    starts[i] = from;
-    total += (size === Number.POSITIVE_INFINITY ? end : past(data, from, end, size)) - from;
-    ends[i + 1] = total;
+    total += ends[i]! - starts[i]!;
+    offsets[i + 1] = total;
   }
   const out = new Uint8Array(total);
   for (let i = 0; i < length; i++) {
-    const to = ends[i]!;
-    const bytes = ends[i + 1]! - to;
+    const to = offsets[i]!;
+    const bytes = offsets[i + 1]! - to;
     const from = starts[i]!;
     if (bytes < 32) for (let j = 0; j < bytes; j++) out[to + j] = data[from + j]!;
     else out.set(data.subarray(from, from + bytes), to);
   }
-  return textValues({ ...vector, data: out, offsets: ends });
+  return { kind: 'bytes', length, nulls, data: out, offsets };
 }
 
 /** Where the character begins that comes `count` after the one at `from`. */

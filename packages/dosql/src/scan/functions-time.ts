@@ -1,4 +1,5 @@
 import { valueNode, type Node } from './expression-node.ts';
+import { doubles } from './scratch.ts';
 import type { Scalar } from './scalar.ts';
 import { civilDays, dateOf, dateText, instantOf, parseInstant, perSecond } from './time.ts';
 import {
@@ -23,7 +24,13 @@ const FIXED: Readonly<Record<string, number>> = {
 };
 
 /** Parts of a time that can be truncated to, with how many months the longer ones take. */
-const MONTHS: Readonly<Record<string, number>> = { month: 1, quarter: 3, year: 12, decade: 120, century: 1200 };
+const MONTHS: Readonly<Record<string, number>> = {
+  month: 1,
+  quarter: 3,
+  year: 12,
+  decade: 120,
+  century: 1200,
+};
 
 /** The part that `name` means, in the singular; undefined where `date_trunc` has no such. */
 export function truncatable(name: string): string | undefined {
@@ -35,15 +42,18 @@ export function truncatable(name: string): string | undefined {
 export function truncateNode(part: string, operand: Node): Node {
   const input = operand.type;
   const type: ValueType =
-    input?.type === 'timestamp' || input?.type === 'date' ? input : { type: 'timestamp', unit: 'ms', isUtc: true };
+    input?.type === 'timestamp' || input?.type === 'date'
+      ? input
+      : { type: 'timestamp', unit: 'ms', isUtc: true };
   return valueNode(
     [operand],
     (frame) => {
       const { ms, nulls, like } = millisecondsOf(operand.evaluate(frame));
-      const out = new Float64Array(ms.length);
+      const out = doubles(ms.length);
       truncate(part, ms, out);
       if (like.type === 'date') for (let i = 0; i < out.length; i++) out[i] = out[i]! / DAY;
-      else if (like.unit !== 'ms' && like.unit !== 'ns') for (let i = 0; i < out.length; i++) out[i] = out[i]! * 1000;
+      else if (like.unit !== 'ms' && like.unit !== 'ns')
+        for (let i = 0; i < out.length; i++) out[i] = out[i]! * 1000;
       // Nanoseconds are past what a double counts; at the beginning of a part there are none.
       const unit = like.unit === 'ns' ? 'ms' : like.unit;
       return numberValues(like.type, out, nulls, { ...like, unit });
@@ -83,12 +93,16 @@ function truncateDay(part: string, day: number): number {
 }
 
 /** Milliseconds of times of any type: of timestamps and dates by their counts, of texts by what they say, NULL where that is no time. */
-function millisecondsOf(values: Values): { ms: Float64Array; nulls: Uint8Array | undefined; like: ValueType } {
+function millisecondsOf(values: Values): {
+  ms: Float64Array;
+  nulls: Uint8Array | undefined;
+  like: ValueType;
+} {
   const { type, unit } = values;
   const length = values.vector.length;
   if (type !== 'timestamp' && type !== 'date') return millisecondsOfText(values);
   const vector = expand(values.vector);
-  const ms = new Float64Array(length);
+  const ms = vector.kind === 'number' ? doubles(length) : new Float64Array(length);
   if (vector.kind === 'number') {
     const numbers = vector.values as Float64Array;
     const per = perSecond(unit) / 1000;
@@ -163,16 +177,28 @@ export function partNode(part: string, operand: Node): Node {
   return valueNode(
     [operand],
     (frame) => {
-      const { ms, nulls } = millisecondsOf(operand.evaluate(frame));
-      const out = new Float64Array(ms.length);
+      const values = operand.evaluate(frame);
+      const { ms, nulls } = millisecondsOf(values);
+      const out = doubles(ms.length);
       const clock = CLOCK_PARTS[part];
-      if (part === 'epoch') for (let i = 0; i < out.length; i++) out[i] = ms[i]! / 1000;
+      if (part === 'epoch') secondsOf(values, ms, out);
       else if (clock !== undefined) for (let i = 0; i < out.length; i++) out[i] = clock(ms[i]!);
       else partOfDays(DAY_PARTS[part] as Part, ms, out);
       return numberValues(type.type, out, nulls);
     },
     { type },
   );
+}
+
+/** Seconds of the epoch, with the fraction that the unit has. */
+function secondsOf(values: Values, ms: Float64Array, out: Float64Array): void {
+  const counts = values.type === 'timestamp' && values.unit !== 'ms' ? expand(values.vector) : undefined;
+  const per = perSecond(values.unit);
+  for (let i = 0; i < out.length; i++)
+    out[i] =
+      counts?.kind === 'number' || counts?.kind === 'bigint'
+        ? Number(counts.values[i]!) / per
+        : ms[i]! / 1000;
 }
 
 function partOfDays(part: Part, ms: Float64Array, out: Float64Array): void {
@@ -293,7 +319,12 @@ function formatTimes(
     codes[i] = code;
   }
   if (texts.length === 0) return fromScalars(Array.from(ms, () => null));
-  const dictionary = mixedValues(texts).vector as { kind: 'mixed'; length: number; nulls: undefined; values: string[] };
+  const dictionary = mixedValues(texts).vector as {
+    kind: 'mixed';
+    length: number;
+    nulls: undefined;
+    values: string[];
+  };
   return { ...plainType('any'), vector: { kind: 'dictionary', length: ms.length, nulls, codes, dictionary } };
 }
 
@@ -310,10 +341,22 @@ function sqliteMilliseconds(value: Scalar, unixepoch: boolean): number | undefin
   if (typeof value !== 'string' || value === '') return undefined;
   const match = SQLITE_TIME.exec(value);
   if (match === null || (match[1] === undefined && match[4] === undefined)) {
-    return /^\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*$/.test(value) ? sqliteMilliseconds(Number(value), unixepoch) : undefined;
+    return /^\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*$/.test(value)
+      ? sqliteMilliseconds(Number(value), unixepoch)
+      : undefined;
   }
   if (unixepoch) return undefined;
-  const [, year = '2000', month = '01', day = '01', hours = '0', minutes = '0', seconds = '0', fraction = '0', zone] = match;
+  const [
+    ,
+    year = '2000',
+    month = '01',
+    day = '01',
+    hours = '0',
+    minutes = '0',
+    seconds = '0',
+    fraction = '0',
+    zone,
+  ] = match;
   if (+month < 1 || +month > 12 || +day < 1 || +day > 31 || +hours > 24 || +minutes > 59 || +seconds > 59)
     return undefined;
   const clock = (+hours * 60 + +minutes) * 60_000 + Math.round((+seconds + Number(`0${fraction}`)) * 1000);
@@ -339,4 +382,3 @@ export function epochNode(kind: 'unixepoch' | 'julianday', operand: Node): Node 
     return fromScalars(out);
   });
 }
-

@@ -1,12 +1,4 @@
-import {
-  compareScalars,
-  encodeText,
-  real,
-  toInteger,
-  toReal,
-  toText,
-  type Scalar,
-} from './scalar.ts';
+import { compareScalars, encodeText, real, toInteger, toReal, toText, type Scalar } from './scalar.ts';
 
 /** A function of SQLite over values one by one. */
 export interface ScalarFunction {
@@ -73,7 +65,12 @@ export const FUNCTIONS: Readonly<Record<string, ScalarFunction>> = {
     least: 2,
     most: MANY,
     call: ([separator = null, ...args]) =>
-      separator === null ? null : args.filter((arg) => arg !== null).map(text).join(text(separator)),
+      separator === null
+        ? null
+        : args
+            .filter((arg) => arg !== null)
+            .map(text)
+            .join(text(separator)),
   },
   exp: math(Math.exp),
   floor: rounding(Math.floor),
@@ -170,7 +167,9 @@ function extreme(args: readonly Scalar[], sign: number): Scalar {
   let best = args[0] ?? null;
   for (const arg of args) {
     if (arg === null || best === null) return null;
-    if (compareScalars(arg, best) * sign > 0) best = arg;
+    const order = compareScalars(arg, best);
+    // Of equal ones, max takes the first and min the last.
+    if (sign > 0 ? order > 0 : order <= 0) best = arg;
   }
   return best;
 }
@@ -202,6 +201,8 @@ function toFixed(value: number, digits: number): string {
 
 function substring(value: NonNullable<Scalar>, from: Scalar, size?: Scalar): Scalar {
   const isBlob = value instanceof Uint8Array;
+  // SQLite takes an empty blob for none here.
+  if (isBlob && value.length === 0) return null;
   const characters = isBlob ? value : Array.from(text(value));
   const { length } = characters;
   let start = Number(toInteger(from) ?? 0n);
@@ -243,4 +244,3 @@ function typeName(value: Scalar): string {
   if (typeof value === 'number') return 'real';
   return typeof value === 'string' ? 'text' : 'blob';
 }
-

@@ -1,4 +1,6 @@
 import { AnyTable, BytesTable, grown, NumberTable, WordTable, type ValueTable } from './group-table.ts';
+import { PairHash } from './pair-hash.ts';
+import { integers } from './scratch.ts';
 import { expand, runOfRow, scalarReader, toScalars, type Values } from './values.ts';
 import type { PlainVector } from './vector.ts';
 
@@ -14,7 +16,7 @@ export class KeyNumbers {
   /** The number of each row's value. */
   add(values: Values): Uint32Array {
     const { vector } = values;
-    const out = new Uint32Array(vector.length);
+    const out = integers(vector.length);
     if (vector.kind === 'dictionary') {
       this.#addCodes(values, vector.dictionary, vector.codes, vector.nulls, out);
     } else if (vector.kind === 'runs') {
@@ -38,19 +40,20 @@ export class KeyNumbers {
     out: Uint32Array,
   ): void {
     const table = this.#tableFor(values, dictionary);
-    const known = new Int32Array(dictionary.length).fill(-1);
+    const known = new Uint32Array(dictionary.length);
     const inner = { ...values, vector: dictionary };
     const read = table instanceof AnyTable ? scalarReader(inner) : undefined;
     const find = (code: number): number => {
       if (read !== undefined) return (table as AnyTable).find(read(code));
       return dictionary.nulls?.[code] === 1 ? 0 : table.add(dictionary, code);
     };
-    for (let i = 0; i < out.length; i++) {
-      if (nulls !== undefined && nulls[i] === 1) continue;
-      const code = codes[i]!;
-      const id = known[code]!;
-      out[i] = id >= 0 ? id : (known[code] = find(code));
-    }
+    // Without a branch for each row: first which codes occur, then their numbers.
+    const { length } = out;
+    if (nulls === undefined) for (let i = 0; i < length; i++) known[codes[i]!] = 1;
+    else for (let i = 0; i < length; i++) if (nulls[i] !== 1) known[codes[i]!] = 1;
+    for (let code = 0; code < known.length; code++) if (known[code] === 1) known[code] = find(code);
+    if (nulls === undefined) for (let i = 0; i < length; i++) out[i] = known[codes[i]!]!;
+    else for (let i = 0; i < length; i++) out[i] = nulls[i] === 1 ? 0 : known[codes[i]!]!;
   }
 
   #tableFor(values: Values, vector: PlainVector): ValueTable {
@@ -86,7 +89,7 @@ function newTable(values: Values, vector: PlainVector): ValueTable {
       return new WordTable(values);
     case 'bytes':
       return new BytesTable(values);
-    case 'mixed':
+    default:
       return new AnyTable();
   }
 }
@@ -100,15 +103,19 @@ export class PairNumbers {
   #stride = 0;
   /** One more than the number of each pair, at first * stride + second, while that is a small table. */
   #grid: Uint32Array = new Uint32Array(0);
-  #slots: Uint32Array | undefined;
-  #mask = 0;
+  #hash: PairHash | undefined;
 
   /** The number of each row's pair; `firstSize` and `secondSize` are above all numbers so far. */
   add(firsts: Uint32Array, firstSize: number, seconds: Uint32Array, secondSize: number): Uint32Array {
-    const out = new Uint32Array(firsts.length);
+    const out = integers(firsts.length);
     this.#fit(firstSize, secondSize);
-    if (this.#slots !== undefined) {
-      for (let i = 0; i < out.length; i++) out[i] = this.#find(firsts[i]!, seconds[i]!);
+    const hash = this.#hash;
+    if (hash !== undefined) {
+      for (let i = 0; i < out.length; i++) {
+        const next = this.size + 1;
+        const known = hash.intern(firsts[i]!, seconds[i]!, next);
+        out[i] = known === next ? this.#append(firsts[i]!, seconds[i]!) : known - 1;
+      }
       return out;
     }
     const grid = this.#grid;
@@ -122,45 +129,19 @@ export class PairNumbers {
   }
 
   #fit(firstSize: number, secondSize: number): void {
-    if (this.#slots !== undefined) return;
+    if (this.#hash !== undefined) return;
     if (secondSize <= this.#stride && firstSize * this.#stride <= this.#grid.length) return;
     const stride = Math.max(this.#stride, 2 ** Math.ceil(Math.log2(secondSize + 1)));
     const cells = stride * 2 ** Math.ceil(Math.log2(firstSize + 1));
     if (cells > 2 ** 21) {
       this.#grid = new Uint32Array(0);
-      this.#rehash(Math.max(2 ** 12, 2 ** Math.ceil(Math.log2(this.size * 4 + 1))));
+      this.#hash = new PairHash();
+      for (let id = 0; id < this.size; id++) this.#hash.intern(this.firsts[id]!, this.seconds[id]!, id + 1);
       return;
     }
     this.#stride = stride;
     this.#grid = new Uint32Array(cells);
     for (let id = 0; id < this.size; id++) this.#grid[this.firsts[id]! * stride + this.seconds[id]!] = id + 1;
-  }
-
-  #rehash(capacity: number): void {
-    const slots = new Uint32Array(capacity);
-    this.#mask = capacity - 1;
-    for (let id = 0; id < this.size; id++) {
-      let at = mixPair(this.firsts[id]!, this.seconds[id]!) & this.#mask;
-      while (slots[at] !== 0) at = (at + 1) & this.#mask;
-      slots[at] = id + 1;
-    }
-    this.#slots = slots;
-  }
-
-  #find(first: number, second: number): number {
-    const slots = this.#slots as Uint32Array;
-    const { firsts, seconds } = this;
-    let at = mixPair(first, second) & this.#mask;
-    for (;;) {
-      const id = slots[at]!;
-      if (id === 0) break;
-      if (firsts[id - 1] === first && seconds[id - 1] === second) return id - 1;
-      at = (at + 1) & this.#mask;
-    }
-    const id = this.#append(first, second);
-    slots[at] = id + 1;
-    if (this.size * 2 > this.#mask) this.#rehash(slots.length * 4);
-    return id;
   }
 
   #append(first: number, second: number): number {
@@ -171,10 +152,4 @@ export class PairNumbers {
     this.seconds[id] = second;
     return id;
   }
-}
-
-function mixPair(first: number, second: number): number {
-  let hash = Math.imul(first ^ Math.imul(second, 0x9e3779b1), 0x85ebca6b);
-  hash ^= hash >>> 15;
-  return Math.imul(hash, 0xc2b2ae35) ^ (hash >>> 13);
 }

@@ -1,6 +1,7 @@
 import { keyOf } from './expression-match.ts';
+import { PairHash } from './pair-hash.ts';
 import type { Scalar } from './scalar.ts';
-import { mixedValues, numberValues, words, type Values, type ValueType } from './values.ts';
+import { mixedValues, numberValues, typeOnly, words, type Values, type ValueType } from './values.ts';
 import type { BytesVector, PlainVector } from './vector.ts';
 
 /** Distinct values, each with a number of its own: 1 and up in the order of appearance; 0 is left for NULL. */
@@ -24,36 +25,15 @@ const SPAN = 131_072;
 const bits = new Float64Array(1);
 const halves = new Uint32Array(bits.buffer);
 
-function mix(low: number, high: number): number {
-  let hash = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
-  hash ^= hash >>> 15;
-  return Math.imul(hash, 0xc2b2ae35) ^ (hash >>> 13);
-}
-
-/** An open-addressing hash from a hash code to numbers; who uses it keeps and compares the keys. */
-class Slots {
-  slots = new Uint32Array(1024);
-  mask = 1023;
-
-  /** Makes room for `size` numbers; `hashOf` gives each one's hash. */
-  reserve(size: number, hashOf: (id: number) => number): void {
-    if (size * 2 <= this.mask) return;
-    this.mask = this.mask * 4 + 3;
-    this.slots = new Uint32Array(this.mask + 1);
-    for (let id = 1; id < size; id++) {
-      let at = hashOf(id) & this.mask;
-      while (this.slots[at] !== 0) at = (at + 1) & this.mask;
-      this.slots[at] = id;
-    }
-  }
-}
-
 /** A longer copy of a typed array, where it is too short. */
-export function grown<T extends Float64Array | Uint32Array | Int32Array | Uint8Array>(array: T, length: number): T {
+export function grown<T extends Float64Array | Uint32Array | Int32Array | Uint8Array>(
+  array: T,
+  length: number,
+): T {
   if (array.length >= length) return array;
   const Typed = array.constructor as new (length: number) => T;
   const longer = new Typed(Math.max(length, array.length * 2));
-  longer.set(array as never);
+  longer.set(array);
   return longer;
 }
 
@@ -62,11 +42,11 @@ export class NumberTable implements ValueTable {
   size = 1;
   readonly #type: ValueType;
   readonly #direct = new Uint32Array(SPAN);
-  readonly #slots = new Slots();
+  readonly #hash = new PairHash();
   #keys: Float64Array = new Float64Array(256);
 
   constructor(type: ValueType) {
-    this.#type = type;
+    this.#type = typeOnly(type);
   }
 
   accepts(type: ValueType, vector: PlainVector): boolean {
@@ -79,8 +59,8 @@ export class NumberTable implements ValueTable {
     const direct = this.#direct;
     for (let i = 0; i < length; i++) {
       const value = values[i]!;
-      const at = value + LOW;
-      if (at >= 0 && at < SPAN && (at | 0) === at) {
+      const at = (value | 0) + LOW;
+      if (at - LOW === value && at >= 0 && at < SPAN) {
         const id = direct[at]!;
         out[i] = id === 0 && nulls?.[i] !== 1 ? (direct[at] = this.#append(value)) : id;
       } else out[i] = nulls?.[i] === 1 ? 0 : this.#find(value);
@@ -90,25 +70,15 @@ export class NumberTable implements ValueTable {
 
   add(vector: PlainVector, row: number): number {
     const value = vector.kind === 'number' ? (vector.values[row] ?? 0) : 0;
-    const at = value + LOW;
-    if (at >= 0 && at < SPAN && (at | 0) === at) return (this.#direct[at] ||= this.#append(value));
+    const at = (value | 0) + LOW;
+    if (at - LOW === value && at >= 0 && at < SPAN) return (this.#direct[at] ||= this.#append(value));
     return this.#find(value);
   }
 
   #find(value: number): number {
-    const slots = this.#slots;
-    const keys = this.#keys;
-    let at = hashNumber(value) & slots.mask;
-    for (;;) {
-      const id = slots.slots[at]!;
-      if (id === 0) break;
-      if (keys[id] === value) return id;
-      at = (at + 1) & slots.mask;
-    }
-    const id = this.#append(value);
-    slots.slots[at] = id;
-    slots.reserve(this.size, (id) => hashNumber(this.#keys[id]!));
-    return id;
+    bits[0] = value + 0;
+    const id = this.#hash.intern(halves[0]!, halves[1]!, this.size);
+    return id === this.size ? this.#append(value) : id;
   }
 
   #append(value: number): number {
@@ -124,11 +94,6 @@ export class NumberTable implements ValueTable {
   }
 }
 
-function hashNumber(value: number): number {
-  bits[0] = value;
-  return mix(halves[0]!, halves[1]!);
-}
-
 function sameType(a: ValueType, b: ValueType): boolean {
   return a.type === b.type && a.unit === b.unit && a.isUtc === b.isUtc;
 }
@@ -137,12 +102,12 @@ function sameType(a: ValueType, b: ValueType): boolean {
 export class WordTable implements ValueTable {
   size = 1;
   readonly #type: ValueType;
-  readonly #slots = new Slots();
+  readonly #hash = new PairHash();
   #low: Uint32Array = new Uint32Array(256);
   #high: Uint32Array = new Uint32Array(256);
 
   constructor(type: ValueType) {
-    this.#type = type;
+    this.#type = typeOnly(type);
   }
 
   accepts(type: ValueType, vector: PlainVector): boolean {
@@ -173,23 +138,13 @@ export class WordTable implements ValueTable {
   }
 
   #find(low: number, high: number): number {
-    const slots = this.#slots;
-    const lows = this.#low;
-    const highs = this.#high;
-    let at = mix(low, high) & slots.mask;
-    for (;;) {
-      const id = slots.slots[at]!;
-      if (id === 0) break;
-      if (lows[id] === low && highs[id] === high) return id;
-      at = (at + 1) & slots.mask;
-    }
-    const id = this.size++;
+    const id = this.#hash.intern(low, high, this.size);
+    if (id !== this.size) return id;
+    this.size++;
     this.#low = grown(this.#low, this.size);
     this.#high = grown(this.#high, this.size);
     this.#low[id] = low;
     this.#high[id] = high;
-    slots.slots[at] = id;
-    slots.reserve(this.size, (id) => mix(this.#low[id]!, this.#high[id]!));
     return id;
   }
 
@@ -210,13 +165,14 @@ export class WordTable implements ValueTable {
 export class BytesTable implements ValueTable {
   size = 1;
   readonly #type: ValueType;
-  readonly #slots = new Slots();
-  #hashes: Int32Array = new Int32Array(256);
+  /** Pairs of a hash and the number that has it. */
+  #slots: Int32Array = new Int32Array(2048);
+  #mask = 1023;
   #offsets: Uint32Array = new Uint32Array(257);
   #data: Uint8Array = new Uint8Array(4096);
 
   constructor(type: ValueType) {
-    this.#type = type;
+    this.#type = typeOnly(type);
   }
 
   accepts(type: ValueType, vector: PlainVector): boolean {
@@ -238,17 +194,31 @@ export class BytesTable implements ValueTable {
   #find(data: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
     const hash = hashBytes(data, start, end);
-    let at = hash & slots.mask;
+    let at = hash & this.#mask;
     for (;;) {
-      const id = slots.slots[at]!;
+      const id = slots[2 * at + 1]!;
       if (id === 0) break;
-      if (this.#hashes[id] === hash && this.#isEqual(id, data, start, end)) return id;
-      at = (at + 1) & slots.mask;
+      if (slots[2 * at] === hash && this.#isEqual(id, data, start, end)) return id;
+      at = (at + 1) & this.#mask;
     }
-    const id = this.#append(data, start, end, hash);
-    slots.slots[at] = id;
-    slots.reserve(this.size, (id) => this.#hashes[id]!);
-    return id;
+    slots[2 * at] = hash;
+    slots[2 * at + 1] = this.size;
+    return this.#append(data, start, end);
+  }
+
+  #rehash(): void {
+    const old = this.#slots;
+    const mask = this.#mask * 2 + 1;
+    const slots = new Int32Array(2 * (mask + 1));
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i + 1] === 0) continue;
+      let at = old[i]! & mask;
+      while (slots[2 * at + 1] !== 0) at = (at + 1) & mask;
+      slots[2 * at] = old[i]!;
+      slots[2 * at + 1] = old[i + 1]!;
+    }
+    this.#slots = slots;
+    this.#mask = mask;
   }
 
   #isEqual(id: number, data: Uint8Array, start: number, end: number): boolean {
@@ -259,15 +229,15 @@ export class BytesTable implements ValueTable {
     return true;
   }
 
-  #append(data: Uint8Array, start: number, end: number, hash: number): number {
+  #append(data: Uint8Array, start: number, end: number): number {
     const id = this.size++;
     const from = this.#offsets[id]!;
-    this.#hashes = grown(this.#hashes, this.size);
     this.#offsets = grown(this.#offsets, this.size + 1);
     this.#data = grown(this.#data, from + end - start);
-    this.#hashes[id] = hash;
-    this.#data.set(data.subarray(start, end), from);
+    if (end - start < 48) for (let i = start, j = from; i < end; i++, j++) this.#data[j] = data[i]!;
+    else this.#data.set(data.subarray(start, end), from);
     this.#offsets[id + 1] = from + end - start;
+    if (this.size * 10 > this.#mask * 6) this.#rehash();
     return id;
   }
 

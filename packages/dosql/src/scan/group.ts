@@ -1,10 +1,24 @@
-import { accumulatorOf, type Accumulator } from './aggregate.ts';
+import { DoSQLError } from '../error.ts';
+import { accumulatorOf, type Accumulator, type Groups } from './aggregate.ts';
 import { compile, type Scope, type SlotType } from './expression.ts';
 import type { Node } from './expression-node.ts';
 import { Frame } from './frame.ts';
 import { KeyNumbers, PairNumbers } from './group-key.ts';
 import type { Grouping } from './plan-resolve.ts';
 import { expand, pick, type Values } from './values.ts';
+
+/** Runs of so many rows are worth being taken as a whole. */
+const LONG_RUN = 256;
+/** More groups than these do not fit into the memory of an object with what aggregates keep of them. */
+const MAX_GROUPS = 4_000_000;
+
+function tooManyGroups(): DoSQLError {
+  const count = MAX_GROUPS.toLocaleString('en');
+  return new DoSQLError(
+    'TOO_BIG',
+    `the query would make more than ${count} groups: narrow it, or group by less`,
+  );
+}
 
 /** Groups rows by keys, and feeds the aggregates of each group. */
 export class Grouper {
@@ -23,8 +37,9 @@ export class Grouper {
     this.#accumulators = aggregates.map((call) =>
       accumulatorOf(
         call,
-        call.args.map((arg) => compile(arg, scope)),
+        call.args.map((arg) => compile(arg, scope, /^(?:sum|total|avg|mean)$/.test(call.name))),
         call.filter === undefined ? undefined : compile(call.filter, scope),
+        keys.length === 0,
       ),
     );
   }
@@ -44,12 +59,36 @@ export class Grouper {
 
   add(frame: Frame): void {
     if (frame.length === 0) return;
-    const groups = this.#groupsOf(frame);
+    const [key] = this.#keys;
+    if (key === undefined) return this.#addTo(frame, 0);
+    if (this.#keys.length === 1 && this.#addRuns(frame, key.evaluate(frame))) return;
+    this.#addTo(frame, this.#groupsOf(frame));
+    if (this.size > MAX_GROUPS) throw tooManyGroups();
+  }
+
+  #addTo(frame: Frame, groups: Groups): void {
     const { size } = this;
     for (const accumulator of this.#accumulators) accumulator.add(frame, groups, size);
   }
 
-  #groupsOf(frame: Frame): Uint32Array | undefined {
+  /** A single key that stands in long runs: each run is of one group, as a whole. */
+  #addRuns(frame: Frame, { vector, ...type }: Values): boolean {
+    if (vector.kind !== 'runs' || vector.ends.length * LONG_RUN > frame.length) return false;
+    const numbers = this.#numbers[0] as KeyNumbers;
+    let from = 0;
+    for (let run = 0; run < vector.ends.length; run++) {
+      const to = vector.ends[run]!;
+      if (to === from) continue;
+      const at = Uint32Array.of(run);
+      const group = numbers.add({ ...type, vector: pick(vector.values, at, 1, undefined) })[0]!;
+      if (group === 0) this.#hasNull = true;
+      this.#addTo(frame.slice(from, to), group);
+      from = to;
+    }
+    return true;
+  }
+
+  #groupsOf(frame: Frame): Uint32Array {
     let groups: Uint32Array | undefined;
     let size = 0;
     this.#keys.forEach((key, i) => {
@@ -60,7 +99,7 @@ export class Grouper {
       size = pairs?.size ?? numbers.size;
     });
     if (this.#keys.length === 1 && !this.#hasNull && groups !== undefined) this.#hasNull = groups.includes(0);
-    return groups;
+    return groups ?? new Uint32Array(frame.length);
   }
 
   /** The groups as rows: keys, then results. */
@@ -96,4 +135,3 @@ export class Grouper {
 function numbered(values: Values, numbers: Uint32Array): Values {
   return { ...values, vector: pick(expand(values.vector), numbers, numbers.length, undefined) };
 }
-

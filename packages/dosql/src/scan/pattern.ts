@@ -1,3 +1,4 @@
+import { bytes } from './scratch.ts';
 import { encodeText } from './scalar.ts';
 import type { BytesVector } from './vector.ts';
 
@@ -148,7 +149,7 @@ export function byteLike(pattern: string, escape: string | undefined): ByteLike 
 
 /** Whether each value matches: 1 or 0. */
 export function matchBytes({ data, offsets, length }: BytesVector, like: ByteLike): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(length);
+  const out = bytes(length);
   const skips = like.stretches.map(skipTable);
   for (let i = 0; i < length; i++) out[i] = matchOne(data, offsets[i]!, offsets[i + 1]!, like, skips) ? 1 : 0;
   return out;
@@ -209,9 +210,9 @@ function find(data: Uint8Array, from: number, end: number, stretch: Uint8Array, 
   let at = from + last;
   while (at < end) {
     const byte = data[at]!;
-    if (FOLD[byte]! === final) {
+    if (FOLD[byte] === final) {
       let i = last - 1;
-      while (i >= 0 && FOLD[data[at - last + i]!]! === stretch[i]!) i--;
+      while (i >= 0 && FOLD[data[at - last + i]!] === stretch[i]!) i--;
       if (i < 0) return at - last;
     }
     at += skips[byte]!;

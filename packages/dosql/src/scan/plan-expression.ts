@@ -195,7 +195,8 @@ export class ExpressionReader {
         this.expect('(');
         if (this.text() === 'SELECT' || this.text() === 'VALUES' || this.text() === 'WITH')
           throw new Declined();
-        const list = this.text() === ')' ? [] : this.list();
+        // SQLite takes an empty list for the word FALSE, and that behind IS for a question of truth.
+        const list = this.list();
         this.expect(')');
         return { kind: 'in', not, operand, list };
       }
@@ -228,7 +229,7 @@ export class ExpressionReader {
         return this.#column(token);
       case 'operator':
         return this.#sign(token.text);
-      case 'word':
+      default:
         return this.#word(token);
     }
   }
@@ -300,11 +301,11 @@ export class ExpressionReader {
 
   #case(): Expression {
     const operand = this.text() === 'WHEN' ? undefined : this.expression();
-    const branches: { when: Expression; then: Expression }[] = [];
+    const branches: { when: Expression; result: Expression }[] = [];
     while (this.skip('WHEN')) {
       const when = this.expression();
       this.expect('THEN');
-      branches.push({ when, then: this.expression() });
+      branches.push({ when, result: this.expression() });
     }
     if (branches.length === 0) throw new Declined();
     const otherwise = this.skip('ELSE') ? this.expression() : undefined;
@@ -332,6 +333,7 @@ export class ExpressionReader {
 
   #call(name: string): Call {
     this.expect('(');
+    if (name === 'extract') return this.#extract();
     const distinct = this.skip('DISTINCT');
     if (!distinct) this.skip('ALL');
     const star = this.skip('*');
@@ -342,6 +344,17 @@ export class ExpressionReader {
     if (filter !== undefined) this.expect(')');
     if (this.text() === 'OVER' || this.text() === 'WITHIN') throw new Declined();
     return { kind: 'call', name, args, star, distinct, filter };
+  }
+
+  /** `extract(part FROM operand)`, the standard's way to call `date_part`. */
+  #extract(): Call {
+    const part = this.token();
+    if (part?.kind !== 'word' && part?.kind !== 'string') throw new Declined();
+    this.at++;
+    if (!this.skip('FROM')) this.expect(',');
+    const args: Expression[] = [{ kind: 'literal', value: this.name(part).toLowerCase() }, this.expression()];
+    this.expect(')');
+    return { kind: 'call', name: 'extract', args, star: false, distinct: false, filter: undefined };
   }
 }
 
@@ -357,7 +370,9 @@ function closed(sql: string, token: Token): Token {
 
 function blob(hex: string): Uint8Array {
   if (hex.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(hex)) throw new Declined();
-  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+  return Uint8Array.from({ length: hex.length / 2 }, (_, i) =>
+    Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16),
+  );
 }
 
 function number(text: string): Scalar {

@@ -3,7 +3,14 @@ import { AGGREGATES, isAggregate } from './aggregate-names.ts';
 import { FUNCTIONS } from './functions.ts';
 import { FORMATS, isFormat, timePart, truncatable } from './functions-time.ts';
 import { Declined } from './plan-expression.ts';
-import { operands, withOperands, type Call, type Expression, type OrderTerm, type Select } from './plan-syntax.ts';
+import {
+  operands,
+  withOperands,
+  type Call,
+  type Expression,
+  type OrderTerm,
+  type Select,
+} from './plan-syntax.ts';
 
 /** One result column. */
 export interface Output {
@@ -75,11 +82,16 @@ export function resolve(select: Select, columnNames: readonly string[]): Resolve
       : { expression, name, isColumn: expression.kind === 'column' && !hasAlias },
   );
   for (const expression of [...where, ...keys]) check(expression, false);
-  const after = [...having, ...orderBy.map(({ expression }) => expression), ...outputs.map((o) => o?.expression)];
+  const after = [
+    ...having,
+    ...orderBy.map(({ expression }) => expression),
+    ...outputs.map((o) => o?.expression),
+  ];
   for (const expression of after) if (expression !== undefined) check(expression, true);
   for (const expression of [select.limit, select.offset]) checkConstant(expression);
   const { limit, offset } = select;
-  const isGrouped = keys.length > 0 || after.some((expression) => expression !== undefined && hasAggregate(expression));
+  const isGrouped =
+    keys.length > 0 || after.some((expression) => expression !== undefined && hasAggregate(expression));
   if (!isGrouped && having.length > 0) throw new Declined();
   const plain: Resolved = {
     where,
@@ -112,7 +124,8 @@ function hasAggregate(expression: Expression): boolean {
 function checkConstant(expression: Expression | undefined): void {
   if (expression === undefined) return;
   check(expression, false);
-  const hasColumn = (inner: Expression): boolean => inner.kind === 'column' || operands(inner).some(hasColumn);
+  const hasColumn = (inner: Expression): boolean =>
+    inner.kind === 'column' || operands(inner).some(hasColumn);
   if (hasColumn(expression)) throw new Declined();
 }
 
@@ -140,7 +153,9 @@ function checkAggregate(call: Call): void {
   const aggregate = AGGREGATES[call.name];
   if (aggregate === undefined) throw new Declined();
   const { length } = call.args;
-  if (call.star ? call.name !== 'count' || call.distinct : length < aggregate.least || length > aggregate.most)
+  if (
+    call.star ? call.name !== 'count' || call.distinct : length < aggregate.least || length > aggregate.most
+  )
     throw new Declined();
   if (call.distinct && length !== 1) throw new Declined();
   const [, second] = call.args;
@@ -217,7 +232,18 @@ export function textOf(expression: Expression): string {
   });
 }
 
-function grouped(plain: Resolved, keys: readonly Expression[]): Resolved {
+/** Without keys that follow from others: what is made of columns that are keys themselves parts no group. */
+function deciding(keys: readonly Expression[]): readonly Expression[] {
+  const columns = new Set(keys.filter(({ kind }) => kind === 'column').map(textOf));
+  const follows = (expression: Expression): boolean =>
+    expression.kind === 'column' ? columns.has(textOf(expression)) : operands(expression).every(follows);
+  const kept = keys.filter((key) => key.kind === 'column' || !follows(key));
+  // With no key at all, no rows would make a group.
+  return kept.length > 0 ? kept : keys.slice(0, 1);
+}
+
+function grouped(plain: Resolved, allKeys: readonly Expression[]): Resolved {
+  const keys = deciding(allKeys);
   const slots = new Map<string, number>();
   keys.forEach((key, i) => {
     if (!slots.has(textOf(key))) slots.set(textOf(key), i);

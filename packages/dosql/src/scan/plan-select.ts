@@ -43,7 +43,11 @@ function readColumn(reader: ExpressionReader, names: ReadonlySet<string>): Resul
   const expression = reader.expression();
   const source = reader.source(from);
   if (reader.skip('AS')) return { expression, name: readAlias(reader), hasAlias: true };
-  if (!ENDS_COLUMN.test(reader.text()) || reader.token()?.kind === 'quoted' || reader.token()?.kind === 'string')
+  if (
+    !ENDS_COLUMN.test(reader.text()) ||
+    reader.token()?.kind === 'quoted' ||
+    reader.token()?.kind === 'string'
+  )
     return { expression, name: readAlias(reader), hasAlias: true };
   return { expression, name: expression.kind === 'column' ? expression.name : source, hasAlias: false };
 }
@@ -75,7 +79,10 @@ function readOrder(reader: ExpressionReader): OrderTerm[] {
   return terms;
 }
 
-function readLimit(reader: ExpressionReader): { limit: Expression | undefined; offset: Expression | undefined } {
+function readLimit(reader: ExpressionReader): {
+  limit: Expression | undefined;
+  offset: Expression | undefined;
+} {
   if (!reader.skip('LIMIT')) return { limit: undefined, offset: undefined };
   const first = reader.expression();
   if (reader.skip('OFFSET')) return { limit: first, offset: reader.expression() };

@@ -39,7 +39,7 @@ export type Expression =
   | { readonly kind: 'literal'; readonly value: Scalar }
   | { readonly kind: 'parameter'; readonly index: number }
   | { readonly kind: 'column'; readonly name: string }
-  /** Output `index` of the grouping below: its keys first, then its aggregates. */
+  /** Output `index` of the grouping below: its keys first, result its aggregates. */
   | { readonly kind: 'slot'; readonly index: number }
   | { readonly kind: 'unary'; readonly operator: '-' | '+' | '~' | 'not'; readonly operand: Expression }
   | {
@@ -72,7 +72,7 @@ export type Expression =
   | {
       readonly kind: 'case';
       readonly operand: Expression | undefined;
-      readonly branches: readonly { readonly when: Expression; readonly then: Expression }[];
+      readonly branches: readonly { readonly when: Expression; readonly result: Expression }[];
       readonly otherwise: Expression | undefined;
     }
   | { readonly kind: 'cast'; readonly operand: Expression; readonly type: string }
@@ -127,10 +127,10 @@ export function operands(expression: Expression): readonly Expression[] {
     case 'case':
       return [
         ...present(expression.operand),
-        ...expression.branches.flatMap(({ when, then }) => [when, then]),
+        ...expression.branches.flatMap(({ when, result }) => [when, result]),
         ...present(expression.otherwise),
       ];
-    case 'call':
+    default:
       return [...expression.args, ...present(expression.filter)];
   }
 }
@@ -173,10 +173,10 @@ export function withOperands(
       return {
         ...expression,
         operand: maybe(expression.operand),
-        branches: expression.branches.map(({ when, then }) => ({ when: change(when), then: change(then) })),
+        branches: expression.branches.map(({ when, result }) => ({ when: change(when), result: change(result) })),
         otherwise: maybe(expression.otherwise),
       };
-    case 'call':
+    default:
       return { ...expression, args: expression.args.map(change), filter: maybe(expression.filter) };
   }
 }

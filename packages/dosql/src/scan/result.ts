@@ -90,12 +90,17 @@ export class ResultRows {
     if (vector.kind !== 'number') return undefined;
     const { values, nulls } = vector;
     const { descending, nullsFirst } = term;
+    // Of rows that are equal in all terms the later one is the worse.
+    const isOnly = this.#shape.order.length === 1;
     return (row) => {
       if (this.#heap.length < this.#wanted) return false;
       const worst = this.#heap[0]?.keys[0];
       if (typeof worst !== 'number') return false;
-      if (nulls?.[row] === 1) return !nullsFirst;
-      return descending ? values[row]! < worst : values[row]! > worst;
+      if (nulls !== undefined && nulls[row] === 1) return !nullsFirst;
+      const value = values[row]!;
+      return descending
+        ? value < worst || (isOnly && value === worst)
+        : value > worst || (isOnly && value === worst);
     };
   }
 
@@ -144,7 +149,8 @@ export class ResultRows {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && this.#compare(heap[child + 1] as Entry, heap[child] as Entry) > 0) child++;
+      if (child + 1 < heap.length && this.#compare(heap[child + 1] as Entry, heap[child] as Entry) > 0)
+        child++;
       if (this.#compare(entry, heap[child] as Entry) >= 0) break;
       heap[at] = heap[child] as Entry;
       at = child;

@@ -73,8 +73,7 @@ function numberVector(
     let value = rows[i]?.[at] ?? null;
     if (typeof value === 'string' && isTemporal(type)) value = countOfText(value, like) ?? value;
     if (value === null) (nulls ??= new Uint8Array(rows.length))[i] = 1;
-    else if (typeof value === 'bigint' && type !== 'real' && type !== 'date')
-      return bigintVector(rows, at);
+    else if (typeof value === 'bigint' && type !== 'real' && type !== 'date') return bigintVector(rows, at);
     else if (typeof value !== 'number' || (type !== 'real' && !Number.isInteger(value))) return undefined;
     else values[i] = value;
   }

@@ -6,8 +6,11 @@ import type { SqlValue } from '../value/row.ts';
  */
 export type Scalar = null | bigint | number | string | Uint8Array;
 
-/** What a comparison makes of an operand of another class (https://sqlite.org/datatype3.html#affinity). */
-export type Affinity = 'none' | 'numeric' | 'text';
+/**
+ * What a comparison makes of an operand of another class (https://sqlite.org/datatype3.html#affinity). `none` is what an
+ * expression has, `blob` a column without a type: text affinity converts the one and leaves the other.
+ */
+export type Affinity = 'none' | 'blob' | 'numeric' | 'text';
 
 const MAX_SAFE = 2 ** 53;
 const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
@@ -93,8 +96,8 @@ export function toInteger(scalar: Scalar): bigint | null {
 
 /** `value` cut towards zero and kept within 64 bits. */
 export function integerOfReal(value: number): bigint {
-  if (value >= 9_223_372_036_854_775_807) return 2n ** 63n - 1n;
-  if (value <= -9_223_372_036_854_775_808) return -(2n ** 63n);
+  if (value >= 2 ** 63) return 2n ** 63n - 1n;
+  if (value <= -(2 ** 63)) return -(2n ** 63n);
   return BigInt(Math.trunc(value));
 }
 
@@ -111,20 +114,56 @@ export function toText(scalar: Scalar): string | null {
   return decodeText(scalar);
 }
 
-/** A REAL as SQLite prints it: `%!.15g`, and 17 digits where 15 do not give the number back. */
+/** A REAL as SQLite prints it: with 17 digits at most, and in the e-notation from 1e17 on and below 1e-4. */
 export function realText(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return 'Inf';
   if (value === Number.NEGATIVE_INFINITY) return '-Inf';
-  if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0';
-  const [mantissa = '', power = '0'] = value.toExponential(14).split('e');
-  const exponent = Number(power);
-  if (exponent < -4 || exponent >= 15) {
-    const digits = mantissa.replace(/0+$/, '').replace(/\.$/, '.0');
-    const sign = exponent < 0 ? '-' : '+';
-    return `${digits}e${sign}${String(Math.abs(exponent)).padStart(2, '0')}`;
+  if (value === 0) return '0.0';
+  const { digits, exponent } = significant(Math.abs(value));
+  const sign = value < 0 ? '-' : '';
+  if (exponent < -4 || exponent >= 17) {
+    const power = String(Math.abs(exponent)).padStart(2, '0');
+    return `${sign}${trimmed(`${digits.slice(0, 1)}.${digits.slice(1)}`)}e${exponent < 0 ? '-' : '+'}${power}`;
   }
-  const fixed = value.toFixed(14 - exponent);
-  return fixed.includes('.') ? fixed.replace(/0+$/, '').replace(/\.$/, '.0') : `${fixed}.0`;
+  const whole = exponent < 0 ? '0' : digits.slice(0, exponent + 1).padEnd(exponent + 1, '0');
+  const fraction = exponent < 0 ? '0'.repeat(-exponent - 1) + digits : digits.slice(exponent + 1);
+  return sign + trimmed(`${whole}.${fraction}`);
+}
+
+/**
+ * The digits that SQLite prints of a number: 17, rounded from the 18 or 19 that it computes, or fewer where a row of nines or zeros in them shows that
+ * fewer give the same number back.
+ */
+function significant(value: number): { digits: string; exponent: number } {
+  const ten = Number(value.toExponential().split('e')[1]);
+  // Where the power of two below the number has fewer digits than the number, SQLite comes to 19 digits.
+  const digitsBelow = (exponentOfTwo(value) * 78_913) >> 18;
+  const [mantissa = '', power = '0'] = value.toExponential(ten > digitsBelow ? 18 : 17).split('e');
+  const all = mantissa.replace('.', '');
+  const exponent = Number(power);
+  const size = shorter(value, all, exponent) ?? 17;
+  const kept = BigInt(all.slice(0, size)) + (all.charCodeAt(size) >= 53 ? 1n : 0n);
+  const digits = kept.toString();
+  return { digits, exponent: digits.length > size ? exponent + 1 : exponent };
+}
+
+function exponentOfTwo(value: number): number {
+  const exponent = Math.floor(Math.log2(value));
+  return 2 ** exponent > value ? exponent - 1 : exponent;
+}
+
+function shorter(value: number, all: string, exponent: number): number | undefined {
+  const isNine = all.slice(14, 16) === '99';
+  if (!isNine && exponent < 17 && all.slice(13, 16) !== '000') return undefined;
+  const prefix = isNine ? all.slice(0, 14).replace(/9+$/, '') : all.slice(0, 13).replace(/0+$/, '');
+  const kept = prefix === '' ? 1n : BigInt(prefix) + (isNine ? 1n : 0n);
+  return Number(`${kept}e${exponent + 1 - prefix.length}`) === value ? prefix.length + 1 : undefined;
+}
+
+/** Without the zeros at the end, but for the first behind the point. */
+function trimmed(decimal: string): string {
+  const short = decimal.replace(/0+$/, '');
+  return short.endsWith('.') ? `${short}0` : short;
 }
 
 /** Whether a value is true: NULL is null, a text is by the number that it begins with. */
@@ -138,7 +177,9 @@ export function applyNumeric(scalar: Scalar): Scalar {
   if (typeof scalar !== 'string' || !WHOLE_NUMBER.test(scalar)) return scalar;
   const value = numberOf(scalar.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, ''));
   // A REAL that is integral is stored as an INTEGER under this affinity.
-  return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < MAX_SAFE ? BigInt(value) : value;
+  return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < MAX_SAFE
+    ? BigInt(value)
+    : value;
 }
 
 /** Numbers become text; everything else stays. */
@@ -203,7 +244,7 @@ export function castScalar(scalar: Scalar, type: CastType): Scalar {
       return toText(scalar);
     case 'blob':
       return scalar instanceof Uint8Array ? scalar : encodeText(toText(scalar) ?? '');
-    case 'numeric': {
+    default: {
       if (typeof scalar === 'bigint' || typeof scalar === 'number') return scalar;
       const value = toNumber(scalar);
       return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 63

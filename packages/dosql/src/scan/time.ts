@@ -15,7 +15,17 @@ const TIME_TEXT =
 export function parseInstant(text: string): Instant | undefined {
   const match = TIME_TEXT.exec(text);
   if (match === null) return undefined;
-  const [, year = '', month = '', day = '', hour = '0', minute = '0', second = '0', fraction = '', zone = 'Z'] = match;
+  const [
+    ,
+    year = '',
+    month = '',
+    day = '',
+    hour = '0',
+    minute = '0',
+    second = '0',
+    fraction = '',
+    zone = 'Z',
+  ] = match;
   const date = daysOf(Number(year), Number(month), Number(day));
   if (date === undefined || +hour > 24 || +minute > 59 || +second > 60) return undefined;
   const digits = fraction.padEnd(9, '0');

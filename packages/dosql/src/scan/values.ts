@@ -1,6 +1,15 @@
 import { compareBytes, decodeText, fromValue, type Scalar } from './scalar.ts';
+import { doubles, integers } from './scratch.ts';
 import { dateText, timestampText, timeText } from './time.ts';
-import type { BytesVector, ColumnType, NumberVector, PlainVector, ScanColumn, TimeUnit, Vector } from './vector.ts';
+import type {
+  BytesVector,
+  ColumnType,
+  NumberVector,
+  PlainVector,
+  ScanColumn,
+  TimeUnit,
+  Vector,
+} from './vector.ts';
 
 /**
  * The values of a column or an expression over the rows of a frame, with what they are to SQL.
@@ -20,6 +29,11 @@ export type ValueType = Pick<Values, 'type' | 'unit' | 'isUtc'>;
 /** A type that has no unit. */
 export function plainType(type: ColumnType): ValueType {
   return { type, unit: 'ms', isUtc: true };
+}
+
+/** What values are, without the values. */
+export function typeOnly({ type, unit, isUtc }: ValueType): ValueType {
+  return { type, unit, isUtc };
 }
 
 /** Whether values are points in time or parts of it, which are numbers inside and text outside. */
@@ -49,7 +63,10 @@ export function mixedValues(values: readonly Scalar[]): Values {
 
 /** One value at every row: a single run. */
 export function constantValues(scalar: Scalar, length: number): Values {
-  return { ...plainType(typeOf(scalar)), vector: { kind: 'runs', length, nulls: undefined, ends: Uint32Array.of(length), values: single(scalar) } };
+  return {
+    ...plainType(typeOf(scalar)),
+    vector: { kind: 'runs', length, nulls: undefined, ends: Uint32Array.of(length), values: single(scalar) },
+  };
 }
 
 function typeOf(scalar: Scalar): ColumnType {
@@ -99,7 +116,7 @@ function widened(vector: NumberVector): NumberVector {
 }
 
 function widen(values: Int32Array, length: number): Float64Array {
-  const out = new Float64Array(length);
+  const out = doubles(length);
   for (let i = 0; i < length; i++) out[i] = values[i]!;
   return out;
 }
@@ -110,7 +127,7 @@ function withoutNaN(vector: NumberVector): NumberVector {
   const { values } = widened(vector);
   let sum = 0;
   // Infinities of both signs, too, give NaN here; the second look tells.
-  for (let i = 0; i < length; i++) sum += values[i]! * 0;
+  for (let i = 0; i < length; i++) sum += values[i]! - values[i]!;
   if (sum === 0) return { ...vector, values };
   const nulls = new Uint8Array(length);
   for (let i = 0; i < length; i++) nulls[i] = values[i]! !== values[i]! ? 1 : (vector.nulls?.[i] ?? 0);
@@ -120,16 +137,17 @@ function withoutNaN(vector: NumberVector): NumberVector {
 /** A vector without codes or runs. */
 export function expand(vector: Vector): PlainVector {
   if (vector.kind === 'dictionary') return pick(vector.dictionary, vector.codes, vector.length, vector.nulls);
-  if (vector.kind === 'runs') return pick(vector.values, runOfRow(vector.ends, vector.length), vector.length, undefined);
+  if (vector.kind === 'runs')
+    return pick(vector.values, runOfRow(vector.ends, vector.length), vector.length, undefined);
   return vector;
 }
 
 /** For each row, the number of its run. */
 export function runOfRow(ends: Uint32Array, length: number): Uint32Array {
-  const runs = new Uint32Array(length);
+  const runs = integers(length);
   let from = 0;
   for (let run = 0; run < ends.length; run++) {
-    runs.fill(run, from, ends[run]!);
+    runs.fill(run, from, ends[run]);
     from = ends[run]!;
   }
   return runs;
@@ -152,7 +170,7 @@ export function pick(
   }
   switch (vector.kind) {
     case 'number': {
-      const values = new Float64Array(length);
+      const values = doubles(length);
       const from = vector.values as Float64Array;
       if (nulls === undefined) for (let i = 0; i < length; i++) values[i] = from[at[i]!]!;
       else for (let i = 0; i < length; i++) values[i] = nulls[i] === 1 ? 0 : from[at[i]!]!;
@@ -171,8 +189,10 @@ export function pick(
     }
     case 'bytes':
       return pickBytes(vector, at, length, nulls, merged);
-    case 'mixed': {
-      const values = Array.from({ length }, (_, i) => (nulls?.[i] === 1 ? null : (vector.values[at[i]!] ?? null)));
+    default: {
+      const values = Array.from({ length }, (_, i) =>
+        nulls?.[i] === 1 ? null : (vector.values[at[i]!] ?? null),
+      );
       return { kind: 'mixed', length, nulls: undefined, values };
     }
   }
@@ -214,7 +234,7 @@ export function gather(values: Values, rows: Uint32Array): Values {
   const { length } = rows;
   if (vector.kind === 'dictionary') {
     const { codes } = vector;
-    const picked = new Uint32Array(length);
+    const picked = integers(length);
     for (let i = 0; i < length; i++) picked[i] = codes[rows[i]!]!;
     const nulls = vector.nulls === undefined ? undefined : pickFlags(vector.nulls, rows);
     return { ...values, vector: { ...vector, length, codes: picked, nulls } };
@@ -232,6 +252,42 @@ export function gather(values: Values, rows: Uint32Array): Values {
   return { ...values, vector: pick(vector, rows, length, undefined) };
 }
 
+/** The values at the rows from `from` up to `to`. */
+export function slice(values: Values, from: number, to: number): Values {
+  return { ...values, vector: sliceVector(values.vector, from, to) };
+}
+
+function sliceVector(vector: Vector, from: number, to: number): Vector {
+  const length = to - from;
+  switch (vector.kind) {
+    case 'mixed':
+      return { ...vector, length, values: vector.values.slice(from, to) };
+    case 'runs': {
+      const ends: number[] = [];
+      let first = -1;
+      for (let run = 0; run < vector.ends.length; run++) {
+        if (vector.ends[run]! <= from) continue;
+        if (first < 0) first = run;
+        ends.push(Math.min(vector.ends[run]!, to) - from);
+        if (vector.ends[run]! >= to) break;
+      }
+      const values = sliceVector(vector.values, Math.max(0, first), Math.max(0, first) + ends.length);
+      return { ...vector, length, ends: Uint32Array.from(ends), values: values as PlainVector };
+    }
+  }
+  const nulls = vector.nulls?.subarray(from, to);
+  switch (vector.kind) {
+    case 'number':
+      return { ...vector, length, nulls, values: vector.values.subarray(from, to) };
+    case 'bigint':
+      return { ...vector, length, nulls, values: vector.values.subarray(from, to) };
+    case 'bytes':
+      return { ...vector, length, nulls, offsets: vector.offsets.subarray(from, to + 1) };
+    default:
+      return { ...vector, length, nulls, codes: vector.codes.subarray(from, to) };
+  }
+}
+
 function pickFlags(flags: Uint8Array, rows: Uint32Array): Uint8Array {
   const out = new Uint8Array(rows.length);
   for (let i = 0; i < rows.length; i++) out[i] = flags[rows[i]!]!;
@@ -241,11 +297,12 @@ function pickFlags(flags: Uint8Array, rows: Uint32Array): Uint8Array {
 /** Doubles at every row, with their NULLs; undefined where some value is no such number. */
 export function flatNumbers({ type, vector }: Values): NumberVector | undefined {
   if (type === 'any' || type === 'text' || type === 'blob') return undefined;
-  const inner = vector.kind === 'dictionary' ? vector.dictionary : vector.kind === 'runs' ? vector.values : vector;
+  const inner =
+    vector.kind === 'dictionary' ? vector.dictionary : vector.kind === 'runs' ? vector.values : vector;
   if (inner.kind !== 'number') return undefined;
   if (vector.kind === 'runs' && vector.ends.length === 1) {
     const nulls = inner.nulls?.[0] === 1 ? new Uint8Array(vector.length).fill(1) : undefined;
-    const values = new Float64Array(vector.length).fill(inner.values[0] ?? 0);
+    const values = doubles(vector.length).fill(inner.values[0] ?? 0);
     return { kind: 'number', length: vector.length, nulls, values };
   }
   return expand(vector) as NumberVector;
@@ -257,7 +314,9 @@ export function scalarReader(values: Values): (row: number) => Scalar {
   if (vector.kind === 'dictionary' || vector.kind === 'runs') {
     const inner = vector.kind === 'dictionary' ? vector.dictionary : vector.values;
     const read = scalarReader({ ...values, vector: inner });
-    const known = Array.from({ length: inner.length }, (_, i) => (vector.length < inner.length ? undefined : read(i)));
+    const known = Array.from({ length: inner.length }, (_, i) =>
+      vector.length < inner.length ? undefined : read(i),
+    );
     const at = vector.kind === 'dictionary' ? vector.codes : runOfRow(vector.ends, vector.length);
     const { nulls } = vector;
     return (row) => (nulls?.[row] === 1 ? null : (known[at[row]!] ??= read(at[row]!)));
@@ -273,10 +332,9 @@ function plainReader({ type, unit, isUtc }: Values, vector: PlainVector): (row: 
       return (row) => vector.values[row] ?? null;
     case 'bytes':
       return type === 'blob'
-        ? (row) => vector.data.slice(vector.offsets[row]!, vector.offsets[row + 1]!)
+        ? (row) => vector.data.slice(vector.offsets[row], vector.offsets[row + 1])
         : (row) => textAt(vector, row);
-    case 'number':
-    case 'bigint': {
+    default: {
       const { values } = vector;
       if (type === 'timestamp') return (row) => timestampText(values[row]!, unit, isUtc);
       if (type === 'time') return (row) => timeText(values[row]!, unit);
@@ -338,7 +396,7 @@ export function fromScalars(scalars: readonly Scalar[]): Values {
 /** Compares the bytes at two rows of two vectors. */
 export function compareBytesAt(a: BytesVector, i: number, b: BytesVector, j: number): number {
   return compareBytes(
-    a.data.subarray(a.offsets[i]!, a.offsets[i + 1]!),
-    b.data.subarray(b.offsets[j]!, b.offsets[j + 1]!),
+    a.data.subarray(a.offsets[i], a.offsets[i + 1]),
+    b.data.subarray(b.offsets[j], b.offsets[j + 1]),
   );
 }

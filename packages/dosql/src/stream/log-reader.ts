@@ -1,7 +1,8 @@
-import type { Chunk, LogPage, Selection, TableInfo } from '@dotdo/cdc';
+import type { ChangeValue, Chunk, LogPage, Selection, TableInfo } from '@dotdo/cdc';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { Entries } from '../log/entries.ts';
+import type { ColdRows, Pass } from '../outcome.ts';
 import { MAIN } from '../schema/line.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { lowerName } from '../sql/token.ts';
@@ -32,7 +33,13 @@ export class LogReader {
   }
 
   /** A page of the log, as `ChangeLog.read` says; only while nothing else runs. */
-  read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): LogPage {
+  read(
+    after: bigint,
+    limit: number,
+    selection?: Selection,
+    chunk?: Chunk,
+    cold?: (hot: ChangeValue[][]) => ChangeValue[][],
+  ): LogPage {
     const { log } = this.#engine;
     const { lsn: earliest } = log.earliest();
     const end = log.end();
@@ -48,7 +55,7 @@ export class LogReader {
     const compiled = this.#compile(selection, chunk);
     const page = this.#entries.after(from, limit, this.#branch, compiled?.view(this.#engine, from, chunk));
     const { entries, isEnd } = page;
-    const rows = chunk !== undefined && isEnd ? this.#rows(chunk, compiled) : undefined;
+    const rows = chunk !== undefined && isEnd ? this.#rows(chunk, compiled, cold) : undefined;
     return {
       entries,
       isEnd,
@@ -58,14 +65,44 @@ export class LogReader {
     };
   }
 
-  #rows(chunk: Chunk, compiled: CompiledSelection | undefined): LogPage['rows'] {
-    const relation = this.#relations().find(({ name }) => lowerName(name) === chunk.table);
+  /** The cold rows that a chunk may have; undefined where its table has none. */
+  async cold(
+    rows: ColdRows,
+    selection: Selection | undefined,
+    chunk: Chunk,
+    pass: Pass,
+  ): ReturnType<ColdRows['chunk']> {
+    const wanted = await pass(() => {
+      const relation = this.#relation(chunk);
+      const view = this.#compile(selection, chunk)?.table(chunk.table);
+      return relation === undefined || view === undefined ? undefined : { relation, view };
+    });
+    if (wanted === undefined) return undefined;
+    const { relation, view } = wanted;
+    if (this.#branch !== MAIN)
+      throw new DoSQLError(
+        'FORBIDDEN',
+        `"${relation.name}" has cold rows, which a snapshot of a branch does not read: take it of main`,
+      );
+    return rows.chunk(relation, { after: chunk.after ?? [], limit: chunk.limit }, view.condition, pass);
+  }
+
+  #relation(chunk: Chunk): Relation | undefined {
+    return this.#relations().find(({ name }) => lowerName(name) === chunk.table);
+  }
+
+  #rows(
+    chunk: Chunk,
+    compiled: CompiledSelection | undefined,
+    cold: ((hot: ChangeValue[][]) => ChangeValue[][]) | undefined,
+  ): LogPage['rows'] {
+    const relation = this.#relation(chunk);
     if (relation === undefined) return [];
     const view = compiled?.table(chunk.table);
     // A position may come from another stream: what this one does not want is as if it were not there.
     if (view === undefined) return [];
     const branch = this.#branch === MAIN ? undefined : this.#branch;
-    return chunkOf(this.#engine, relation, chunk, view, branch);
+    return chunkOf(this.#engine, relation, chunk, view, branch, cold);
   }
 
   /** A chunk bounds the entries of its table, so there is then always a selection: without one, of all tables. */

@@ -6,19 +6,21 @@ import { quoteName } from '../sql/token.ts';
 import { toValue, type RawValue } from '../value/row.ts';
 import type { TableView } from './selection.ts';
 
-/** The rows of a table behind a position, in the order of what the log knows them by. */
+/** The rows of a table behind a position, in the order of what the log knows them by; `withCold` adds cold ones. */
 export function chunkOf(
   engine: Engine,
   relation: Relation,
   { after, limit }: Chunk,
   view: TableView,
   branch: number | undefined,
+  withCold: (hot: ChangeValue[][]) => ChangeValue[][] = (hot) => hot,
 ): SnapshotRow[] {
   const { key, primaryKey, name, columns } = relation;
   const nameOf = (id: number): string => columnOf(relation, id).name;
   const keys = key.kind === 'rowid' ? [key.name] : key.columnIds.map(nameOf);
   const names = [...keys, ...columns.map((column) => column.name)];
-  const rows = readRows(engine, name, keys, names, view.condition ?? 'TRUE', after ?? [], limit, branch);
+  const hot = readRows(engine, name, keys, names, view.condition ?? 'TRUE', after ?? [], limit, branch);
+  const rows = withCold(hot);
   const primary = primaryKey.map(nameOf).filter((column) => !view.hidesKey || view.isWanted(column));
   return rows.map((values) => {
     const position = values.slice(0, keys.length);
@@ -52,7 +54,7 @@ function readRows(
   const read = (value: (name: string) => string): RawValue[][] => {
     const sql = `SELECT ${names.map(value).join(', ')} FROM ${quoteName(table)} WHERE (${condition}) AND ${behind} ORDER BY ${order} LIMIT ${limit}`;
     try {
-      return engine.run(engine.statement(sql), after, { branch }).raw;
+      return engine.run(engine.statement(sql), after, { branch, isHotOnly: true }).raw;
     } catch (error) {
       // A statement of DoSQL's own fails by the condition in it.
       const { code, reason } = error as DoSQLError;

@@ -12,6 +12,7 @@ import type { Core } from '../core.ts';
 import { DoSQLError } from '../error.ts';
 import { lagOf } from '../log/holds.ts';
 import { State } from '../log/state.ts';
+import type { Pass } from '../outcome.ts';
 import { MAIN } from '../schema/line.ts';
 import type { LogReader } from './log-reader.ts';
 
@@ -40,7 +41,19 @@ export class LogSource implements ChangeSource {
 
   async read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): Promise<LogPage> {
     const reader = await this.#reader();
-    return this.#core.gate.pass(() => reader.read(after, limit, selection, chunk));
+    const { gate, engine } = this.#core;
+    const pass: Pass = (work) => gate.pass(work);
+    for (;;) {
+      const cold =
+        chunk === undefined || engine.files === undefined
+          ? undefined
+          : await reader.cold(engine.files.cold, selection, chunk, pass);
+      const page = await pass(() =>
+        cold?.isCurrent() === false ? undefined : reader.read(after, limit, selection, chunk, cold?.merge),
+      );
+      // What is cold has become hot, or the other way round, since it was read.
+      if (page !== undefined) return page;
+    }
   }
 
   onCommit(listener: () => void): () => void {

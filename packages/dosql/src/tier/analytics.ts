@@ -1,5 +1,6 @@
 import type { Engine, Outcome, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
+import { rowidMention } from '../history/mention.ts';
 import type { Pass } from '../outcome.ts';
 import { Budget } from '../scan/budget.ts';
 import { execute } from '../scan/execute.ts';
@@ -14,7 +15,7 @@ import { keyText } from './clashes.ts';
 import type { HiddenKeys } from './cold-table.ts';
 import type { Rollup } from './expire.ts';
 import { changedKeys } from './hand-over.ts';
-import { HotTable, unionTable } from './hot-table.ts';
+import { HotTable, Unclear, unionTable } from './hot-table.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
 import { plainValues, type Reads } from './reads.ts';
 
@@ -72,6 +73,7 @@ export class Analytics {
       try {
         return await this.#answer(present, table, values, isExact, budget);
       } catch (error) {
+        if (error instanceof Unclear) return undefined;
         if (!(error instanceof Changed)) throw error;
       }
     }
@@ -136,6 +138,7 @@ export class Analytics {
     const relation = catalog.relationAt(reference.name, lsn ?? log.end());
     const tiered = relation && this.#manifest.tables.get(relation.tableId);
     if (relation === undefined || tiered === undefined) return undefined;
+    if (rowidMention(statement, relation) !== undefined) return undefined;
     const { files } = tiered;
     const last = Math.max(0, ...files.map((file) => file.lsn));
     return {

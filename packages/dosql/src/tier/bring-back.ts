@@ -1,5 +1,6 @@
 import type { Engine } from '../engine.ts';
 import { HandOffBuilder } from '../scan/handoff.ts';
+import { OP } from '../schema/capture.ts';
 import type { Relation } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
@@ -13,6 +14,8 @@ export interface FileRows {
   readonly positions: readonly number[];
   /** As {@link storedFields} names their values. */
   readonly rows: readonly (readonly SqlValue[])[];
+  /** The rows as the table was when the file was made, where it has lost a column since. */
+  readonly before: { readonly version: Relation; readonly rows: readonly (readonly SqlValue[])[] } | undefined;
 }
 
 /** A value that a row of a table is made of. */
@@ -26,6 +29,16 @@ export interface StoredField {
 export function storedFields({ columns, key }: Relation): StoredField[] {
   const fields = columns.filter(({ isGenerated }) => !isGenerated).map(({ id, name }) => ({ id, name }));
   return key.kind === 'rowid' && key.columnId === undefined ? [{ id: -1, name: key.name }, ...fields] : fields;
+}
+
+/** The version of a table that a file was made of, where it has columns that the table has no more. */
+export function lostVersion(engine: Engine, relation: Relation, { columns }: ColdFile): Relation | undefined {
+  const isLost = columns.some(({ id }) => id >= 0 && !relation.columns.some((column) => column.id === id));
+  if (!isLost) return undefined;
+  const ids = columns.flatMap(({ id }) => (id < 0 ? [] : [id])).join();
+  return engine.catalog
+    .versions(relation.tableId)
+    .findLast((version) => version.columns.map(({ id }) => id).join() === ids);
 }
 
 /**
@@ -50,7 +63,8 @@ export function bringBack(
   engine.atomically(() => {
     engine.keepingLastRowId(() =>
       withoutTriggers(engine, relation.table, () => {
-        for (const { file, positions, rows } of files) {
+        for (const { file, positions, rows, before } of files) {
+          if (before !== undefined) keepImages(engine, relation, before);
           // A builder holds less than a file may have rows for.
           for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
             const handed = new HandOffBuilder(columns);
@@ -66,6 +80,30 @@ export function bringBack(
       }),
     );
   });
+}
+
+/** Logs rows as they were before the table lost columns, as is done for hot ones when it does. */
+function keepImages(
+  engine: Engine,
+  { key }: Relation,
+  { version, rows }: NonNullable<FileRows['before']>,
+): void {
+  const { layout, columns } = version;
+  const rowid = key.kind === 'rowid' ? columns.findIndex(({ id }) => id === key.columnId) : -1;
+  for (const row of rows) {
+    const value = (id: number): SqlValue => row[columns.findIndex((column) => column.id === id)] ?? null;
+    for (let part = 0; part < layout.parts; part++) {
+      const slots = layout.slots.filter((slot) => slot.part === part);
+      const k = key.kind === 'rowid' ? [rowid < 0 ? (row.at(-1) ?? null) : (row[rowid] ?? null)] : [];
+      const values = [...k, ...slots.map(({ columnId }) => value(columnId))];
+      const marks = values.map((each) => (typeof each === 'bigint' ? 'CAST(? AS INTEGER)' : '?'));
+      const names = [...k.map(() => 'k'), ...slots.map(({ name }) => name)];
+      engine.storage.sql.exec(
+        `INSERT INTO __dosql_log(rel, op, at, ${names.join(', ')}) VALUES(${version.id}, ${part === 0 ? OP.rewrite : OP.more}, ${engine.catalog.now}, ${marks.join(', ')})`,
+        ...values.map((each) => (typeof each === 'bigint' ? String(each) : each)),
+      );
+    }
+  }
 }
 
 const ROWS_AT_ONCE = 5_000;

@@ -30,6 +30,8 @@ export interface ColdTableParts {
   /** What a row of an older file has in a column that was added since, by the column's id. */
   readonly defaults: ReadonlyMap<number, SqlValue>;
   readonly hidden?: HiddenKeys | undefined;
+  /** Columns that the version does not have any more, by the names that they go by now. */
+  readonly dropped?: readonly Column[] | undefined;
 }
 
 const TYPES: Readonly<Record<Affinity, ColumnType>> = {
@@ -56,7 +58,7 @@ export class ColdTable implements ScanTable {
     const { relation } = parts;
     this.#parts = parts;
     const own = [ROWID_COLUMN, FILE_COLUMN, ROW_COLUMN].map((name): ScanColumn => ({ name, type: 'integer' }));
-    this.columns = [...relation.columns.map(scanColumn), ...own];
+    this.columns = [...relation.columns.map(scanColumn), ...(parts.dropped ?? []).map(scanColumn), ...own];
   }
 
   async *scan(request: ScanRequest): AsyncGenerator<Batch> {
@@ -177,12 +179,17 @@ export class ColdTable implements ScanTable {
   #physical(file: ColdFile, name: string): string | undefined {
     if (name === ROW_COLUMN) return ROW_COLUMN;
     if (name === ROWID_COLUMN) return nameIn(file, -1);
-    const column = this.#parts.relation.columns.find((column) => column.name === name);
+    const column = this.#columnOf(name);
     return column === undefined ? undefined : nameIn(file, column.id);
   }
 
+  #columnOf(name: string): Column | undefined {
+    const { relation, dropped = [] } = this.#parts;
+    return [...relation.columns, ...dropped].find((column) => column.name === name);
+  }
+
   #default(name: string): SqlValue {
-    const column = this.#parts.relation.columns.find((column) => column.name === name);
+    const column = this.#columnOf(name);
     return (column && this.#parts.defaults.get(column.id)) ?? null;
   }
 }

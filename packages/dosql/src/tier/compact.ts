@@ -26,15 +26,30 @@ export async function compactNext(
   manifest: Manifest,
   places: Places,
   open: OpenStored,
-  { tableId, files, policy }: TieredTable,
+  tiered: TieredTable,
   pass: Pass,
 ): Promise<boolean> {
-  const group = worthwhile(files);
+  const group = worthwhile(tiered.files);
+  if (group.length === 0) return false;
+  await rewriteFile(engine, manifest, places, open, tiered, group, pass);
+  return true;
+}
+
+/** Writes files of one partition anew as one, without the rows that have gone from them. */
+export async function rewriteFile(
+  engine: Engine,
+  manifest: Manifest,
+  places: Places,
+  open: OpenStored,
+  { tableId, policy }: Pick<TieredTable, 'tableId' | 'policy'>,
+  group: readonly ColdFile[],
+  pass: Pass,
+): Promise<void> {
   const relation = engine.catalog
     .current()
     .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
   const [first] = group;
-  if (first === undefined || relation === undefined) return false;
+  if (first === undefined || relation === undefined) return;
   const { version } = manifest;
   const rows: SqlValue[][] = [];
   for (const file of group) rows.push(...(await liveRows(file, open)));
@@ -54,15 +69,15 @@ export async function compactNext(
   const lsn = Math.max(...group.map((file) => file.lsn));
   const { bytes, file } = await fileOf({ relation, partition, lsn, columns, rows }, policy.sortBy);
   const path = pathOf(relation, partition);
-  return pass(() => {
-    if (manifest.version !== version) return true;
+  await pass(() => {
+    // Something has come between: the next step sees it.
+    if (manifest.version !== version) return;
     engine.atomically(() => {
       const until = engine.nowMs() + GRACE_MS;
       const { etag } = places.local.writeSync(path, bytes, { ifAbsent: true });
       manifest.add({ ...file, path, place: 'local', etag });
       for (const old of group) manifest.drop(old, until);
     });
-    return true;
   });
 }
 

@@ -63,7 +63,7 @@ function expireHot(
       `DELETE FROM ${quoteName(relation.name)} WHERE ${name} < ? AND ${hasForm(name, form)}`,
     );
     const params = [boundary(limit, form, partition)];
-    expired += engine.run(statement, params, { redirect: (bound) => bound }).changes;
+    expired += engine.run(statement, params, { isHotOnly: true }).changes;
   }
   return expired;
 }

@@ -249,26 +249,37 @@ export function handOver(
   });
 }
 
-/** Keys of rows that have changed after `lsn`. */
+/** Keys of rows that have changed after `lsn`, or of which the log has an image since. */
 export function changedKeys(engine: Engine, relation: Relation, lsn: number): Set<string> {
   const keys = new Set<string>();
-  for (const version of engine.catalog.versions(relation.tableId)) {
-    const names =
-      version.key.kind === 'rowid'
-        ? ['k']
-        : version.key.columnIds.map(
-            (id) => version.layout.slots.find(({ columnId }) => columnId === id)?.name ?? 'NULL',
-          );
-    const rows = all<(SqlValue | ArrayBuffer)[]>(
-      engine.storage.sql,
-      `SELECT DISTINCT ${names.map((name) => `CASE typeof(${name}) WHEN 'integer' THEN 'i' || ${name} WHEN 'text' THEN 't' || ${name} ELSE ${name} END`).join(', ')} ` +
-        `FROM __dosql_log WHERE lsn > ? AND rel = ? AND op BETWEEN ${OP.insert} AND ${OP.updateAfter}`,
-      lsn,
-      version.id,
-    );
-    for (const row of rows) keys.add(keyText(row.map(unmarked)));
-  }
+  for (const version of engine.catalog.versions(relation.tableId))
+    for (const key of logKeys(engine, version, lsn, Infinity, [OP.insert, OP.rewrite])) keys.add(keyText(key));
   return keys;
+}
+
+/** Keys in the log's rows of one version after `after` and up to `to`, of kinds from the first of `ops` to the second. */
+export function logKeys(
+  engine: Engine,
+  { id, key, layout }: Relation,
+  after: number,
+  to: number,
+  [least, most]: readonly [number, number],
+): SqlValue[][] {
+  const names =
+    key.kind === 'rowid'
+      ? ['k']
+      : key.columnIds.map((of) => layout.slots.find(({ columnId }) => columnId === of)?.name ?? 'NULL');
+  const marked = names.map(
+    (name) =>
+      `CASE typeof(${name}) WHEN 'integer' THEN 'i' || ${name} WHEN 'text' THEN 't' || ${name} ELSE ${name} END`,
+  );
+  return all<(SqlValue | ArrayBuffer)[]>(
+    engine.storage.sql,
+    `SELECT DISTINCT ${marked.join(', ')} FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND rel = ? AND op BETWEEN ${least} AND ${most}`,
+    after,
+    Math.min(to, Number.MAX_SAFE_INTEGER),
+    id,
+  ).map((row) => row.map(unmarked));
 }
 
 function unmarked(value: SqlValue | ArrayBuffer): SqlValue {

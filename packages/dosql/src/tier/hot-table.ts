@@ -3,6 +3,7 @@ import type { Pass } from '../outcome.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { Batch, ScanRequest, ScanTable } from '../scan/table.ts';
 import type { ScanColumn, Vector } from '../scan/vector.ts';
+import { balanced } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
 import type { SqlValue } from '../value/row.ts';
 import { scanColumn } from './cold-table.ts';
@@ -44,12 +45,27 @@ export class HotTable implements ScanTable {
     const names = columns.length === 0 ? ['1'] : columns.map(quoteName);
     const rows = await this.#pass(() => {
       this.#assertCurrent();
+      this.#assertClear(columns, from, values);
       return readExact(this.#engine, names, from, values);
     });
+    const isMixed = columns.map((name) => this.columns.find((column) => column.name === name)?.type === 'any');
     for (let start = 0; start < rows.length; start += BATCH_ROWS)
-      yield batchOf(columns, rows.slice(start, start + BATCH_ROWS));
+      yield batchOf(columns, isMixed, rows.slice(start, start + BATCH_ROWS));
+  }
+
+  /** In a column of no affinity 5.0 is another value than 5, but the platform gives both as the same number. */
+  #assertClear(columns: readonly string[], from: string, values: readonly SqlValue[]): void {
+    const unclear = this.#relation.columns
+      .filter(({ name, affinity }) => affinity === 'blob' && columns.includes(name))
+      .map(({ name }) => `(typeof(${quoteName(name)}) = 'real' AND ${quoteName(name)} = round(${quoteName(name)}))`);
+    if (unclear.length === 0) return;
+    const isIn = balanced(unclear, 'OR');
+    if (readExact(this.#engine, [`max(${isIn})`], from, values)[0]?.[0] === 1) throw new Unclear('unclear');
   }
 }
+
+/** Thrown where rows are not as the scan would take them: SQLite has to look at them itself. */
+export class Unclear extends Error {}
 
 /** Rows of several tables with the same columns, one table after the other. */
 export function unionTable(tables: readonly ScanTable[]): ScanTable {
@@ -61,13 +77,15 @@ export function unionTable(tables: readonly ScanTable[]): ScanTable {
   };
 }
 
-function batchOf(columns: readonly string[], rows: readonly SqlValue[][]): Batch {
+function batchOf(columns: readonly string[], isMixed: readonly boolean[], rows: readonly SqlValue[][]): Batch {
   const known = new Map<string, Vector>();
   return {
     rowCount: rows.length,
     column: (name) => {
       let vector = known.get(name);
-      if (vector === undefined) known.set(name, (vector = vectorOf(rows, columns.indexOf(name))));
+      const at = columns.indexOf(name);
+      if (vector === undefined)
+        known.set(name, (vector = isMixed[at] === true ? mixedOf(rows, at) : vectorOf(rows, at)));
       return vector;
     },
     fetch: () => Promise.resolve(),
@@ -83,7 +101,11 @@ function vectorOf(rows: readonly SqlValue[][], at: number): Vector {
     const value = rows[i]?.[at] ?? null;
     if (typeof value === 'number') values[i] = value;
     else if (value === null) (nulls ??= new Uint8Array(length))[i] = 1;
-    else return { kind: 'mixed', length, nulls: undefined, values: rows.map((row) => row[at] ?? null) };
+    else return mixedOf(rows, at);
   }
   return { kind: 'number', length, nulls, values };
+}
+
+function mixedOf(rows: readonly SqlValue[][], at: number): Vector {
+  return { kind: 'mixed', length: rows.length, nulls: undefined, values: rows.map((row) => row[at] ?? null) };
 }

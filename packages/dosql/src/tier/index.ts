@@ -4,6 +4,7 @@ import type { Limits } from '../scan/budget.ts';
 import { openParquet } from '../scan/parquet/index.ts';
 import type { Buckets, FetchAccess } from '../scan/url.ts';
 import { Analytics } from './analytics.ts';
+import { BringChanged } from './bring-changed.ts';
 import { Manifest } from './manifest.ts';
 import { Names } from './names.ts';
 import { rangeFile, type Places } from './places.ts';
@@ -61,7 +62,6 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
   const reads = new Reads(engine, manifest, names, opener);
   const writes = new Writes(engine, manifest, reads);
   const analytics = new Analytics(engine, manifest, reads);
-  const runner = new FileRunner({ engine, names, reads, writes, analytics, limits }, () => manifest.rolledBack());
   const tiering = new Tiering(
     core,
     manifest,
@@ -70,9 +70,11 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
     (file, budget) => opener.file(file, { budget }),
     (tiered, files) => analytics.rollup(tiered, files),
   );
+  const coldRows = new BringChanged(engine, manifest, reads, writes, () => tiering.shred());
+  const runner = new FileRunner({ engine, names, reads, writes, analytics, cold: coldRows, limits }, () =>
+    manifest.rolledBack(),
+  );
   engine.files = runner;
   core.timers.on(TIER_TIMER, () => tiering.due());
   return { runner, tiering };
 }
-
-export { Manifest };

@@ -205,8 +205,8 @@ export class Manifest {
   garbage(nowMs: number): { readonly path: string; readonly place: ColdFile['place'] }[] {
     return all<[string, ColdFile['place']]>(
       this.#sql,
-      'SELECT path, place FROM __dosql_tier_garbage WHERE until <= ? ORDER BY until LIMIT 100',
-      nowMs,
+      'SELECT path, place FROM __dosql_tier_garbage WHERE until <= ? ORDER BY until LIMIT 1000',
+      Math.min(nowMs, Number.MAX_SAFE_INTEGER),
     ).map(([path, place]) => ({ path, place }));
   }
 

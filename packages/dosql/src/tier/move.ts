@@ -58,14 +58,15 @@ async function put(cold: FileStore, path: string, bytes: Uint8Array): Promise<st
   throw new DoSQLError('STORAGE_UNAVAILABLE', `the cold store gives back other bytes than "${path}" was written with`);
 }
 
-/** Deletes the bytes of files that nothing names any more. */
+/** Deletes the bytes of files that nothing names any more and that nobody may be reading: what is garbage by `nowMs`. */
 export async function collectGarbage(
   engine: Engine,
   manifest: Manifest,
   { local, cold }: Places,
   pass: Pass,
+  nowMs: number = engine.nowMs(),
 ): Promise<void> {
-  for (const { path, place } of await pass(() => manifest.garbage(engine.nowMs()))) {
+  for (const { path, place } of await pass(() => manifest.garbage(nowMs))) {
     // One that was about to move may be in both.
     if (place === 'cold' || cold !== undefined) await cold?.delete(path);
     await pass(() =>

@@ -52,7 +52,7 @@ export class Names {
    *
    * @throws DoSQLError `FORBIDDEN`
    */
-  refuse({ ddl, tokens, references, sql }: Statement): void {
+  refuse({ ddl, tokens, references, sql }: Statement, hasBranches: boolean): void {
     if (ddl === undefined) return;
     const refuse = (table: string, why: string): never => {
       throw new DoSQLError('FORBIDDEN', `"${table}" has cold rows: ${why}`, { sql });
@@ -60,6 +60,9 @@ export class Names {
     const isTable = ddl.what === 'table' && this.coldTable(ddl.name) !== undefined;
     if (isTable && ddl.verb === 'drop')
       refuse(ddl.name, `before it is dropped, make them hot with db.tier('${ddl.name}', null), or delete them`);
+    // Branches keep the rows of main's table when it changes its shape, and cold ones are not there to be kept.
+    if (isTable && ddl.verb === 'alter' && hasBranches)
+      refuse(ddl.name, `while there are branches it cannot be altered; merge and drop them first`);
     const { column } = ddl;
     const policy = isTable ? this.#manifest.tables.get(this.coldTable(ddl.name) as number)?.policy : undefined;
     if (policy !== undefined && column !== undefined)

@@ -3,6 +3,7 @@ import type { Engine, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { defaultsOf } from '../history/default.ts';
 import { mentions, rowidMention } from '../history/mention.ts';
+import { droppedName } from '../history/rewrite.ts';
 import type { Budget } from '../scan/budget.ts';
 import { HandOffBuilder, type HandedColumn } from '../scan/handoff.ts';
 import type { Condition, ScanRequest, ScanTable } from '../scan/table.ts';
@@ -10,7 +11,7 @@ import { MAIN } from '../schema/line.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import { isUrl, parse, type Statement } from '../sql/statement.ts';
-import { lowerName } from '../sql/token.ts';
+import { isName, lowerName, nameOf } from '../sql/token.ts';
 import type { Bound, SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
 import { ColdTable, FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, scanColumn, type HiddenKeys } from './cold-table.ts';
@@ -34,8 +35,10 @@ interface Need {
   /** Main's present table; undefined for a URL. */
   readonly relation: Relation | undefined;
   readonly files: readonly ColdFile[];
-  /** Whether the text names a column. */
+  /** Whether the text names a column, if only by a star. */
   readonly isNamed: (name: string) => boolean;
+  /** Names that stand in the text. */
+  readonly said: ReadonlySet<string>;
   /** The word by which it asks for a rowid that is no column. */
   readonly rowid: string | undefined;
   readonly conditions: readonly Condition[];
@@ -66,20 +69,28 @@ export class Reads {
   }
 
   /** Main's present cold rows of a table, or those in some of its files, with the columns of `relation`. */
-  coldTable(relation: Relation, files: readonly ColdFile[], hidden?: HiddenKeys): ColdTable {
+  coldTable(
+    relation: Relation,
+    files: readonly ColdFile[],
+    hidden?: HiddenKeys,
+    dropped: readonly Column[] = [],
+  ): ColdTable {
     const defaults = new Map<number, SqlValue>();
     const isOlder = ({ columns }: ColdFile): boolean =>
-      relation.columns.some(({ id }) => !columns.some((column) => column.id === id));
+      [...relation.columns, ...dropped].some(({ id }) => !columns.some((column) => column.id === id));
     if (files.some(isOlder))
-      for (const [id, text] of defaultsOf(relation)) {
-        const value = first<[SqlValue | ArrayBuffer]>(this.#engine.storage.sql, `SELECT ${text}`)?.[0] ?? null;
-        defaults.set(id, value instanceof ArrayBuffer ? new Uint8Array(value) : value);
-      }
+      for (const version of [...this.#engine.catalog.versions(relation.tableId), relation])
+        for (const [id, text] of defaultsOf(version)) {
+          const value =
+            first<[SqlValue | ArrayBuffer]>(this.#engine.storage.sql, `SELECT ${text}`)?.[0] ?? null;
+          defaults.set(id, value instanceof ArrayBuffer ? new Uint8Array(value) : value);
+        }
     return new ColdTable({
       relation,
       files,
       hidden,
       defaults,
+      dropped,
       open: (file, request) => this.#opener.file(file, request),
     });
   }
@@ -117,6 +128,7 @@ export class Reads {
         relation,
         files: tableId === undefined ? [] : (tables.get(tableId)?.files ?? []),
         isNamed: kind === 'in' ? (): boolean => true : mentions(final),
+        said: new Set(final.tokens.filter(isName).map((token) => nameOf(final.sql, token))),
         rowid: relation && rowidMention(final, relation),
         conditions: isPlain ? this.#conditions(statement, key, relation, values) : [],
       });
@@ -142,7 +154,7 @@ export class Reads {
   }
 
   async #fetch(need: Need, budget: Budget): Promise<ReadInstead> {
-    const { name, relation, files, isNamed, rowid, conditions } = need;
+    const { name, relation, files, isNamed, said, rowid, conditions } = need;
     if (relation === undefined) {
       const table = await this.#opener.url(name, budget);
       const columns = table.columns.map((column) => ({ column, from: column.name }));
@@ -165,12 +177,32 @@ export class Reads {
       columns.push({ column: handedColumn(first), from: first.name });
     }
     const ownNames = columns.map(({ column }) => column.name);
+    const dropped = this.#dropped(relation).filter((column) => said.has(column.name));
+    for (const column of dropped) columns.push({ column: handedColumn(column), from: column.name });
     if (name === COLD_PLACES)
       columns.push(integer(FILE_COLUMN, FILE_COLUMN), integer(ROW_COLUMN, ROW_COLUMN));
-    const rows = await collect(this.coldTable(relation, files), columns, conditions, budget);
+    const table = this.coldTable(relation, files, undefined, dropped);
+    const rows = await collect(table, columns, conditions, budget);
     if (name === COLD_PLACES) return { rows, table: undefined };
     const stars = relation.columns.map((column) => column.name);
-    return { rows, table: { columns: ownNames, stars: stars.length === ownNames.length ? undefined : stars } };
+    return {
+      rows,
+      table: {
+        columns: ownNames,
+        dropped: dropped.map((column) => column.name),
+        stars: stars.length === ownNames.length + dropped.length ? undefined : stars,
+      },
+    };
+  }
+
+  /** Columns that a table has had, by the names that texts of the past have for them. */
+  #dropped({ tableId, columns }: Relation): Column[] {
+    const lost = new Map<number, Column>();
+    for (const version of this.#engine.catalog.versions(tableId))
+      for (const column of version.columns)
+        if (!columns.some(({ id }) => id === column.id))
+          lost.set(column.id, { ...column, name: droppedName(column) });
+    return [...lost.values()];
   }
 
   #present(tableId: number): Relation | undefined {

@@ -13,6 +13,8 @@ export interface ReadInstead {
   readonly table:
     | {
         readonly columns: readonly string[];
+        /** Columns that only rows that are handed over still have. */
+        readonly dropped: readonly string[];
         /** The columns that a star stands for, where these are others. */
         readonly stars: readonly string[] | undefined;
       }
@@ -73,7 +75,9 @@ export function redirect(bound: Bound, instead: ReadonlyMap<string, ReadInstead>
 
 function textOf({ table }: ReadInstead, name: string, handed: string): string {
   if (table === undefined) return `(${handed})`;
-  const list = table.columns.map(quoteName).join(', ');
+  const own = table.columns.map(quoteName);
+  const list = [...own, ...table.dropped.map(quoteName)].join(', ');
+  const present = [...own, ...table.dropped.map((column) => `NULL AS ${quoteName(column)}`)].join(', ');
   // The table comes first: the first of a compound decides how its columns compare.
-  return `(SELECT ${list} FROM main.${quoteName(name)} UNION ALL SELECT ${list} FROM (${handed}))`;
+  return `(SELECT ${present} FROM main.${quoteName(name)} UNION ALL SELECT ${list} FROM (${handed}))`;
 }

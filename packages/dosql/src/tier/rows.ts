@@ -18,7 +18,7 @@ export function readExact(
   const read = (list: readonly string[]): RawValue[][] =>
     engine.run(engine.statement(`SELECT ${list.join(', ')} ${tail}`), values, {
       ...options,
-      redirect: options.redirect ?? ((bound) => bound),
+      isHotOnly: true,
     }).raw;
   const raw = read(columns);
   if (raw.every((row) => row.every(isSafe))) return raw.map((row) => row.map(toValue));

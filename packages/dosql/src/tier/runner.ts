@@ -1,6 +1,6 @@
 import type { Engine, Outcome, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import type { FileStatements, Pass } from '../outcome.ts';
+import type { ColdRows, FileStatements, Pass } from '../outcome.ts';
 import { Budget, type Limits, type ScanCounts } from '../scan/budget.ts';
 import type { Statement } from '../sql/statement.ts';
 import { exactRows } from '../value/integer.ts';
@@ -27,16 +27,19 @@ export interface RunnerParts {
   readonly reads: Reads;
   readonly writes: Writes;
   readonly analytics: Analytics;
+  readonly cold: ColdRows;
   readonly limits: Partial<Limits>;
 }
 
 /** Runs statements that have to wait for files: those that name a URL, and those about a table with cold rows. */
 export class FileRunner implements FileStatements {
+  readonly cold: ColdRows;
   readonly #parts: RunnerParts;
   readonly #rolledBack: () => void;
 
   constructor(parts: RunnerParts, rolledBack: () => void) {
     this.#parts = parts;
+    this.cold = parts.cold;
     this.#rolledBack = rolledBack;
   }
 
@@ -48,8 +51,8 @@ export class FileRunner implements FileStatements {
     this.#rolledBack();
   }
 
-  refuse(statement: Statement): void {
-    this.#parts.names.refuse(statement);
+  refuse(statement: Statement, branch?: number): void {
+    this.#parts.names.refuse(statement, branch !== undefined || this.#parts.engine.hasBranchesNow);
   }
 
   /** Runs a statement; `report` is told what it has read. */

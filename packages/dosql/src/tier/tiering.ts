@@ -6,7 +6,7 @@ import { Budget } from '../scan/budget.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
-import { compactNext } from './compact.ts';
+import { compactNext, rewriteFile } from './compact.ts';
 import { expireNext, type Rollup } from './expire.ts';
 import { fileOf, handOver, leaving } from './hand-over.ts';
 import type { Manifest } from './manifest.ts';
@@ -117,6 +117,25 @@ export class Tiering {
     const isWaiting = [...this.#manifest.tables.values()].some(({ problem }) => problem !== undefined);
     const garbage = this.#manifest.garbageDue ?? Infinity;
     await this.#arm(Math.min(now + (isWaiting ? FIRST_RETRY_MS : MAX_IDLE_MS), Math.max(garbage, now + 1_000)));
+  }
+
+  /**
+   * Writes the files anew that rows have gone from, and deletes at once what nothing names any more; returns how many
+   * files were written. Its caller holds the gate.
+   */
+  async shred(): Promise<number> {
+    const now: Pass = async (work) => work();
+    let written = 0;
+    for (const { tableId } of [...this.#manifest.tables.values()])
+      for (;;) {
+        const tiered = this.#manifest.tables.get(tableId);
+        const file = tiered?.files.find(({ goneCount }) => goneCount > 0);
+        if (tiered === undefined || file === undefined) break;
+        await rewriteFile(this.#engine, this.#manifest, this.#places, this.#open, tiered, [file], now);
+        written++;
+      }
+    await collectGarbage(this.#engine, this.#manifest, this.#places, now, Infinity);
+    return written;
   }
 
   status(): TierStatus[] {

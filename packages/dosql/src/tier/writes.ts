@@ -1,4 +1,5 @@
 import { clausesOf } from '../branch/clauses.ts';
+import { shapeOf } from '../branch/shape.ts';
 import type { Engine, Outcome, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import type { Budget } from '../scan/budget.ts';
@@ -7,10 +8,11 @@ import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { Span } from '../sql/scan.ts';
 import { splice, type Statement } from '../sql/statement.ts';
+import { first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { orderParameters, type SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
-import { bringBack, storedFields, type FileRows } from './bring-back.ts';
+import { bringBack, lostVersion, storedFields, type FileRows } from './bring-back.ts';
 import { clashesAfter, keyText, uniqueKeys, type Clash, type UniqueKey } from './clashes.ts';
 import { FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, type ColdTable } from './cold-table.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
@@ -32,10 +34,13 @@ type Places = Map<number, number[]>;
 /** Thrown to undo what a statement has written before it is known whether cold rows allow it. */
 class Undo extends Error {
   readonly clashes: readonly Clash[];
+  /** The row with the highest rowid is cold: SQLite would give that rowid again. */
+  readonly lacksHighest: boolean;
 
-  constructor(clashes: readonly Clash[]) {
+  constructor(clashes: readonly Clash[], lacksHighest: boolean) {
     super('undone');
     this.clashes = clashes;
+    this.lacksHighest = lacksHighest;
   }
 }
 
@@ -71,25 +76,29 @@ export class Writes {
       if (target !== undefined) await this.#bringMatching(statement, values, target, options, pass, budget);
       const needs = await pass(() => this.#reads.needs(statement, values, options));
       const instead = await this.#reads.fetch(needs, budget);
-      const clashes = await pass((): Outcome | readonly Clash[] | undefined => {
+      const result = await pass((): Outcome | Undo | undefined => {
         if (!this.#reads.isCurrent(needs)) return undefined;
         const redirected = { ...options, redirect: this.#reads.redirect(instead) };
         try {
           return this.#engine.atomically(() => {
             const before = this.#engine.log.end();
             const outcome = this.#engine.run(statement, params, redirected);
-            const found = target === undefined ? [] : this.#clashes(target.relation, before, options, harmless);
-            if (found.length > 0) throw new Undo(found);
+            if (target === undefined) return outcome;
+            const found = this.#clashes(target.relation, before, options, harmless);
+            const lacksHighest = this.#lacksHighest(target.relation, harmless);
+            if (found.length > 0 || lacksHighest) throw new Undo(found, lacksHighest);
             return outcome;
           });
         } catch (error) {
-          if (error instanceof Undo) return error.clashes;
+          if (error instanceof Undo) return error;
           throw error;
         }
       });
-      if (clashes === undefined) continue;
-      if (!('length' in clashes)) return clashes;
-      if (target !== undefined) await this.#bringClashing(target, clashes, harmless, pass, budget);
+      if (result === undefined) continue;
+      if (!(result instanceof Undo)) return result;
+      if (target === undefined) continue;
+      if (result.lacksHighest) await this.#bringHighest(target.relation, harmless, pass, budget);
+      if (result.clashes.length > 0) await this.#bringClashing(target, result.clashes, harmless, pass, budget);
     }
     throw new DoSQLError(
       'STORAGE_UNAVAILABLE',
@@ -195,6 +204,43 @@ export class Writes {
     else for (const { key, values } of clashes) harmless.add(`${version} ${key.columnIds.join()} ${keyText(values)}`);
   }
 
+  /** Whether SQLite would not see the highest rowid that the table has, and give it to a new row. */
+  #lacksHighest(relation: Relation, harmless: ReadonlySet<string>): boolean {
+    const { key } = relation;
+    if (key.kind !== 'rowid' || harmless.has(`${this.#manifest.version} highest`)) return false;
+    const cold = highestIn(this.#manifest.tables.get(relation.tableId)?.files ?? [], key.columnId ?? -1);
+    if (cold === undefined) return false;
+    const { sql } = this.#engine.storage;
+    const hot = first<[number | null]>(sql, `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(relation.table)}`);
+    return (hot?.[0] ?? -Infinity) < cold && !shapeOf(sql, relation).isAutoincrement;
+  }
+
+  async #bringHighest(relation: Relation, harmless: Set<string>, pass: Pass, budget: Budget): Promise<void> {
+    const { version } = this.#manifest;
+    const { key } = relation;
+    if (key.kind !== 'rowid') return;
+    const id = key.columnId ?? -1;
+    const files = this.#manifest.tables.get(relation.tableId)?.files ?? [];
+    const name = relation.columns.find((column) => column.id === id)?.name ?? ROWID_COLUMN;
+    let highest: { readonly rowid: number | bigint; readonly file: number; readonly row: number } | undefined;
+    // By what they may have at most; what a file says may be of a row that has gone from it.
+    for (const file of files.toSorted((a, b) => Number(highestIn([b], id)) - Number(highestIn([a], id)))) {
+      if (highest !== undefined && highest.rowid >= (highestIn([file], id) ?? -Infinity)) break;
+      const table = this.#reads.coldTable(relation, [file]);
+      for await (const batch of table.scan({ columns: [name, ROW_COLUMN], conditions: [], budget })) {
+        const [rowids, rows] = [batch.column(name), batch.column(ROW_COLUMN)];
+        for (let i = 0; i < batch.rowCount; i++) {
+          const rowid = valueAt(rowids, i) as number | bigint;
+          if (highest === undefined || rowid > highest.rowid)
+            highest = { rowid, file: file.id, row: valueAt(rows, i) as number };
+        }
+      }
+    }
+    // It is so at the next try as well, when it is not needed there.
+    if (highest === undefined) harmless.add(`${version} highest`);
+    else await this.#bring(relation, new Map([[highest.file, [highest.row]]]), version, pass, budget);
+  }
+
   #clashes(relation: Relation, before: number, { branch = MAIN }: RunOptions, harmless: Set<string>): Clash[] {
     const files = this.#manifest.tables.get(relation.tableId)?.files ?? [];
     const { version } = this.#manifest;
@@ -246,8 +292,28 @@ export class Writes {
   ): Promise<boolean> {
     const files = (this.#manifest.tables.get(relation.tableId)?.files ?? []).filter(({ id }) => places.has(id));
     const rows: FileRows[] = [];
-    for (const file of files)
-      rows.push(await readRows(this.#reads.coldTable(relation, [file]), relation, file, places, budget));
+    for (const file of files) {
+      const version = lostVersion(this.#engine, relation, file);
+      const positions = new Set(places.get(file.id));
+      const table = this.#reads.coldTable(relation, [file]);
+      const names = storedFields(relation).map(({ id, name }) => (id === -1 ? ROWID_COLUMN : name));
+      const read = await readRows(table, names, positions, budget);
+      const before =
+        version === undefined
+          ? undefined
+          : {
+              version,
+              rows: (
+                await readRows(
+                  this.#reads.coldTable(version, [file]),
+                  [...version.columns.map(({ name }) => name), ROWID_COLUMN],
+                  positions,
+                  budget,
+                )
+              ).rows,
+            };
+      rows.push({ file, ...read, before });
+    }
     return pass(() => {
       if (this.#manifest.version !== version) return false;
       bringBack(this.#engine, this.#manifest, relation, rows, this.#engine.nowMs() + GRACE_MS);
@@ -256,15 +322,23 @@ export class Writes {
   }
 }
 
+function highestIn(files: readonly ColdFile[], id: number): number | bigint | undefined {
+  let highest: number | bigint | undefined;
+  for (const { ranges } of files) {
+    const max = ranges.get(id)?.max as number | bigint | undefined;
+    if (max !== undefined && (highest === undefined || max > highest)) highest = max;
+  }
+  return highest;
+}
+
+/** The values of these columns in the rows at some positions of a file. */
 async function readRows(
   table: ColdTable,
-  relation: Relation,
-  file: ColdFile,
-  places: Places,
+  names: readonly string[],
+  wanted: ReadonlySet<number>,
   budget: Budget,
-): Promise<FileRows> {
-  const wanted = new Set(places.get(file.id));
-  const names = storedFields(relation).map(({ id, name }) => (id === -1 ? ROWID_COLUMN : name));
+): Promise<Pick<FileRows, 'positions' | 'rows'>> {
+  const types = names.map((name) => table.columns.find((column) => column.name === name)?.type);
   const positions: number[] = [];
   const rows: SqlValue[][] = [];
   for await (const batch of table.scan({ columns: [ROW_COLUMN], conditions: [], budget })) {
@@ -274,13 +348,12 @@ async function readRows(
     if (found.length === 0) continue;
     await batch.fetch(names, Uint32Array.from(found));
     const vectors = names.map((name) => batch.column(name));
-    const types = names.map((name) => table.columns.find((column) => column.name === name)?.type);
     for (const i of found) {
       positions.push(valueAt(row, i) as number);
       rows.push(vectors.map((vector, c) => valueAt(vector, i, types[c])));
     }
   }
-  return { file, positions, rows };
+  return { positions, rows };
 }
 
 function placesIn(raw: readonly (readonly [number, number])[]): Places {

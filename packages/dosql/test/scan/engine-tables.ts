@@ -19,7 +19,7 @@ export type Encoding = 'plain' | 'dictionary' | 'runs' | 'mixed';
 export function tableOf(random: Random, columns: readonly ScanColumn[], rows: SqlValue[][]): TestTable {
   const asked = new Set<string>();
   const batches: SqlValue[][][] = [];
-  for (let from = 0; from < rows.length; ) {
+  for (let from = 0; from < rows.length;) {
     const size = random.chance(0.1) ? 0 : 1 + random.int(Math.max(1, rows.length / 2));
     batches.push(rows.slice(from, from + size));
     from += size;
@@ -65,7 +65,12 @@ export function encoded(
   const plain = vectorOf(column, rows, at);
   if (plain.kind === 'mixed' || encoding === 'plain') return asInt32(plain);
   if (encoding === 'mixed' && column.type !== 'real' && !/^(?:timestamp|date|time)$/.test(column.type))
-    return { kind: 'mixed', length: rows.length, nulls: undefined, values: rows.map((row) => row[at] ?? null) };
+    return {
+      kind: 'mixed',
+      length: rows.length,
+      nulls: undefined,
+      values: rows.map((row) => row[at] ?? null),
+    };
   if (encoding === 'runs') return runsOf(column, rows, at);
   const isNull = (row: readonly SqlValue[]): boolean => row[at] === null || row[at] === undefined;
   const distinct = new Map<string, readonly SqlValue[]>();
@@ -80,7 +85,13 @@ export function encoded(
     if (isNull(row)) nulls[i] = 1;
     else codes[i] = i % 7 === 0 && keyOf(row[at]) === keys[0] ? entries.length : keys.indexOf(keyOf(row[at]));
   });
-  return { kind: 'dictionary', length: rows.length, nulls: nulls.includes(1) ? nulls : undefined, codes, dictionary };
+  return {
+    kind: 'dictionary',
+    length: rows.length,
+    nulls: nulls.includes(1) ? nulls : undefined,
+    codes,
+    dictionary,
+  };
 }
 
 function unused({ type }: ScanColumn, at: number): SqlValue[][] {

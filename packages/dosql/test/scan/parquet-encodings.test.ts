@@ -14,6 +14,7 @@ import {
   Uint32,
   Uint64,
   Utf8,
+  type Vector as ArrowVector,
   vectorFromArray,
   type DataType,
 } from 'apache-arrow';
@@ -161,7 +162,7 @@ function written(
   options: (builder: WriterPropertiesBuilder) => WriterPropertiesBuilder,
 ): { bytes: Uint8Array; values: Map<string, unknown[]> } {
   const values = new Map<string, unknown[]>();
-  const vectors: Record<string, ReturnType<typeof vectorFromArray>> = {};
+  const vectors: Record<string, ArrowVector> = {};
   let builder = options(new WriterPropertiesBuilder());
   for (const [name, { type, make, encodings }] of Object.entries(COLUMNS)) {
     const column = Array.from({ length: rows }, (_, i) => (isNull(i) ? null : make(i)));

@@ -284,3 +284,33 @@ test('the file says how it is sorted and what the caller has it say', async () =
   const [schema] = await query(`SELECT field_id FROM parquet_schema('${save(bytes)}') WHERE name = 'a'`);
   expect(schema).toEqual({ field_id: 7n });
 });
+
+test.each([
+  [[5, 10, 1, 20], 'UNORDERED'],
+  [[1, 9, 2, 8], 'UNORDERED'],
+  [[1, 2, 2, 3], 'ASCENDING'],
+  [[9, 8, 8, 6], 'DESCENDING'],
+  [[null, null, 3, 4], 'ASCENDING'],
+])('pages of %j are %s', (values, order) => {
+  const writer = createParquetWriter({ columns: [{ name: 'a', type: 'int64' }], pageRows: 2 });
+  writer.write([{ kind: 'mixed', length: 4, nulls: undefined, values }]);
+  const bytes = new Uint8Array(Buffer.concat(writer.finish()));
+  const metadata = metadataOf(bytes);
+  const chunk = metadata.row_groups[0]?.columns[0];
+  const element = parquetSchema(metadata).children[0]?.element;
+  if (element === undefined) expect.fail('no schema');
+  const view = viewOf(bytes, chunk?.column_index_offset, chunk?.column_index_length);
+  expect(readColumnIndex(view, element).boundary_order).toBe(order);
+});
+
+test('a row group ends before large values fill the memory', () => {
+  const writer = createParquetWriter({ columns: [{ name: 'b', type: 'binary' }], codec: 'snappy' });
+  const blob = new Uint8Array(2 ** 21);
+  const codes = new Uint8Array(100);
+  const dictionary = { kind: 'mixed', length: 1, nulls: undefined, values: [blob] } as const;
+  writer.write([{ kind: 'dictionary', length: 100, nulls: undefined, codes, dictionary }]);
+  const metadata = metadataOf(new Uint8Array(Buffer.concat(writer.finish())));
+  const rows = metadata.row_groups.map(({ num_rows }) => Number(num_rows));
+  expect(rows.reduce((sum, count) => sum + count, 0)).toBe(100);
+  expect(Math.max(...rows)).toBeLessThan(40);
+});

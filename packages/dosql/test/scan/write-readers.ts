@@ -16,13 +16,16 @@ export async function query(sql: string): Promise<Record<string, unknown>[]> {
   return (await duck.runAndReadAll(sql)).getRowObjects();
 }
 
-/** The columns as DuckDB reads them; undefined for those whose nanoseconds it drops. */
+/**
+ * The columns as DuckDB reads them; undefined for those whose nanoseconds it drops. The file is written first, if
+ * there are bytes.
+ */
 export async function readWithDuckdb(
   path: string,
-  bytes: Uint8Array,
+  bytes: Uint8Array | undefined,
   columns: readonly WriteColumn[],
 ): Promise<(Plain[] | undefined)[]> {
-  writeFileSync(path, bytes);
+  if (bytes !== undefined) writeFileSync(path, bytes);
   const expressions = columns.map((column, i) => `${duckdbExpression(column)} AS c${i}`);
   const rows = await query(`SELECT ${expressions.join(', ')} FROM '${path}'`);
   return columns.map(({ type, unit, isUtc }, i) => {

@@ -22,8 +22,10 @@ const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** The folder, inside the store's own, for files that are not written to their end. No path has this name. */
 export const temporaryFolder = '%tmp';
 
-/** The ending of a folder's name, and that of a folder in which a name goes on. */
+/** The ending of a folder's name. */
 export const folderEnding = '%';
+
+/** The ending of the name of a folder in which a name goes on. */
 export const partEnding = '%+';
 
 /** Where the file of a path is: names of folders, and of the file last. */

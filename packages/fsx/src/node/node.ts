@@ -53,21 +53,21 @@ const pieceBytes = 256 * 1024;
 const folderAttempts = 10;
 
 /**
- * A file store in a folder of the file system, for tools, tests and servers that run on Node.js. All
- * its files are of tier `hot`. The folder is made with the first write.
+ * A file store in a folder of the file system, for tools, tests and servers that run on Node.js. All its
+ * files are of tier `hot`. The folder is made with the first write.
  *
- * A write goes to a temporary file, to the disk (`fsync`), and takes the file's place by a rename: it
- * is whole or not there, also after a loss of power, and who reads at that moment goes on with the version
+ * A write goes to a temporary file, to the disk (`fsync`), and takes the file's place by a rename: it is
+ * whole or not there, also after a loss of power, and who reads at that moment goes on with the version
  * before. The etag is of the file's number, time and size; the time has microseconds that differ from
  * write to write, so a rewrite always changes it.
  *
- * Files are kept under names that every file system keeps apart: small letters, digits, `-`, `_` and
- * `.` stand for themselves, `A` is `^a`, all others are percent-encoded, and a folder's name ends in `%`. Other
- * files in the folder are left alone. Symbolic links are never followed: one in the place of a file
+ * Files are kept under names that every file system keeps apart: small letters, digits, `-`, `_` and `.`
+ * stand for themselves, `A` is `^a`, all others are percent-encoded, and a folder's name ends in `%`.
+ * Other files in the folder are left alone. Symbolic links are never followed: one in the place of a file
  * is no file, one in the place of a folder is `INVALID_PATH`.
  *
- * Any number of stores in one process may use a folder, and other processes may read and write
- * beside them. `ifAbsent` holds among processes; `ifMatch` is checked just before the rename and, among
+ * Any number of stores in one process may use a folder, and other processes may read and write beside
+ * them. `ifAbsent` holds among processes; `ifMatch` is checked just before the rename and, among
  * processes, not in one step with it. `ifAbsent` needs a file system with hard links. Nonces are not kept.
  *
  * @param options.clock milliseconds since the epoch, for `modified`; default `Date.now`
@@ -245,7 +245,8 @@ class NodeFileStore implements NodeBackend {
     try {
       if (!isStream(data)) await handle.writeFile(data);
       else for await (const piece of piecesOf(data, pieceBytes, size)) await handle.writeFile(piece);
-      const seconds = (Math.trunc(this.#clock()) + (writes++ % 1000) / 1000) / 1000;
+      // The half keeps the rounding of seconds, as a number, off the edge of a microsecond.
+      const seconds = (Math.trunc(this.#clock()) + ((writes++ % 1000) + 0.5) / 1000) / 1000;
       await handle.utimes(seconds, seconds);
       await handle.sync();
     } catch (error) {

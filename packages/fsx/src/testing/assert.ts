@@ -42,7 +42,9 @@ export async function bytesOf(stream: ReadableStream<Uint8Array> | null): Promis
 
 /** Bytes that differ from place to place, so that a piece in the wrong place shows. */
 export function pattern(size: number, seed = 0): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, i) => (i * 31 + Math.floor(i / 251) + seed) & 255);
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = i * 31 + ((i / 251) | 0) + seed;
+  return bytes;
 }
 
 /** A stream of the bytes in pieces of `pieceBytes`; before it ends, `end` is run. */
@@ -72,6 +74,8 @@ export async function listAll(
   do {
     const page = await store.list(prefix, { ...options, cursor });
     files.push(...page.files);
+    // One that stays where it is would be listed for ever.
+    holds(page.cursor === undefined || page.cursor !== cursor, 'a page ends after the one before it');
     cursor = page.cursor;
   } while (cursor !== undefined);
   return files;
@@ -89,7 +93,7 @@ function isSame(a: unknown, b: unknown): boolean {
     return a instanceof Date && b instanceof Date && a.getTime() === b.getTime();
   if (a instanceof Uint8Array || b instanceof Uint8Array) {
     if (!(a instanceof Uint8Array && b instanceof Uint8Array)) return false;
-    return a.length === b.length && a.every((byte, i) => byte === b[i]);
+    return isEqual(a, b);
   }
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
@@ -97,6 +101,12 @@ function isSame(a: unknown, b: unknown): boolean {
     left.length === right.size &&
     left.every(([key, value]) => right.has(key) && isSame(value, right.get(key)))
   );
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function print(value: unknown): string {

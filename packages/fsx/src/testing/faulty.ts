@@ -41,13 +41,13 @@ export type Fault =
 
 /** Which calls go wrong. */
 export interface FaultOptions {
-  /** Makes the faults of `rates` the same every time. Default: a new one, found in {@link FaultyBackend.seed}. */
+  /** Makes the faults of `rates` the same every time. Default: a new one, found in `seed`. */
   readonly seed?: number | undefined;
   /** How often each fault happens, from 0 to 1, by chance. The sum is at most 1. */
   readonly rates?: Readonly<Partial<Record<Fault, number>>> | undefined;
   /** Which fault happens to which call, the first being 1. Goes before `rates`. */
   readonly plan?: Readonly<Record<number, Fault>> | undefined;
-  /** A faulty store that stands and falls with this one: its calls count as calls here, and both stop at once. */
+  /** A faulty store whose calls count as calls of this one, and which stops when this one does. */
   readonly beside?: FaultyBackend | undefined;
   /** Methods whose calls go wrong; all calls count. Default: all. */
   readonly methods?: readonly Exclude<keyof FileStore, symbol>[] | undefined;

@@ -7,7 +7,7 @@ import { randomOf } from './random.ts';
 export const modelChecks: readonly Check[] = [
   {
     name: 'agrees with a map after any sequence of operations',
-    times: 20,
+    times: 8,
     async check(store, seed) {
       const random = randomOf(seed);
       const model = new Map<string, { body: string; etag: string }>();

@@ -2,11 +2,15 @@ import { bytesOf, fails, holds, pathsOf, pattern, same, streamed, text } from '.
 import type { Check } from './check.ts';
 import { randomOf } from './random.ts';
 
-/** A stream that is cancelled or not, and tells. */
+/** A stream that tells whether it was cancelled: longer than what any store has to hold in memory. */
 function watched(): { stream: ReadableStream<Uint8Array>; isCancelled: () => boolean } {
   let isCancelled = false;
+  let pieces = 16;
   const stream = new ReadableStream<Uint8Array>({
-    pull: (controller) => controller.enqueue(new Uint8Array(100_000)),
+    pull: (controller) => {
+      if (pieces-- > 0) controller.enqueue(new Uint8Array(1_000_000));
+      else controller.close();
+    },
     cancel: () => void (isCancelled = true),
   });
   return { stream, isCancelled: () => isCancelled };
@@ -46,20 +50,11 @@ export const streamChecks: readonly Check[] = [
         store.write('a', streamed(bytes, 3_000_000), { ifMatch: first.etag }),
         'PRECONDITION_FAILED',
       );
-      await fails(
-        store.write('a', streamed(bytes, 3_000_000), { ifAbsent: true, size: bytes.length }),
-        'PRECONDITION_FAILED',
-      );
       same((await store.stat('a'))?.etag, second.etag);
       const end = (): Promise<void> => Promise.reject(new Error('the line went dead'));
       await fails(store.write('a', streamed(bytes, 3_000_000, end)), 'STREAM_FAILED', 'the line went dead');
-      await fails(
-        store.write('a', streamed(bytes, 3_000_000, end), { size: bytes.length }),
-        'STREAM_FAILED',
-        'the line went dead',
-      );
-      for (const size of [bytes.length - 1, bytes.length + 1])
-        await fails(store.write('a', streamed(bytes, 3_000_000), { size }), 'BAD_PARAMETER', 'size');
+      const size = bytes.length + 1;
+      await fails(store.write('a', streamed(bytes, 3_000_000), { size }), 'BAD_PARAMETER', 'size');
       same(await store.stat('a'), second, 'what is left');
     },
   },

@@ -1,11 +1,15 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { createMemoryBackend, createTieredBackend } from '../../src/index.ts';
+import { createTieredBackend } from '../../src/index.ts';
 import { createNodeBackend } from '../../src/node/index.ts';
 import { decode, namesOf } from '../../src/node/file-name.ts';
 import { expectError, listAll, testConformance } from '../suite.ts';
+import { countRun } from './readme.ts';
 
 /** Runs `use` with a folder of its own, which is removed after. */
 async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
@@ -26,9 +30,13 @@ testConformance('Node.js', (use) =>
   withFolder((folder) => use(createNodeBackend(join(folder, 'new', 'store')))),
 );
 
-testConformance('tiered, memory over Node.js', (use) =>
+testConformance('tiered, Node.js over Node.js', (use) =>
   withFolder((folder) =>
-    use(createTieredBackend(createMemoryBackend(), createNodeBackend(folder), { maxHotFileSize: 10 })),
+    use(
+      createTieredBackend(createNodeBackend(join(folder, 'hot')), createNodeBackend(join(folder, 'cold')), {
+        maxHotFileSize: 10,
+      }),
+    ),
   ),
 );
 
@@ -206,3 +214,36 @@ describe('createNodeBackend', () => {
       expect((await stat(join(folder, 'file'))).isFile()).toBe(true);
     }));
 });
+
+it('keeps a whole version, no older than the last that was answered, where the process is killed', async () => {
+  for (let round = 0; round < 5; round++) {
+    await withFolder(async (folder) => {
+      const writer = spawn(process.execPath, [
+        fileURLToPath(new URL('writer.ts', import.meta.url).href),
+        folder,
+      ]);
+      let said = '';
+      writer.stdout.on('data', (data: Buffer) => {
+        said += data.toString();
+        // Killed at some moment of the writes that follow.
+        if (said.length < 20) setTimeout(() => writer.kill('SIGKILL'), Math.random() * 30);
+      });
+      await once(writer, 'close');
+      expect(writer.signalCode).toBe('SIGKILL');
+      const answered = Number(said.trim().split('\n').at(-1));
+      expect(answered).toBeGreaterThan(0);
+      const files = createNodeBackend(folder);
+      const bytes = (await files.read('a')) ?? new Uint8Array(0);
+      const version = bytes[0] ?? 0;
+      expect(version).toBeGreaterThanOrEqual(answered);
+      expect(Buffer.from(bytes).equals(Buffer.alloc(1_000_000, version))).toBe(true);
+      expect((await listAll(files)).map((file) => file.path)).toEqual(['a']);
+      await files.write('a', 'x');
+    });
+  }
+});
+
+it('The example in the README counts runs', () =>
+  withFolder(async (folder) => {
+    for (const run of [1, 2, 3]) expect(await countRun(folder)).toBe(run);
+  }));

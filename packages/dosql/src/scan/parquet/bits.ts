@@ -3,6 +3,12 @@ import { malformed } from './malformed.ts';
 /** Where numbers of a dictionary's entries are kept. */
 export type Codes = Uint8Array | Uint16Array | Uint32Array;
 
+/** The same bytes, not as a Buffer: a decoder that meets arrays of one class only is compiled better. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
 /** A view of the bytes for reads of several at once. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -67,19 +73,20 @@ function unpackSingly(
   for (let i = 0; i < count; i++) out[from + i] = bitsAt(view, at, i * width, width);
 }
 
-/** The `width` bits, up to 32, at the bit `bit` after the byte `at`. */
+/** The `width` bits, 1 to 32, at the bit `bit` after the byte `at`. */
 export function bitsAt(view: DataView, at: number, bit: number, width: number): number {
-  let value = 0;
-  let has = 0;
-  let byte = at + Math.floor(bit / 8);
-  let skip = bit % 8;
-  while (has < width) {
-    const take = Math.min(8 - skip, width - has);
-    value += ((view.getUint8(byte++) >>> skip) & ((1 << take) - 1)) * 2 ** has;
-    has += take;
-    skip = 0;
+  const byte = at + (bit >>> 3);
+  const shift = bit & 7;
+  const mask = width === 32 ? -1 : (1 << width) - 1;
+  if (byte + 8 <= view.byteLength) {
+    const low = view.getUint32(byte, true);
+    if (shift === 0) return (low & mask) >>> 0;
+    return (((low >>> shift) | (view.getUint32(byte + 4, true) << (32 - shift))) & mask) >>> 0;
   }
-  return value;
+  let value = 0;
+  // Near the end of the bytes one at a time.
+  for (let i = 0; 8 * i < shift + width; i++) value += view.getUint8(byte + i) * 2 ** (8 * i);
+  return (Math.floor(value / 2 ** shift) & mask) >>> 0;
 }
 
 /**

@@ -166,7 +166,7 @@ export function mayFulfil({ leaf, operator, values }: Test, bounds: Bounds): boo
       return min === undefined || !(compare(min, value) > 0);
     case '>':
       return max === undefined || !(compare(max, value) <= 0);
-    case '>=':
+    default:
       return max === undefined || !(compare(max, value) < 0);
   }
 }

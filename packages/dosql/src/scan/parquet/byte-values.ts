@@ -47,15 +47,16 @@ export class ByteValues {
     const safe = bytes.length - 4;
     for (let i = 1; i <= count; i++) {
       if (at + 4 > end) malformed('texts of a page end early');
-      const length = source.getUint32(at, true);
-      at += 4;
-      const next = at + length;
-      if (next > end) malformed('a text of a page goes past its end');
-      if (length <= 64 && next <= safe)
-        for (let k = 0; k < length; k += 4) target.setUint32(to + k, source.getUint32(at + k));
-      else data.set(bytes.subarray(at, next), to);
+      const length = source.getUint32(at, true) | 0;
+      at = (at + 4) | 0;
+      const next = (at + length) | 0;
+      if (length < 0 || next > end || next < at) malformed('a text of a page goes past its end');
+      if (length <= 64 && next <= safe) {
+        for (let i = at, k = to; i < next; i = (i + 4) | 0, k = (k + 4) | 0)
+          target.setUint32(k, source.getUint32(i, true), true);
+      } else data.set(bytes.subarray(at, next), to);
       at = next;
-      to += length;
+      to = (to + length) | 0;
       offsets[from + i] = to;
     }
   }

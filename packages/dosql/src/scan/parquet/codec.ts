@@ -1,5 +1,6 @@
 import { brotliDecompressSync, unzipSync, zstdDecompressSync } from 'node:zlib';
 import { DoSQLError } from '../../error.ts';
+import { plainBytes } from './bits.ts';
 import { lz4Hadoop, lz4Raw } from './lz4.ts';
 import { malformed } from './malformed.ts';
 import { SLACK, snappyDecompress } from './snappy.ts';
@@ -17,7 +18,7 @@ const LZ4_RAW = 7;
 const MAX_PAGE = 2 ** 28;
 
 /** What is decompressed at a time is kept for the next up to this size. */
-const MAX_SCRATCH = 2 ** 22;
+const MAX_SCRATCH = 2 ** 23;
 
 let scratch = new Uint8Array(2 ** 16);
 
@@ -54,11 +55,11 @@ export function decompress(codec: number, input: Uint8Array, size: number): Uint
       return output.subarray(0, size);
     }
     case GZIP:
-      return exactly(unzipSync(input, bounds(input, size)), size);
+      return inflated(unzipSync, input, size);
     case BROTLI:
-      return exactly(brotliDecompressSync(input, bounds(input, size)), size);
+      return inflated(brotliDecompressSync, input, size);
     case ZSTD:
-      return exactly(zstdDecompressSync(input, bounds(input, size)), size);
+      return inflated(zstdDecompressSync, input, size);
     default:
       return malformed(`its codec ${codec} is not one that can be read`);
   }
@@ -70,17 +71,25 @@ export function isUncompressed(codec: number): boolean {
 }
 
 /**
+ * What zlib makes of the input.
+ *
  * One piece takes all output: by default it would be put together from pieces of 16 KB. Where little input claims to
- * become very much, the pieces stay small until it does.
+ * become very much, the pieces stay small until it does. The Workers runtime grows its output by doubling, and counts
+ * the room that it makes, so the limit has to leave that much.
  */
-function bounds(input: Uint8Array, size: number): { chunkSize: number; maxOutputLength: number } {
-  return { chunkSize: Math.min(size, 2 ** 20 + 64 * input.length) + 64, maxOutputLength: size + 1 };
+function inflated(inflate: Inflate, input: Uint8Array, size: number): Uint8Array {
+  const chunkSize = Math.min(size, 2 ** 20 + 64 * input.length) + 64;
+  let output: Uint8Array;
+  try {
+    output = inflate(input, { chunkSize, maxOutputLength: 2 * size + 2 ** 17 });
+  } catch (error) {
+    malformed(`a page cannot be decompressed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (output.length !== size) malformed(`a page has ${output.length} bytes, ${size} are due`);
+  return plainBytes(output);
 }
 
-function exactly(output: Uint8Array, size: number): Uint8Array {
-  if (output.length !== size) malformed(`a page has ${output.length} bytes, ${size} are due`);
-  return output;
-}
+type Inflate = (data: Uint8Array, options: { chunkSize: number; maxOutputLength: number }) => Uint8Array;
 
 /** How many times smaller than its output the input of Snappy and LZ4 can be at most: 21 and 255. */
 const MAX_RATIO = 256;

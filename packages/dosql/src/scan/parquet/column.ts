@@ -238,7 +238,14 @@ class BigintValues implements ColumnValues {
 
   vector(nulls: Uint8Array | undefined): PlainVector {
     const values = this.#values;
-    return { kind: 'bigint', length: values.length, nulls, values };
+    const { length } = values;
+    // Differences can only be bounded while they are decoded, so small numbers may have come here.
+    if (this.#leaf.conversion === 'int64') {
+      const numbers = new Float64Array(length);
+      if (plainInt64(new Uint8Array(values.buffer), 0, 8 * length, numbers, 0, length))
+        return { kind: 'number', length, nulls, values: numbers };
+    }
+    return { kind: 'bigint', length, nulls, values };
   }
 }
 

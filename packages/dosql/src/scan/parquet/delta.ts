@@ -99,20 +99,23 @@ export function deltaInt32(
   const first: Int64 = { low: 0, high: 0 };
   readInt64(reader, first);
   reader.check();
-  let value = first.low | 0;
-  if (count > 0) out[from] = value;
+  // Kept outside of the loops below, which run on a copy: a variable that closures share is slow to write.
+  let last = first.low | 0;
+  if (count > 0) out[from] = last;
   const view = viewOf(bytes);
   const differences = packedOf(header.blockSize);
   return eachMiniblock(reader, header, (least, width, at, index, count) => {
     const base = least.low | 0;
     const to = from + index;
-    if (width === 0) {
-      for (let i = 0; i < count; i++) out[to + i] = value = (value + base) | 0;
-      return true;
+    let value = last;
+    if (width === 0) for (let i = 0; i < count; i++) out[to + i] = value = (value + base) | 0;
+    else {
+      // Differences of 33 bits are written as well; the sum has 32 whatever is above.
+      if (width <= 32) unpack(view, at, width, differences, 0, count);
+      else for (let i = 0; i < count; i++) differences[i] = bitsAt(view, at, i * width, 32);
+      for (let i = 0; i < count; i++) out[to + i] = value = (value + base + (differences[i] as number)) | 0;
     }
-    if (width > 32) malformed(`a page has differences of ${width} bits between numbers of 32`);
-    unpack(view, at, width, differences, 0, count);
-    for (let i = 0; i < count; i++) out[to + i] = value = (value + base + (differences[i] as number)) | 0;
+    last = value;
     return true;
   });
 }
@@ -137,27 +140,29 @@ export function deltaFloat64(
   const first: Int64 = { low: 0, high: 0 };
   readInt64(reader, first);
   reader.check();
-  let value = first.high * 2 ** 32 + first.low;
-  if (Math.abs(value) > SAFE) return -1;
-  if (count > 0) out[from] = value;
+  let last = first.high * 2 ** 32 + first.low;
+  if (Math.abs(last) > SAFE) return -1;
+  if (count > 0) out[from] = last;
   const view = viewOf(bytes);
   const differences = packedOf(header.blockSize);
+  const highs = new Uint32Array(header.blockSize);
   return eachMiniblock(reader, header, (least, width, at, index, count) => {
     const base = least.high * 2 ** 32 + least.low;
     const to = from + index;
+    let value = last;
     if (width > 52 || Math.abs(value) + count * (Math.abs(base) + 2 ** width) >= SAFE) return false;
     if (width === 0) for (let i = 0; i < count; i++) out[to + i] = value += base;
     else if (width <= 32) {
       unpack(view, at, width, differences, 0, count);
       for (let i = 0; i < count; i++) out[to + i] = value += base + (differences[i] as number);
-    } else for (let i = 0; i < count; i++) out[to + i] = value += base + wideAt(view, at, i * width, width);
+    } else {
+      unpackWide(view, at, width, differences, highs, count);
+      for (let i = 0; i < count; i++)
+        out[to + i] = value += base + (highs[i] as number) * 2 ** 32 + (differences[i] as number);
+    }
+    last = value;
     return true;
   });
-}
-
-/** Numbers of 33 to 52 bits. */
-function wideAt(view: DataView, at: number, bit: number, width: number): number {
-  return bitsAt(view, at, bit, 32) + bitsAt(view, at, bit + 32, width - 32) * 2 ** 32;
 }
 
 /** Reads `count` numbers of 64 bits, in halves with a carry, as the format's arithmetic wraps; returns where they end. */
@@ -175,22 +180,68 @@ export function deltaInt64(
   const first: Int64 = { low: 0, high: 0 };
   readInt64(reader, first);
   reader.check();
-  let { low, high } = first;
   if (count > 0) {
-    words[2 * from] = low;
-    words[2 * from + 1] = high;
+    words[2 * from] = first.low;
+    words[2 * from + 1] = first.high;
   }
   const view = viewOf(bytes);
+  const lows = new Uint32Array(header.blockSize);
+  const highs = new Uint32Array(header.blockSize);
+  const signedLows = new Int32Array(lows.buffer);
+  const signedHighs = new Int32Array(highs.buffer);
   return eachMiniblock(reader, header, (least, width, at, index, count) => {
-    const narrow = Math.min(width, 32);
+    unpackWide(view, at, width, lows, highs, count);
+    const leastLow = least.low | 0;
+    const leastHigh = least.high | 0;
+    // The number before stands in the output.
+    const to = 2 * (from + index);
+    let low = words[to - 2] as number;
+    let high = words[to - 1] as number;
     for (let i = 0; i < count; i++) {
-      const sum = low + least.low + (narrow === 0 ? 0 : bitsAt(view, at, i * width, narrow));
-      const more = width > 32 ? bitsAt(view, at, i * width + 32, width - 32) : 0;
-      low = sum >>> 0;
-      high = (high + least.high + more + Math.floor(sum / 2 ** 32)) | 0;
-      words[2 * (from + index + i)] = low;
-      words[2 * (from + index + i) + 1] = high;
+      const part = signedLows[i] as number;
+      const difference = (leastLow + part) | 0;
+      const sum = (low + difference) | 0;
+      // What carries from bit 31, without a branch: the numbers are as good as random.
+      const first = ((leastLow & part) | ((leastLow | part) & ~difference)) >>> 31;
+      const second = ((low & difference) | ((low | difference) & ~sum)) >>> 31;
+      high = (high + leastHigh + (signedHighs[i] as number) + first + second) | 0;
+      low = sum;
+      words[to + 2 * i] = low;
+      words[to + 2 * i + 1] = high;
     }
     return true;
   });
+}
+
+/** Unpacks numbers of up to 64 bits into their halves. */
+function unpackWide(
+  view: DataView,
+  at: number,
+  width: number,
+  lows: Uint32Array,
+  highs: Uint32Array,
+  count: number,
+): void {
+  if (width <= 32) {
+    unpack(view, at, width, lows, 0, count);
+    highs.fill(0, 0, count);
+    return;
+  }
+  const mask = width === 64 ? -1 : (1 << (width - 32)) - 1;
+  let i = 0;
+  // Twelve bytes have all bits of a number, wherever in its first byte it begins.
+  for (let bit = 0; i < count && at + (bit >>> 3) + 12 <= view.byteLength; i++, bit += width) {
+    const byte = at + (bit >>> 3);
+    const shift = bit & 7;
+    const first = view.getUint32(byte, true);
+    const second = view.getUint32(byte + 4, true);
+    // A shift by 32 would be one by 0.
+    const third = shift === 0 ? 0 : view.getUint32(byte + 8, true) << (32 - shift);
+    lows[i] = shift === 0 ? first : (first >>> shift) | (second << (32 - shift));
+    highs[i] = ((second >>> shift) | third) & mask;
+  }
+  for (; i < count; i++) {
+    lows[i] = bitsAt(view, at, i * width, 32);
+    highs[i] = bitsAt(view, at, i * width + 32, width - 32);
+  }
 }

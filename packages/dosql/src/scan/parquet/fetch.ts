@@ -1,5 +1,7 @@
+import { DoSQLError } from '../../error.ts';
 import type { Budget } from '../budget.ts';
 import type { RangeFile } from '../file.ts';
+import { plainBytes } from './bits.ts';
 import type { Place } from './metadata.ts';
 
 /** Places nearer than this are read in one request. */
@@ -105,10 +107,24 @@ export class Fetcher {
     try {
       this.#signal?.throwIfAborted();
       this.#budget.request(length);
-      return await this.#file.read(offset, length, this.#signal);
+      const bytes = await this.#file.read(offset, length, this.#signal);
+      return checked(this.#file, bytes, length);
     } finally {
       this.#underWay--;
       this.#waiting.shift()?.();
     }
   }
+}
+
+/**
+ * What a file gave, checked to be as much as was asked for.
+ *
+ * @throws DoSQLError `STORAGE_UNAVAILABLE`
+ */
+export function checked({ name }: RangeFile, bytes: Uint8Array, length: number): Uint8Array {
+  if (bytes.length === length) return plainBytes(bytes);
+  throw new DoSQLError(
+    'STORAGE_UNAVAILABLE',
+    `${name} gave ${bytes.length} bytes where ${length} were asked for: it may have changed meanwhile`,
+  );
 }

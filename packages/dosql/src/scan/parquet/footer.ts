@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { Budget } from '../budget.ts';
 import type { RangeFile } from '../file.ts';
 import { viewOf } from './bits.ts';
+import { checked } from './fetch.ts';
 import { malformed } from './malformed.ts';
 import { readMetadata, type FileMetadata } from './metadata.ts';
 import { readSchema, type FileSchema } from './schema.ts';
@@ -44,9 +45,9 @@ export async function openFooter(file: RangeFile, budget: Budget): Promise<Foote
     cache.set(key, known);
     return known;
   }
-  const tail = await readTail(file, budget);
-  const footer = parseFooter(tail);
-  keep(key, footer);
+  const footer = parseFooter(await readTail(file, budget));
+  // Without a name for its version a file may become another under the same name.
+  if (file.etag !== '') keep(key, footer);
   return footer;
 }
 
@@ -77,7 +78,7 @@ async function readTail(file: RangeFile, budget: Budget): Promise<Uint8Array> {
   if (size <= first.length) return first;
   const more = size - first.length;
   budget.request(more);
-  const rest = await file.read(file.size - size, more);
+  const rest = checked(file, await file.read(file.size - size, more), more);
   const tail = new Uint8Array(size);
   tail.set(rest);
   tail.set(first, more);
@@ -86,7 +87,7 @@ async function readTail(file: RangeFile, budget: Budget): Promise<Uint8Array> {
 
 async function readEnd(file: RangeFile, length: number, budget: Budget): Promise<Uint8Array> {
   budget.request(length);
-  return file.read(file.size - length, length);
+  return checked(file, await file.read(file.size - length, length), length);
 }
 
 function parseFooter(tail: Uint8Array): Footer {

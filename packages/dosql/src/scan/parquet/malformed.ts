@@ -12,7 +12,7 @@ export function malformed(what: string): never {
 
 /**
  * `error` as one of `file`: whatever a decoder stumbles over in damaged bytes, also the platform's own errors of
- * ranges and of compressed data, is `CORRUPT_FILE`.
+ * ranges, is `CORRUPT_FILE`.
  */
 export function corruptFile(file: string, error: unknown): DoSQLError {
   if (error instanceof DoSQLError) return error;
@@ -22,11 +22,5 @@ export function corruptFile(file: string, error: unknown): DoSQLError {
 
 /** Whether `error` tells of bad bytes, and not of the network, the caller or a mistake here. */
 export function isOfBytes(error: unknown): boolean {
-  if (error instanceof Malformed || error instanceof RangeError) return true;
-  if (!(error instanceof Error)) return false;
-  const { code } = error as { code?: unknown };
-  return (
-    typeof code === 'string' &&
-    /^(?:Z_|ZSTD_|ERR_BROTLI|ERR__ERROR_FORMAT|ERR_.*PADDING|ERR_BUFFER)/.test(code)
-  );
+  return error instanceof Malformed || error instanceof RangeError;
 }

@@ -29,19 +29,41 @@ export function integerValue(value: bigint): number | bigint {
 /** Decimals that are stored as bytes. */
 export function decimals(stored: BytesVector, scale: number): NumberVector | MixedVector {
   const { length, nulls, data, offsets } = stored;
-  if (scale > 0) {
-    const values = new Float64Array(length);
-    for (let i = 0; i < length; i++)
-      if (nulls?.[i] !== 1)
-        values[i] = Number(decimalValue(bigEndian(data.subarray(offsets[i], offsets[i + 1])), scale));
-    return { kind: 'number', length, nulls, values };
+  const numbers = new Float64Array(length);
+  const divisor = 10 ** scale;
+  // A quotient of two doubles is the nearest one only where both are exact.
+  const isExact = scale >= 0 && scale <= 22;
+  for (let i = 0; i < length; i++) {
+    if (nulls?.[i] === 1) continue;
+    const start = offsets[i] as number;
+    const end = offsets[i + 1] as number;
+    const small = isExact ? smallInteger(data, start, end) : undefined;
+    const value =
+      small === undefined ? decimalValue(bigEndian(data.subarray(start, end)), scale) : small / divisor;
+    if (scale <= 0 && !Number.isSafeInteger(value)) return mixedDecimals(stored, scale);
+    numbers[i] = value as number;
   }
-  const values: SqlValue[] = [];
-  for (let i = 0; i < length; i++)
-    values.push(
-      nulls?.[i] === 1 ? null : decimalValue(bigEndian(data.subarray(offsets[i], offsets[i + 1])), scale),
-    );
-  return numbersOf(values, nulls);
+  return { kind: 'number', length, nulls, values: numbers };
+}
+
+/** The same where some are beyond ±2^53. */
+function mixedDecimals({ length, nulls, data, offsets }: BytesVector, scale: number): MixedVector {
+  const values = Array.from({ length }, (_, i) =>
+    nulls?.[i] === 1 ? null : decimalValue(bigEndian(data.subarray(offsets[i], offsets[i + 1])), scale),
+  );
+  return { kind: 'mixed', length, nulls: undefined, values };
+}
+
+/** The two's complement number from `start` to `end` without making a bigint, where 48 bits are enough. */
+function smallInteger(data: Uint8Array, start: number, end: number): number | undefined {
+  if (start === end) return 0;
+  let value = (data[start] as number) < 128 ? 0 : -1;
+  const sign = value & 255;
+  let at = start;
+  while (end - at > 6 && data[at] === sign) at++;
+  if (end - at > 6) return undefined;
+  for (; at < end; at++) value = value * 256 + (data[at] as number);
+  return value;
 }
 
 /** Unsigned integers of 64 bits, which are stored as signed ones. */

@@ -2,8 +2,10 @@ import type { Budget } from '../budget.ts';
 import type { RangeFile } from '../file.ts';
 import type { Batch, ScanRequest, ScanTable } from '../table.ts';
 import type { ScanColumn } from '../vector.ts';
+import { boundsOf, compare, type Bounds, type Comparable } from './bounds.ts';
 import { openFooter, type Footer } from './footer.ts';
 import { corruptFile, isOfBytes, malformed } from './malformed.ts';
+import { chunkOf } from './plan.ts';
 import { Scan } from './scan.ts';
 import type { UnreadableColumn } from './schema.ts';
 import { CHECKSUMS_KEY } from './write-checksum.ts';
@@ -25,6 +27,9 @@ export async function openParquet(file: RangeFile, budget: Budget): Promise<Parq
     throw isOfBytes(error) ? corruptFile(file.name, error) : error;
   }
 }
+
+/** What is known of a column's values without reading them: bounds, how many there are, and how many of them are NULL. */
+export type ColumnStats = Bounds;
 
 /** An open Parquet file. */
 export class ParquetFile implements ScanTable {
@@ -50,6 +55,25 @@ export class ParquetFile implements ScanTable {
   }
 
   /**
+   * What the statistics of all row groups together tell of a column; undefined for one that it does not have or that
+   * cannot be read. No value is less than `min` or more than `max`, but texts may be cut, so that none needs to be
+   * equal. Times are ms, dates days since the epoch, texts UTF-8.
+   *
+   * @throws DoSQLError `CORRUPT_FILE`
+   */
+  stats(name: string): ColumnStats | undefined {
+    const leaf = this.#footer.schema.byName.get(name);
+    if (leaf === undefined) return undefined;
+    let all: ColumnStats | undefined;
+    for (const [index, { rowCount }] of this.#footer.metadata.rowGroups.entries()) {
+      if (rowCount === 0) continue;
+      const bounds = boundsOf(leaf, chunkOf(this.#file, this.#footer, index, leaf).statistics, rowCount);
+      all = all === undefined ? bounds : joined(all, bounds);
+    }
+    return all ?? { min: undefined, max: undefined, nullCount: 0, valueCount: 0 };
+  }
+
+  /**
    * Its rows, in the order that they have there, but for row groups and pages of which the statistics tell that none
    * of their rows fulfils the conditions.
    *
@@ -61,6 +85,19 @@ export class ParquetFile implements ScanTable {
       [Symbol.asyncIterator]: () => new Scan(this.#file, this.#footer, this.#checksums, request).batches(),
     };
   }
+}
+
+/** The bounds of both; unknown where either is, unless that has no value at all. */
+function joined(a: Bounds, b: Bounds): Bounds {
+  const isEmpty = ({ nullCount, valueCount }: Bounds): boolean => nullCount === valueCount;
+  const side = (name: 'min' | 'max', sign: 1 | -1): Comparable | undefined => {
+    const [left, right] = [a[name], b[name]];
+    if (left === undefined || right === undefined) return isEmpty(a) ? right : isEmpty(b) ? left : undefined;
+    return sign * compare(left, right) <= 0 ? left : right;
+  };
+  const nullCount =
+    a.nullCount === undefined || b.nullCount === undefined ? undefined : a.nullCount + b.nullCount;
+  return { min: side('min', 1), max: side('max', -1), nullCount, valueCount: a.valueCount + b.valueCount };
 }
 
 /** The checksums of the chunks, where the file has them, as `write-checksum.ts` says. */

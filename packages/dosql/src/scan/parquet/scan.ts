@@ -39,7 +39,10 @@ interface Unit {
 export class Scan {
   readonly #file: RangeFile;
   readonly #footer: Footer;
+  /** Reads ahead, until the consumer stops. */
   readonly #fetcher: Fetcher;
+  /** Reads what batches ask for, which may be after that. */
+  readonly #lateFetcher: Fetcher;
   readonly #planning: PlanContext;
   readonly #decoding: DecodeContext;
   readonly #checksums: readonly (readonly number[])[] | undefined;
@@ -61,11 +64,12 @@ export class Scan {
     const { signal, budget } = request;
     const either = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
     this.#fetcher = new Fetcher(file, footer.tail, budget, either);
+    this.#lateFetcher = new Fetcher(file, footer.tail, budget, signal);
     this.#planning = { file, footer, request, fetcher: this.#fetcher, ...resolve(file, footer, request) };
     this.#decoding = { budget, states: new Map() };
   }
 
-  /** The batches; what is under way when the consumer stops is aborted. */
+  /** The batches; what is being read ahead when the consumer stops is aborted. */
   async *batches(): AsyncGenerator<Batch, void, undefined> {
     const units: Unit[] = [];
     let size = 0;
@@ -88,7 +92,11 @@ export class Scan {
         if (unit === undefined) return;
         const found = await unit.found;
         size -= unit.size;
-        for (const plan of unit.plans) yield* this.#split(plan, found);
+        for (const plan of unit.plans)
+          for (const batch of this.#split(plan, found)) {
+            this.#planning.request.signal?.throwIfAborted();
+            yield batch;
+          }
       }
     } finally {
       this.#stop.abort();
@@ -129,7 +137,7 @@ export class Scan {
   *#split(plan: GroupPlan, found: ReadonlyMap<Place, Uint8Array>): Generator<Batch, void, undefined> {
     const columns = new Map<string, GroupColumn>();
     for (const column of plan.columns) columns.set(column.leaf.column.name, this.#load(column, plan, found));
-    const late = new LateColumns(this.#file, this.#footer, plan, this.#fetcher, (column, found) =>
+    const late = new LateColumns(this.#file, this.#footer, plan, this.#lateFetcher, (column, found) =>
       this.#load(column, plan, found),
     );
     const readMore = (name: string, ranges: readonly RowRange[]): Promise<GroupColumn> =>

@@ -31,7 +31,7 @@ function slice(vector: Vector, { start, end }: RowRange): Vector {
       return { ...vector, length, nulls, codes: vector.codes.subarray(start, end) };
     case 'mixed':
       return { ...vector, length, values: vector.values.slice(start, end) };
-    case 'runs':
+    default:
       return sliceRuns(vector, { start, end });
   }
 }
@@ -109,7 +109,7 @@ function concat(parts: readonly Vector[], like: Vector): Vector {
       return { ...like, length, values: parts.flatMap((part) => (part as typeof like).values) };
     case 'bytes':
       return joinBytes(parts as readonly BytesVector[], length, nulls);
-    case 'runs':
+    default:
       return joinRuns(parts as readonly Runs[], length);
   }
 }

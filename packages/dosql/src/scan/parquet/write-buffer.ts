@@ -1,8 +1,8 @@
 import { DoSQLError } from '../../error.ts';
 import type { SqlValue } from '../../value/row.ts';
-import type { DictionaryVector, PlainVector, Vector } from '../vector.ts';
+import type { DictionaryVector, PlainVector } from '../vector.ts';
 import { BytesBuffer, type Bytes } from './write-bytes.ts';
-import { asDictionary, flatten, type Numbers } from './write-flat.ts';
+import { flatten, type DirectVector, type Numbers } from './write-flat.ts';
 import { PHYSICAL, physicalType, type WriteColumn } from './write-schema.ts';
 
 /** What a chunk holds, without its NULLs. */
@@ -51,11 +51,7 @@ export class ColumnBuffer {
    *
    * @throws DoSQLError `BAD_PARAMETER` for values that the column's type does not have.
    */
-  append(vector: Vector, from: number, to: number): void {
-    if (vector.kind === 'runs') {
-      this.append(asDictionary(vector, from, to), 0, to - from);
-      return;
-    }
+  append(vector: DirectVector, from: number, to: number): void {
     const isNothing = vector.nulls?.subarray(from, to).includes(0) === false;
     if (isNothing) this.#markNulls(vector.nulls, from, to);
     else if (this.#physical === PHYSICAL.BYTE_ARRAY) this.#appendBytes(vector, from, to);
@@ -231,7 +227,7 @@ export class ColumnBuffer {
     );
   }
 
-  #appendBytes(vector: Vector, from: number, to: number): void {
+  #appendBytes(vector: DirectVector, from: number, to: number): void {
     const isMixed = vector.kind === 'dictionary' && vector.dictionary.kind === 'mixed';
     if (vector.kind === 'mixed' || isMixed) {
       this.#appendMixedBytes(flatten(vector, from, to)?.values as readonly SqlValue[]);

@@ -1,8 +1,11 @@
 import type { SqlValue } from '../../value/row.ts';
-import type { DictionaryVector, RunsVector, Vector } from '../vector.ts';
+import type { DictionaryVector, PlainVector, RunsVector, Vector } from '../vector.ts';
 
 /** Numbers as they come, one for each row; what stands at a NULL means nothing. */
 export type Numbers = Int32Array | Float64Array | BigInt64Array;
+
+/** A vector of which a row's value is found by the row. */
+export type DirectVector = Exclude<Vector, RunsVector>;
 
 /** Some rows of a vector: numbers, or JavaScript's values. */
 export interface Flat {
@@ -11,7 +14,7 @@ export interface Flat {
 }
 
 /** Rows `from` up to `to` of a vector that holds no bytes, each value in its own place. */
-export function flatten(vector: Vector, from: number, to: number): Flat | undefined {
+export function flatten(vector: DirectVector, from: number, to: number): Flat | undefined {
   switch (vector.kind) {
     case 'number':
     case 'bigint':
@@ -20,8 +23,6 @@ export function flatten(vector: Vector, from: number, to: number): Flat | undefi
       const values = vector.values.slice(from, to);
       return { values, nulls: nullsOf(values) };
     }
-    case 'runs':
-      return flatten(asDictionary(vector, from, to), 0, to - from);
     case 'dictionary':
       return gather(vector, from, to);
     default:
@@ -54,20 +55,52 @@ function gather({ codes, dictionary, nulls }: DictionaryVector, from: number, to
   return { values, nulls: part };
 }
 
-/** Rows `from` up to `to` of runs, with the runs as the dictionary. */
-export function asDictionary({ ends, values }: RunsVector, from: number, to: number): DictionaryVector {
-  const codes = new Uint32Array(to - from);
+/** Runs as codes of themselves. */
+export function asDictionary({ ends, values, length }: RunsVector): DictionaryVector {
+  const codes = new Uint32Array(length);
   const hasNulls = values.kind === 'mixed' ? values.values.includes(null) : values.nulls !== undefined;
-  const nulls = hasNulls ? new Uint8Array(to - from) : undefined;
+  const nulls = hasNulls ? new Uint8Array(length) : undefined;
   let start = 0;
   ends.forEach((end, run) => {
-    const low = Math.max(start, from) - from;
-    const high = Math.min(end, to) - from;
-    start = end;
-    if (high <= low) return;
-    codes.fill(run, low, high);
+    codes.fill(run, start, end);
     const isNull = values.kind === 'mixed' ? values.values[run] === null : values.nulls?.[run] === 1;
-    if (isNull) nulls?.fill(1, low, high);
+    if (isNull) nulls?.fill(1, start, end);
+    start = end;
   });
-  return { kind: 'dictionary', length: to - from, nulls, codes, dictionary: values };
+  return { kind: 'dictionary', length, nulls, codes, dictionary: values };
+}
+
+/** How many rows from `from` on, at most `count` and at least one, have no more than `limit` bytes of text and blobs. */
+export function rowsWithin(
+  vectors: readonly DirectVector[],
+  from: number,
+  count: number,
+  limit: number,
+): number {
+  let rows = count;
+  for (const vector of vectors) while (rows > 1 && bytesIn(vector, from, from + rows) > limit) rows >>>= 1;
+  return rows;
+}
+
+function bytesIn(vector: DirectVector, from: number, to: number): number {
+  let sum = 0;
+  switch (vector.kind) {
+    case 'bytes':
+      return (vector.offsets[to] as number) - (vector.offsets[from] as number);
+    case 'dictionary':
+      for (let i = from; i < to; i++) sum += entryBytes(vector.dictionary, vector.codes[i] as number);
+      return sum;
+    case 'mixed':
+      for (let i = from; i < to; i++) sum += entryBytes(vector, i);
+      return sum;
+    default:
+      return 0;
+  }
+}
+
+function entryBytes(vector: PlainVector, i: number): number {
+  if (vector.kind === 'bytes') return (vector.offsets[i + 1] as number) - (vector.offsets[i] as number);
+  if (vector.kind !== 'mixed') return 0;
+  const value = vector.values[i];
+  return typeof value === 'string' || value instanceof Uint8Array ? value.length : 0;
 }

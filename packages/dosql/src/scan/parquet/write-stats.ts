@@ -162,25 +162,30 @@ export interface StoredBound {
   readonly isExact: boolean;
 }
 
-/** What `value` is at least. */
-export function lowerBound(value: StatValue, width: number): StoredBound {
+/** What `value` is at least; byte strings in at most `limit` bytes. */
+export function lowerBound(value: StatValue, width: number, limit: number = MAX_STAT_BYTES): StoredBound {
   const bytes = statBytes(value, width);
-  if (bytes.length <= MAX_STAT_BYTES) return { bytes, isExact: true };
-  return { bytes: bytes.slice(0, cutLength(bytes)), isExact: false };
+  if (bytes.length <= limit) return { bytes, isExact: true };
+  return { bytes: bytes.slice(0, cutLength(bytes, limit)), isExact: false };
 }
 
 /** What `value` is at most: cut short, and its last character that has a greater one replaced by that. */
-export function upperBound(value: StatValue, width: number, isText: boolean): StoredBound {
+export function upperBound(
+  value: StatValue,
+  width: number,
+  isText: boolean,
+  limit: number = MAX_STAT_BYTES,
+): StoredBound {
   const bytes = statBytes(value, width);
-  if (bytes.length <= MAX_STAT_BYTES) return { bytes, isExact: true };
-  const cut = isText ? nextText(bytes.slice(0, cutLength(bytes))) : nextBytes(bytes.slice(0, MAX_STAT_BYTES));
+  if (bytes.length <= limit) return { bytes, isExact: true };
+  const cut = isText ? nextText(bytes.slice(0, cutLength(bytes, limit))) : nextBytes(bytes.slice(0, limit));
   return cut === undefined ? { bytes, isExact: true } : { bytes: cut, isExact: false };
 }
 
 /** Where UTF-8 can be cut without breaking a character; harmless for other bytes. */
-function cutLength(bytes: Uint8Array): number {
-  let length = MAX_STAT_BYTES;
-  while (length > MAX_STAT_BYTES - 4 && ((bytes[length] as number) & 0xc0) === 0x80) length--;
+function cutLength(bytes: Uint8Array, limit: number): number {
+  let length = limit;
+  while (length > limit - 4 && ((bytes[length] as number) & 0xc0) === 0x80) length--;
   return length;
 }
 

@@ -5,6 +5,7 @@ import { ColumnBuffer } from './write-buffer.ts';
 import { writeChunk, type ChunkOptions, type WrittenChunk } from './write-chunk.ts';
 import { compressor, type Codec } from './write-codec.ts';
 import { writeTail, type SortedBy, type WrittenGroup } from './write-footer.ts';
+import { asDictionary, rowsWithin, type DirectVector } from './write-flat.ts';
 import { checkColumns, physicalType, type WriteColumn } from './write-schema.ts';
 import { joinBounds, type StatValue } from './write-stats.ts';
 
@@ -51,7 +52,7 @@ export interface FileSummary {
 /** Writes one Parquet file, synchronously. */
 export interface ParquetWriter {
   /**
-   * Adds rows: a vector for each column, in their order and of one length.
+   * Adds rows: a vector for each column, in their order and of one length. They are copied.
    *
    * @throws DoSQLError `BAD_PARAMETER` for values that a column has no place for
    */
@@ -127,9 +128,12 @@ class FileWriter implements ParquetWriter {
         'BAD_PARAMETER',
         `rows are ${this.#columns.length} vectors of one length, not ${vectors.length} of ${vectors.map(({ length }) => length).join(', ')}`,
       );
+    // The row of a run would be looked for anew at each step.
+    const direct = vectors.map((vector) => (vector.kind === 'runs' ? asDictionary(vector) : vector));
     for (let from = 0; from < count;) {
-      const to = Math.min(count, from + this.#rowGroupRows - this.#rows, from + STEP_ROWS);
-      this.#buffers.forEach((buffer, i) => buffer.append(vectors[i] as Vector, from, to));
+      const most = Math.min(count - from, this.#rowGroupRows - this.#rows, STEP_ROWS);
+      const to = from + rowsWithin(direct, from, most, ROW_GROUP_BYTES);
+      this.#buffers.forEach((buffer, i) => buffer.append(direct[i] as DirectVector, from, to));
       this.#rows += to - from;
       from = to;
       if (this.#rows === this.#rowGroupRows || this.#bufferedBytes() > ROW_GROUP_BYTES) this.#flush();

@@ -1,4 +1,4 @@
-import { createGunzip, type Gunzip } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import { DoSQLError } from '../../error.ts';
 import type { Budget } from '../budget.ts';
 import type { RangeFile } from '../file.ts';
@@ -17,14 +17,21 @@ export interface TextFile {
   readonly file: RangeFile;
   readonly head: Uint8Array;
   readonly isGzip: boolean;
+  /** How many bytes to read at a time. */
+  readonly chunkBytes: number;
 }
 
 /** Reads the start of a file. Whether it is compressed its bytes say: a server may have decompressed what is called `.gz`. */
-export async function openText(file: RangeFile, budget: Budget, signal?: AbortSignal): Promise<TextFile> {
-  const length = Math.min(file.size, HEAD_BYTES);
+export async function openText(
+  file: RangeFile,
+  budget: Budget,
+  signal?: AbortSignal,
+  chunkBytes: number = CHUNK_BYTES,
+): Promise<TextFile> {
+  const length = Math.min(file.size, HEAD_BYTES, chunkBytes);
   budget.request(length);
   const head = await file.read(0, length, signal);
-  return { file, head, isGzip: head[0] === GZIP_MAGIC[0] && head[1] === GZIP_MAGIC[1] };
+  return { file, head, isGzip: head[0] === GZIP_MAGIC[0] && head[1] === GZIP_MAGIC[1], chunkBytes };
 }
 
 /** The plain bytes of the head, and whether they are the whole file. */
@@ -36,7 +43,7 @@ export async function plainHead(
   if (!text.isGzip) return { bytes: text.head, isWhole: isAllThere };
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of gunzip(text.file.name, slices([text.head]), budget, !isAllThere)) {
+  for await (const part of gunzip(text, slices([text.head]), budget, !isAllThere)) {
     parts.push(part);
     size += part.length;
     if (size >= HEAD_BYTES) return { bytes: joined(parts, size), isWhole: false };
@@ -47,16 +54,16 @@ export async function plainHead(
 /** All plain bytes of a file, in chunks of a few MB, with the next one on its way while one is worked on. */
 export function chunksOf(text: TextFile, budget: Budget, signal?: AbortSignal): AsyncIterable<Uint8Array> {
   const raw = rawChunks(text, budget, signal);
-  return text.isGzip ? gunzip(text.file.name, slices(raw), budget, false) : raw;
+  return text.isGzip ? gunzip(text, slices(raw), budget, false) : raw;
 }
 
 async function* rawChunks(
-  { file, head }: TextFile,
+  { file, head, chunkBytes }: TextFile,
   budget: Budget,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const next = (offset: number): Promise<Uint8Array> | undefined => {
-    const length = Math.min(CHUNK_BYTES, file.size - offset);
+    const length = Math.min(chunkBytes, file.size - offset);
     if (length <= 0) return undefined;
     budget.request(length);
     const chunk = file.read(offset, length, signal);
@@ -84,7 +91,7 @@ async function* slices(
 
 /** Decompresses slice by slice, so that no more is in memory than what one slice can become. */
 async function* gunzip(
-  name: string,
+  { file: { name }, chunkBytes }: TextFile,
   compressed: AsyncIterable<Uint8Array>,
   budget: Budget,
   mayEndEarly: boolean,
@@ -93,18 +100,32 @@ async function* gunzip(
   let parts: Uint8Array[] = [];
   let size = 0;
   let failure: unknown;
+  let wake = (): void => {};
+  const fail = (error: unknown): void => {
+    failure ??= error;
+    wake();
+  };
   stream.on('data', (bytes) => {
+    if (failure !== undefined) return;
     parts.push(bytes);
     size += bytes.length;
-    if (failure === undefined)
-      try {
-        budget.decode(bytes.length);
-      } catch (error) {
-        failure = error;
-        stream.destroy();
-      }
+    try {
+      budget.decode(bytes.length);
+    } catch (error) {
+      fail(error);
+    }
   });
-  stream.on('error', (error) => (failure ??= error));
+  stream.on('error', fail);
+  stream.on('end', () => wake());
+  /** Waits for what `begin` sets off, or for a failure. */
+  const settled = async (begin: (done: () => void) => void): Promise<void> => {
+    if (failure === undefined)
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        begin(resolve);
+      });
+    if (failure !== undefined) throw unsound(name, failure);
+  };
   const take = (): Uint8Array => {
     const taken = joined(parts, size);
     parts = [];
@@ -113,34 +134,14 @@ async function* gunzip(
   };
   try {
     for await (const slice of compressed) {
-      await written(stream, slice, () => failure);
-      if (failure !== undefined) throw unsound(name, failure);
-      if (size >= CHUNK_BYTES) yield take();
+      await settled((done) => stream.write(slice, () => done()));
+      if (size >= chunkBytes) yield take();
     }
-    if (!mayEndEarly) await ended(stream, () => failure);
-    if (failure !== undefined) throw unsound(name, failure);
+    if (!mayEndEarly) await settled(() => stream.end());
     if (size > 0) yield take();
   } finally {
     stream.destroy();
   }
-}
-
-function written(stream: Gunzip, slice: Uint8Array, failed: () => unknown): Promise<void> {
-  return new Promise((resolve) => {
-    if (failed() === undefined) {
-      stream.on('error', () => resolve());
-      stream.write(slice, () => resolve());
-    } else resolve();
-  });
-}
-
-function ended(stream: Gunzip, failed: () => unknown): Promise<void> {
-  return new Promise((resolve) => {
-    if (failed() !== undefined) return resolve();
-    stream.on('end', resolve);
-    stream.on('error', () => resolve());
-    stream.end();
-  });
 }
 
 function unsound(name: string, error: unknown): DoSQLError {

@@ -1,3 +1,6 @@
+import type { FieldBlock } from './fields.ts';
+import { TextFault } from './text-fault.ts';
+
 /** How fields and rows of a CSV file are told apart. */
 export interface Dialect {
   readonly delimiter: number;
@@ -14,19 +17,6 @@ export const PLAIN = 0;
 export const QUOTED = 1;
 export const ESCAPED = 2;
 
-/** Where the fields of consecutive rows stand; of row `r` and slot `s` at `r * slotCount + s`. */
-export interface CsvBlock {
-  readonly rowCount: number;
-  readonly starts: Int32Array;
-  readonly ends: Int32Array;
-  readonly kinds: Uint8Array;
-  readonly slotCount: number;
-  /** Where the next block begins. */
-  readonly end: number;
-  /** Lines of the file that the rows take. */
-  readonly lineCount: number;
-}
-
 /** Which rows and fields to look at. */
 export interface CsvWanted {
   /** For each field of a row the slot that it goes to, -1 for none. */
@@ -37,17 +27,6 @@ export interface CsvWanted {
   readonly rows?: Uint32Array | undefined;
 }
 
-/** What is wrong with a file, at which byte of the chunk. */
-export class CsvFault extends Error {
-  override readonly name = 'CsvFault';
-  readonly at: number;
-
-  constructor(at: number, message: string) {
-    super(message);
-    this.at = at;
-  }
-}
-
 /**
  * Finds the fields of the rows from `from` on, up to the last row that is whole. Nothing is copied.
  *
@@ -55,7 +34,7 @@ export class CsvFault extends Error {
  * runtime's own search. So a row with too few or too many fields is noticed as far as it is read.
  *
  * @param bytes has a newline at `end`, which is not part of the data and stops every search.
- * @throws CsvFault
+ * @throws TextFault
  */
 export function readBlock(
   bytes: Uint8Array,
@@ -64,7 +43,7 @@ export function readBlock(
   isLast: boolean,
   { delimiter, newline }: Dialect,
   wanted: CsvWanted,
-): CsvBlock {
+): FieldBlock {
   const { slots, slotCount, maxRows, rows } = wanted;
   const width = slots.length;
   const lastWanted = lastSlot(slots);
@@ -108,7 +87,7 @@ export function readBlock(
     for (let field = 0; ; field++) {
       if (field > last) {
         if (field >= width)
-          throw new CsvFault(rowStart, `there are more fields than the ${width} of the header`);
+          throw new TextFault(rowStart, `there are more fields than the ${width} of the header`);
         if (nextQuote < pos) nextQuote = find(bytes, QUOTE, pos, end);
         const stop = bytes.indexOf(newline, pos);
         if (stop < nextQuote || nextQuote === end) {
@@ -131,13 +110,13 @@ export function readBlock(
         }
         if (stop < 0 || stop >= end) {
           if (!isLast) break rows;
-          throw new CsvFault(pos, 'a quote that opens here is never closed');
+          throw new TextFault(pos, 'a quote that opens here is never closed');
         }
         next = stop + 1;
         if (bytes[next] === CR && newline === LF && bytes[next + 1] === LF && next < end) next++;
         if (next >= end && !isLast) break rows;
         if (bytes[next] !== delimiter && bytes[next] !== newline)
-          throw new CsvFault(next, 'there is text behind the quote that closes a field');
+          throw new TextFault(next, 'there is text behind the quote that closes a field');
         if (nextNewline < pos) nextNewline = bytes.indexOf(newline, pos);
         while (nextNewline < stop) {
           lines++;
@@ -163,7 +142,7 @@ export function readBlock(
       pos = next + 1;
       if (bytes[next] !== newline) continue;
       if (field < last)
-        throw new CsvFault(
+        throw new TextFault(
           rowStart,
           `there ${field === 0 ? 'is 1 field' : `are ${field + 1} fields`}, of ${width} of the header`,
         );
@@ -173,7 +152,24 @@ export function readBlock(
     row++;
     done = pos;
   }
-  return { rowCount: row, starts, ends, kinds, slotCount, end: Math.min(done, end), lineCount };
+  return {
+    rowCount: row,
+    starts,
+    ends,
+    kinds,
+    slotCount,
+    end: Math.min(done, end),
+    lineCount,
+    text: fieldText,
+  };
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
+
+/** The text of a field, with doubled quotes made single. */
+function fieldText(bytes: Uint8Array, { starts, ends, kinds }: FieldBlock, at: number): string {
+  const text = utf8.decode(bytes.subarray(starts[at], ends[at]));
+  return kinds[at] === ESCAPED ? text.replaceAll('""', '"') : text;
 }
 
 function find(bytes: Uint8Array, byte: number, from: number, end: number): number {

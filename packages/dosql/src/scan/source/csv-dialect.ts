@@ -1,26 +1,31 @@
 import { parseInstant, parseTime } from '../time.ts';
 import type { ScanColumn, TimeUnit } from '../vector.ts';
-import { CsvFault, readBlock, type CsvBlock, type Dialect } from './csv-block.ts';
-import { fieldText, parseInteger, parseReal } from './csv-values.ts';
+import type { FileColumn } from './columns.ts';
+import { readBlock, type Dialect } from './csv-block.ts';
+import { parseInteger, parseReal } from './field-values.ts';
+import type { FieldBlock } from './fields.ts';
 import { givenType, typed, uniqueNames, type Types } from './text-columns.ts';
+import { TextFault } from './text-fault.ts';
 
 const DELIMITERS = [44, 59, 9, 124];
 const SNIFFED_ROWS = 100;
 /** Rows that types are told by. */
 const SAMPLE_ROWS = 2_000;
 
-/** How a file is written, by its start: the delimiter is the one that cuts all rows into the same number of fields. */
+/** How a file is written, by its start, behind which it puts a newline: the delimiter is the one that cuts all rows into the same number of fields. */
 export function sniffDialect(bytes: Uint8Array, end: number, isWhole: boolean): Dialect {
   const newline = sniffNewline(bytes, end);
+  // What stops searches.
+  bytes[end] = newline;
   let best: { dialect: Dialect; score: number } | undefined;
   for (const delimiter of DELIMITERS) {
     const dialect = { delimiter, newline };
-    const widths = widthsOf(bytes, end, isWhole, dialect);
-    if (widths === undefined) continue;
+    const { widths, isSound } = widthsOf(bytes, end, isWhole, dialect);
     const [first = 1] = widths;
     const agreeing = widths.filter((width) => width === first).length;
     // First that rows agree, then that there are more fields; a file of one column has none of the delimiters.
-    const score = first === 1 ? 0 : (agreeing / widths.length) * 1000 + Math.min(first, 999) / 1000;
+    const score =
+      first === 1 ? 0 : (agreeing / widths.length) * (isSound ? 1000 : 500) + Math.min(first, 999) / 1000;
     if (best === undefined || score > best.score) best = { dialect, score };
   }
   return best?.dialect ?? { delimiter: DELIMITERS[0] as number, newline };
@@ -39,19 +44,24 @@ function sniffNewline(bytes: Uint8Array, end: number): number {
   return 10;
 }
 
-/** How many fields each of the first rows has; undefined where its quotes do not fit the delimiter. */
-function widthsOf(bytes: Uint8Array, end: number, isWhole: boolean, dialect: Dialect): number[] | undefined {
+/** How many fields each of the first rows has, and whether its quotes fit the delimiter. */
+function widthsOf(
+  bytes: Uint8Array,
+  end: number,
+  isWhole: boolean,
+  dialect: Dialect,
+): { widths: number[]; isSound: boolean } {
   const widths: number[] = [];
   let at = 0;
   while (widths.length < SNIFFED_ROWS && at < end) {
     const row = readWidth(bytes, at, end, dialect);
-    if (row === 'fault') return undefined;
+    if (row === 'fault') return { widths, isSound: false };
     if (row === undefined || (row.end > end && !isWhole)) break;
     at = row.end;
     // A blank line is no row of one field.
     if (row.width > 0) widths.push(row.width);
   }
-  return widths.length === 0 ? undefined : widths;
+  return { widths, isSound: true };
 }
 
 function readWidth(
@@ -80,14 +90,14 @@ function readWidth(
 /** The columns of a CSV file, and where its rows begin. */
 export interface CsvHead {
   readonly dialect: Dialect;
-  readonly columns: readonly ScanColumn[];
+  readonly columns: readonly FileColumn[];
   /** The first byte after the header. */
   readonly start: number;
   /** The lines of the header. */
   readonly lineCount: number;
 }
 
-/** Reads the header and tells types by the first rows; `bytes` has a newline at `end`. */
+/** Reads the header and tells types by the first rows; `bytes` has room for one more byte at `end`. */
 export function readHead(
   bytes: Uint8Array,
   end: number,
@@ -96,7 +106,7 @@ export function readHead(
   given: number | undefined,
 ): CsvHead {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))
-    throw new CsvFault(0, 'it is UTF-16: write it as UTF-8');
+    throw new TextFault(0, 'it is UTF-16: write it as UTF-8');
   const bom = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
   const rest = bytes.subarray(bom);
   const sniffed = sniffDialect(rest, end - bom, isWhole);
@@ -107,13 +117,13 @@ export function readHead(
   const all = { slots: Int32Array.from({ length: width }, (_, i) => i), slotCount: width };
   const header = readBlock(bytes, bom + row.start, end, isWhole, dialect, { ...all, maxRows: 1 });
   if (header.rowCount === 0)
-    throw new CsvFault(bom, `its header is longer than ${end.toLocaleString('en')} bytes`);
-  const names = uniqueNames(Array.from({ length: width }, (_, i) => fieldText(bytes, header, i)));
+    throw new TextFault(bom, `its header is longer than ${end.toLocaleString('en')} bytes`);
+  const names = uniqueNames(Array.from({ length: width }, (_, i) => header.text(bytes, header, i)));
   const sample = readBlock(bytes, header.end, end, isWhole, dialect, { ...all, maxRows: SAMPLE_ROWS });
-  const columns = names.map((name, i): ScanColumn => {
+  const columns = names.map((name, i): FileColumn => {
     const found = columnOf(name, bytes, sample, i);
     const type = givenType(types, name);
-    return type === undefined || type === found.type ? found : typed(name, type, found);
+    return type === undefined ? found : { column: typed(found.column, type), isUnknown: false };
   });
   return { dialect, columns, start: header.end, lineCount: row.lineCount + header.lineCount };
 }
@@ -134,33 +144,54 @@ function firstRow(
 }
 
 /** A column whose type all values of the sample are of. */
-function columnOf(name: string, bytes: Uint8Array, block: CsvBlock, slot: number): ScanColumn {
-  const seen = { integer: 0, boolean: 0, real: 0, word: 0, date: 0, timestamp: 0, time: 0 };
-  let count = 0;
-  let zones = 0;
-  let digits = 0;
+function columnOf(name: string, bytes: Uint8Array, block: FieldBlock, slot: number): FileColumn {
+  const kinds = new KindCounts();
   for (let row = 0, at = slot; row < block.rowCount; row++, at += block.slotCount) {
     // Empty text in quotes is none of the types, but says nothing against them either: some writers quote all fields.
     if (block.starts[at] === block.ends[at]) continue;
-    count++;
-    const text = fieldText(bytes, block, at).trim();
+    const text = block.text(bytes, block, at).trim();
     const kind = kindOf(text);
-    if (kind === undefined) return { name, type: 'text' };
-    seen[kind]++;
-    if (kind === 'timestamp' || kind === 'time') {
-      if (/(?:[Zz]|[+-]\d\d:?\d\d)$/.test(text)) zones++;
-      digits = Math.max(digits, /[.,](\d+)/.exec(text)?.[1]?.length ?? 0);
-    }
+    if (kind === undefined) return { column: { name, type: 'text' }, isUnknown: false };
+    kinds.add(kind, text);
   }
-  const unit: TimeUnit = digits <= 3 ? 'ms' : digits <= 6 ? 'us' : 'ns';
-  if (count === 0) return { name, type: 'text' };
-  if (seen.integer === count || seen.boolean === count) return { name, type: 'integer' };
-  if (seen.integer + seen.real + seen.word === count && seen.integer + seen.real > 0)
-    return { name, type: 'real' };
-  if (seen.date === count) return { name, type: 'date' };
-  if (seen.date + seen.timestamp === count) return { name, type: 'timestamp', unit, isUtc: zones > 0 };
-  if (seen.time === count) return { name, type: 'time', unit };
-  return { name, type: 'text' };
+  return { column: kinds.column(name), isUnknown: kinds.count === 0 };
+}
+
+/** How many values of a column are of each kind, and how times among them are written. */
+class KindCounts {
+  count = 0;
+  readonly #counts: Record<Kind, number> = {
+    integer: 0,
+    boolean: 0,
+    real: 0,
+    word: 0,
+    date: 0,
+    timestamp: 0,
+    time: 0,
+  };
+  #hasZone = false;
+  #digits = 0;
+
+  add(kind: Kind, text: string): void {
+    this.count++;
+    this.#counts[kind]++;
+    if (kind !== 'timestamp' && kind !== 'time') return;
+    this.#hasZone ||= /(?:[Zz]|[+-]\d\d:?\d\d)$/.test(text);
+    this.#digits = Math.max(this.#digits, /[.,](\d+)/.exec(text)?.[1]?.length ?? 0);
+  }
+
+  /** The column that has all the values. */
+  column(name: string): ScanColumn {
+    const { integer, boolean, real, word, date, timestamp, time } = this.#counts;
+    const all = this.count;
+    const unit: TimeUnit = this.#digits <= 3 ? 'ms' : this.#digits <= 6 ? 'us' : 'ns';
+    if (all === 0) return { name, type: 'text' };
+    if (integer === all || boolean === all) return { name, type: 'integer' };
+    if (integer + real + word === all && word < all) return { name, type: 'real' };
+    if (date === all) return { name, type: 'date' };
+    if (date + timestamp === all) return { name, type: 'timestamp', unit, isUtc: this.#hasZone };
+    return time === all ? { name, type: 'time', unit } : { name, type: 'text' };
+  }
 }
 
 type Kind = 'integer' | 'boolean' | 'real' | 'word' | 'date' | 'timestamp' | 'time';

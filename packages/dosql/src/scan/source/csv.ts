@@ -1,17 +1,19 @@
 import type { Budget } from '../budget.ts';
 import type { RangeFile } from '../file.ts';
 import { openText, plainHead } from './bytes.ts';
-import { CsvFault, readBlock, type CsvBlock } from './csv-block.ts';
+import { readBlock } from './csv-block.ts';
 import { readHead, type CsvHead } from './csv-dialect.ts';
-import { fieldValues } from './csv-values.ts';
+import { csvValues } from './csv-values.ts';
+import type { FieldBlock } from './fields.ts';
 import type { Types } from './text-columns.ts';
 import { linesBetween, textError, TextTable, type FileTable, type TextFormat } from './text-table.ts';
-
-const LF = 10;
+import { TextFault } from './text-fault.ts';
 
 /** How to read a CSV file where its first rows do not say it right. */
 export interface CsvOptions {
   readonly types?: Types | undefined;
+  /** How many bytes to read at a time; 4 MiB by default. */
+  readonly chunkBytes?: number | undefined;
   /** One ASCII character; found out by default. */
   readonly delimiter?: string | undefined;
 }
@@ -28,22 +30,21 @@ export async function openCsv(
   options: CsvOptions = {},
   signal?: AbortSignal,
 ): Promise<FileTable> {
-  const text = await openText(file, budget, signal);
+  const text = await openText(file, budget, signal, options.chunkBytes);
   const { bytes: plain, isWhole } = await plainHead(text, budget);
   const bytes = new Uint8Array(plain.length + 1);
   bytes.set(plain);
-  bytes[plain.length] = LF;
   let head: CsvHead;
   try {
     head = readHead(bytes, plain.length, isWhole, options.types ?? {}, options.delimiter?.charCodeAt(0));
   } catch (error) {
-    if (!(error instanceof CsvFault)) throw error;
+    if (!(error instanceof TextFault)) throw error;
     throw textError(file.name, error, 1 + linesBetween(bytes, 0, error.at));
   }
   return new TextTable(text, csvFormat(head));
 }
 
-function csvFormat({ dialect, columns, start, lineCount }: CsvHead): TextFormat<CsvBlock, undefined> {
+function csvFormat({ dialect, columns, start, lineCount }: CsvHead): TextFormat<FieldBlock, undefined> {
   return {
     columns,
     start,
@@ -56,6 +57,6 @@ function csvFormat({ dialect, columns, start, lineCount }: CsvHead): TextFormat<
       return readBlock(bytes, from, end, isLast, dialect, { slots, slotCount: wanted.length, maxRows, rows });
     },
     stateAfter: () => undefined,
-    values: ({ bytes }, block, i, column) => fieldValues(bytes, block, i, column),
+    values: ({ bytes }, block, i, column) => csvValues(bytes, block, i, column),
   };
 }

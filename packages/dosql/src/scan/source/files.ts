@@ -2,6 +2,7 @@ import { DoSQLError } from '../../error.ts';
 import type { Budget } from '../budget.ts';
 import type { RangeFile } from '../file.ts';
 import type { Glob } from '../glob.ts';
+import { compareText } from '../scalar.ts';
 import { bucketOf, type Location } from '../url.ts';
 import { messageOf, retried, type FileReader, type SourceEnvironment } from './environment.ts';
 
@@ -64,23 +65,6 @@ export async function matchingFiles(
   }
   if (files.length === 0) throw new DoSQLError('NO_SUCH_FILE', `no file matches ${url}`);
   return files.toSorted((a, b) => compareText(a.path, b.path));
-}
-
-/** Orders texts by their UTF-8 bytes, which is by code point, as storage lists them. */
-export function compareText(a: string, b: string): number {
-  const shared = Math.min(a.length, b.length);
-  for (let i = 0; i < shared; i++) {
-    const left = a.charCodeAt(i);
-    const right = b.charCodeAt(i);
-    if (left !== right) return rank(left) - rank(right);
-  }
-  return a.length - b.length;
-}
-
-/** Surrogates stand for code points above U+FFFF, so they come last. */
-function rank(unit: number): number {
-  if (unit < 0xd800) return unit;
-  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
 /** The objects of a bucket below its prefix. */

@@ -1,8 +1,9 @@
 import type { SqlValue } from '../../value/row.ts';
+import { compareText } from '../scalar.ts';
 import type { Condition } from '../table.ts';
 import { parseInstant } from '../time.ts';
 import type { ColumnType, ScanColumn, Vector } from '../vector.ts';
-import { compareText, type FileEntry } from './files.ts';
+import type { FileEntry } from './files.ts';
 
 /** What Hive and all who write as it does call a folder of rows that have NULL. */
 const NULL_VALUE = '__HIVE_DEFAULT_PARTITION__';

@@ -10,9 +10,11 @@ export function givenType(types: Types, name: string): ColumnType | undefined {
   return Object.entries(types).find(([key]) => key.toLowerCase() === lower)?.[1];
 }
 
-/** A column of the type that was given; times as fine as files have them. */
-export function typed(name: string, type: ColumnType, found: ScanColumn): ScanColumn {
-  if (type !== 'timestamp' && type !== 'time') return { name, type: type === 'any' ? 'text' : type };
+/** A column with the type that was given for it; times as fine as those that were found, or to microseconds. */
+export function typed(found: ScanColumn, type: ColumnType): ScanColumn {
+  if (type === found.type) return found;
+  const { name } = found;
+  if (type !== 'timestamp' && type !== 'time') return { name, type };
   return { name, type, unit: found.unit ?? 'us', isUtc: found.isUtc ?? false };
 }
 

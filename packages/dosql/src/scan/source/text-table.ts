@@ -4,11 +4,16 @@ import type { Budget } from '../budget.ts';
 import type { Batch, ScanRequest, ScanTable } from '../table.ts';
 import type { ScanColumn, Vector } from '../vector.ts';
 import { chunksOf, type TextFile } from './bytes.ts';
-import { CsvFault } from './csv-block.ts';
+import type { FileColumn } from './columns.ts';
+import { TextFault } from './text-fault.ts';
 
-/** One file as a table. */
+/** One file of text as a table. */
 export interface FileTable extends ScanTable {
   readonly file: RangeFile;
+  /** Columns of which all first values are NULL, so that they may be of any type. */
+  readonly unknown: ReadonlySet<string>;
+  /** The same table with its columns of the types that they have in `columns`, by name. */
+  as(columns: readonly ScanColumn[]): ScanTable;
 }
 
 /** Rows of a chunk that have been found, but not yet read. */
@@ -26,7 +31,7 @@ export interface Rows {
  * `State` is what has to be known to begin in the middle of a file.
  */
 export interface TextFormat<R extends Rows, State> {
-  readonly columns: readonly ScanColumn[];
+  readonly columns: readonly FileColumn[];
   /** The first byte of the rows and the line that it is in. */
   readonly start: number;
   readonly startLine: number;
@@ -36,7 +41,7 @@ export interface TextFormat<R extends Rows, State> {
   /**
    * Finds the columns `wanted`, by number, of up to `maxRows` rows that are whole.
    *
-   * @throws CsvFault
+   * @throws TextFault
    */
   read(
     chunk: TextChunk,
@@ -68,14 +73,28 @@ const MAX_ROW_BYTES: number = 32 * 2 ** 20;
 export class TextTable<R extends Rows, State> implements FileTable {
   readonly columns: readonly ScanColumn[];
   readonly file: RangeFile;
+  readonly unknown: ReadonlySet<string>;
   readonly #text: TextFile;
   readonly #format: TextFormat<R, State>;
 
-  constructor(text: TextFile, format: TextFormat<R, State>) {
-    this.columns = format.columns;
+  constructor(
+    text: TextFile,
+    format: TextFormat<R, State>,
+    columns: readonly ScanColumn[] = format.columns.map(({ column }) => column),
+  ) {
+    this.columns = columns;
     this.file = text.file;
+    this.unknown = new Set(
+      format.columns.filter(({ isUnknown }) => isUnknown).map(({ column }) => column.name),
+    );
     this.#text = text;
     this.#format = format;
+  }
+
+  as(columns: readonly ScanColumn[]): TextTable<R, State> {
+    const byName = new Map(columns.map((column) => [column.name, column]));
+    const own = this.columns.map((column) => byName.get(column.name) ?? column);
+    return new TextTable(this.#text, this.#format, own);
   }
 
   async *scan({ columns, budget, signal }: ScanRequest): AsyncGenerator<Batch, void, undefined> {
@@ -94,7 +113,7 @@ export class TextTable<R extends Rows, State> implements FileTable {
           format.read(chunk, from, state, wanted, BATCH_ROWS),
         );
         if (rows.rowCount > 0)
-          yield new TextBatch(this.file.name, format, chunk, from, line, state, wanted, rows);
+          yield new TextBatch(this.file.name, format, this.columns, chunk, from, line, state, wanted, rows);
         from = rows.end;
         line += rows.lineCount;
         state = format.stateAfter(rows);
@@ -140,16 +159,18 @@ class TextBatch<R extends Rows, State> implements Batch {
   readonly rowCount: number;
   readonly #name: string;
   readonly #format: TextFormat<R, State>;
+  readonly #columns: readonly ScanColumn[];
   readonly #chunk: TextChunk;
   readonly #from: number;
   readonly #line: number;
   readonly #state: State;
-  readonly #found = new Map<string, { readonly rows: R; readonly i: number }>();
+  readonly #found: Map<string, { readonly rows: R; readonly i: number }>;
   readonly #vectors = new Map<string, Vector>();
 
   constructor(
     name: string,
     format: TextFormat<R, State>,
+    columns: readonly ScanColumn[],
     chunk: TextChunk,
     from: number,
     line: number,
@@ -160,13 +181,12 @@ class TextBatch<R extends Rows, State> implements Batch {
     this.rowCount = rows.rowCount;
     this.#name = name;
     this.#format = format;
+    this.#columns = columns;
     this.#chunk = chunk;
     this.#from = from;
     this.#line = line;
     this.#state = state;
-    this.#found = new Map(
-      wanted.map((number, i) => [(format.columns[number] as ScanColumn).name, { rows, i }]),
-    );
+    this.#found = new Map(wanted.map((number, i) => [(columns[number] as ScanColumn).name, { rows, i }]));
   }
 
   column(name: string): Vector {
@@ -175,7 +195,7 @@ class TextBatch<R extends Rows, State> implements Batch {
     const found = this.#found.get(name);
     if (found === undefined) throw new RangeError(`the column ${JSON.stringify(name)} was not asked for`);
     const { rows, i } = found;
-    const column = this.#format.columns.find((each) => each.name === name) as ScanColumn;
+    const column = this.#columns.find((each) => each.name === name) as ScanColumn;
     const vector = guarded(this.#name, this.#chunk, this.#from, this.#line, () =>
       this.#format.values(this.#chunk, rows, i, column),
     );
@@ -184,7 +204,7 @@ class TextBatch<R extends Rows, State> implements Batch {
   }
 
   fetch(names: readonly string[], only?: Uint32Array): Promise<void> {
-    const { columns } = this.#format;
+    const columns = this.#columns;
     const missing = [...new Set(names)].filter((name) => !this.#found.has(name));
     const wanted = missing.map((name) => {
       const i = columns.findIndex((column) => column.name === name);
@@ -205,13 +225,13 @@ function guarded<T>(name: string, { bytes }: TextChunk, from: number, line: numb
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof CsvFault)) throw error;
+    if (!(error instanceof TextFault)) throw error;
     throw textError(name, error, line + linesBetween(bytes, from, error.at));
   }
 }
 
 /** What is wrong with a file of text, with the line that it is in. */
-export function textError(name: string, fault: CsvFault, line: number): DoSQLError {
+export function textError(name: string, fault: TextFault, line: number): DoSQLError {
   return new DoSQLError('CORRUPT_FILE', `${name}, line ${line.toLocaleString('en')}: ${fault.message}`, {
     cause: fault,
   });

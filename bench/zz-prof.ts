@@ -1,0 +1,21 @@
+import { openSync, readSync, fstatSync } from 'node:fs';
+import { TELEMETRY_QUERIES, CLICKBENCH_QUERIES } from './scenarios/scan-queries.ts';
+import { parse } from '../packages/dosql/src/sql/statement.ts';
+import { planAnalytics } from '../packages/dosql/src/scan/plan.ts';
+import { execute } from '../packages/dosql/src/scan/execute.ts';
+import { Budget } from '../packages/dosql/src/scan/budget.ts';
+import { openParquet } from '../packages/dosql/src/scan/parquet/index.ts';
+import { Session } from 'node:inspector/promises';
+function fileOf(path:string){const fd=openSync(path,'r');const size=fstatSync(fd).size;return {name:path,size,etag:'x',async read(o:number,l:number){const b=new Uint8Array(l);readSync(fd,b,0,l,o);return b;}}}
+const name=process.argv[2]; const n=Number(process.argv[3]??4);
+const q=[...TELEMETRY_QUERIES,...CLICKBENCH_QUERIES].find(q=>q.name===name)!;
+const st=parse(q.sql('"tt"'))[0]!; const path=`/tmp/eng/${q.table}.parquet`;
+const run=async()=>{const plan=planAnalytics(st,st.references[0]!)!;const budget=new Budget({rows:1e7});const f=await openParquet(fileOf(path),budget);await execute(plan,f,[],budget);if(process.env.CNT)console.log(budget.counts)};
+await run();
+const s=new Session();s.connect();await s.post('Profiler.enable');await s.post('Profiler.setSamplingInterval',{interval:200});await s.post('Profiler.start');
+const t=performance.now();for(let i=0;i<n;i++)await run();const el=performance.now()-t;
+const {profile}=await s.post('Profiler.stop') as any;
+const self=new Map<string,number>();const dt=profile.timeDeltas;const idx=new Map(profile.nodes.map((x:any)=>[x.id,x]));
+profile.samples.forEach((id:number,i:number)=>{const f=(idx.get(id) as any).callFrame;const k=f.functionName+' '+f.url.split('/').slice(-1)[0]+':'+f.lineNumber;self.set(k,(self.get(k)??0)+dt[i]/1000)});
+console.log(q.name,'ms/run',(el/n).toFixed(1));
+for(const [k,v] of [...self].sort((a,b)=>b[1]-a[1]).slice(0,14))console.log((v/n).toFixed(1).padStart(8),k);

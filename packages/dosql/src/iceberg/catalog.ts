@@ -1,0 +1,131 @@
+import type { FileStore } from '@dotdo/fsx';
+import { DoSQLError } from '../error.ts';
+import { afterFile } from './change.ts';
+import { isTaken } from './files.ts';
+import { parseJson, printJson, type Snapshot, type SnapshotId, type TableMetadata } from './metadata.ts';
+
+/** The table's metadata, and which of its states this is. */
+export interface CatalogTable {
+  readonly metadata: TableMetadata;
+  readonly version: string;
+}
+
+/** What is committed: the metadata after the change, and what the change was. */
+export interface CatalogChange {
+  readonly metadata: TableMetadata;
+  readonly added?: Snapshot | undefined;
+  readonly removed?: readonly SnapshotId[] | undefined;
+}
+
+/** Where it is kept which metadata is the table's. */
+export interface Catalog {
+  /** Undefined where there is no table. */
+  load(): Promise<CatalogTable | undefined>;
+  /** False when the table is there already. */
+  create(metadata: TableMetadata): Promise<boolean>;
+  /** False when the table is no longer as it was at `base`: nothing has been changed then. */
+  commit(base: CatalogTable, change: CatalogChange): Promise<boolean>;
+}
+
+const HINT = 'metadata/version-hint.text';
+
+/**
+ * A catalog in the table's own folder, as Hadoop's: `metadata/vN.metadata.json`, of which each is written only where
+ * none is, and `metadata/version-hint.text` with the last N, or one before.
+ */
+export class FileCatalog implements Catalog {
+  readonly #store: FileStore;
+  readonly #folder: string;
+  readonly #nonce: () => string;
+
+  /** @param nonce names each write, so that one whose answer is lost can be told from another's */
+  constructor(store: FileStore, folder: string, nonce: () => string) {
+    this.#store = store;
+    this.#folder = folder;
+    this.#nonce = nonce;
+  }
+
+  async load(): Promise<CatalogTable | undefined> {
+    let version = await this.#hint();
+    let bytes = await this.#read(version);
+    // The hint may be behind: it is written after the metadata.
+    for (let next = await this.#read(version + 1); next !== null; next = await this.#read(version + 1)) {
+      bytes = next;
+      version++;
+    }
+    if (bytes === null) return undefined;
+    const metadata = parseMetadata(bytes, this.#pathOf(version));
+    return { metadata, version: `${version}` };
+  }
+
+  create(metadata: TableMetadata): Promise<boolean> {
+    return this.#write(1, metadata);
+  }
+
+  commit(base: CatalogTable, { metadata }: CatalogChange): Promise<boolean> {
+    const version = Number(base.version);
+    const previous = `${base.metadata.location}/metadata/v${version}.metadata.json`;
+    return this.#write(version + 1, afterFile(metadata, previous, base.metadata['last-updated-ms']));
+  }
+
+  async #hint(): Promise<number> {
+    const bytes = await this.#store.read(`${this.#folder}/${HINT}`);
+    const version = Number(bytes === null ? Number.NaN : new TextDecoder().decode(bytes).trim());
+    return Number.isSafeInteger(version) && version > 0 ? version : 0;
+  }
+
+  #pathOf(version: number): string {
+    return `${this.#folder}/metadata/v${version}.metadata.json`;
+  }
+
+  #read(version: number): Promise<Uint8Array | null> {
+    return this.#store.read(this.#pathOf(version));
+  }
+
+  async #write(version: number, metadata: TableMetadata): Promise<boolean> {
+    const path = this.#pathOf(version);
+    const nonce = this.#nonce();
+    try {
+      await this.#store.write(path, printJson(metadata), { ifAbsent: true, nonce });
+    } catch (error) {
+      if (isTaken(error)) return (await this.#store.stat(path))?.nonce === nonce;
+      // The answer is lost, the write may have been done: a commit that is done is not to be done twice.
+      const written = await this.#store.stat(path);
+      if (written?.nonce !== nonce) throw error;
+    }
+    try {
+      await this.#store.write(`${this.#folder}/${HINT}`, `${version}`);
+    } catch {
+      // Committed already. The hint only spares steps: who loads the table looks further by itself.
+    }
+    return true;
+  }
+}
+
+/**
+ * Reads a `metadata.json`.
+ *
+ * @throws DoSQLError `CORRUPT_FILE` for what is none of format version 2
+ */
+export function parseMetadata(bytes: Uint8Array, name: string): TableMetadata {
+  try {
+    return checkMetadata(
+      parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)),
+    );
+  } catch (error) {
+    throw new DoSQLError('CORRUPT_FILE', `${name} is no Iceberg metadata: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Metadata of format version 2; an error otherwise. */
+export function checkMetadata(value: unknown): TableMetadata {
+  const metadata = value as Partial<TableMetadata> | null;
+  const version: unknown = metadata?.['format-version'];
+  if (version !== 2) throw new Error(`its format version is ${String(version)}, 2 can be read`);
+  for (const key of ['schemas', 'partition-specs'] as const)
+    if (!Array.isArray(metadata?.[key])) throw new Error(`it has no ${key}`);
+  if (typeof metadata?.location !== 'string') throw new Error('it has no location');
+  return metadata as TableMetadata;
+}
