@@ -17,7 +17,7 @@ for(const q of [...TELEMETRY_QUERIES,...CLICKBENCH_QUERIES]){ if(!q.name.match(p
  try{
  for(let i=0;i<rounds;i++){
   let t=performance.now(); dr=await (await c.runAndReadAll(dsql)).getRows(); dt=Math.min(dt,performance.now()-t);
-  t=performance.now(); const plan=planAnalytics(st,st.references[0]!); if(!plan){or='DECLINED';break;} const budget=new Budget({rows:1e7}); const f=await openParquet(fileOf(path),budget); or=(await execute(plan,f,[],budget,{bigints:false})).rows; ot=Math.min(ot,performance.now()-t);
+  t=performance.now(); const plan=planAnalytics(st,st.references.find(r=>r.name==="tt")!); if(!plan){or='DECLINED';break;} const budget=new Budget({rows:1e7}); const f=await openParquet(fileOf(path),budget); or=(await execute(plan,f,[],budget,{bigints:false})).rows; ot=Math.min(ot,performance.now()-t);
  }}catch(e){console.log(q.name,'ERR',String((e as any).stack).slice(0,400));continue;}
  let same='?'; if(or!=='DECLINED'){const a=dr.map((r:any)=>r.map(show).join('|')),b=or.map((r:any)=>r.map(show).join('|')); same=a.join('\n')===b.join('\n')?'=':(a.slice().sort().join()===b.slice().sort().join()?'~':'DIFF '+a[0]?.slice(0,80)+' <> '+b[0]?.slice(0,80));logs.push(Math.log(ot/dt));}
  console.log(q.name.padEnd(32),dt.toFixed(1).padStart(8),ot.toFixed(1).padStart(8),(ot/dt).toFixed(2).padStart(6),same);

@@ -10,7 +10,7 @@ function fileOf(path:string){const fd=openSync(path,'r');const size=fstatSync(fd
 const name=process.argv[2]; const n=Number(process.argv[3]??4);
 const q=[...TELEMETRY_QUERIES,...CLICKBENCH_QUERIES].find(q=>q.name===name)!;
 const st=parse(q.sql('"tt"'))[0]!; const path=`/tmp/eng/${q.table}.parquet`;
-const run=async()=>{const plan=planAnalytics(st,st.references[0]!)!;const budget=new Budget({rows:1e7});const f=await openParquet(fileOf(path),budget);await execute(plan,f,[],budget);if(process.env.CNT)console.log(budget.counts)};
+const run=async()=>{const plan=planAnalytics(st,st.references.find((r:any)=>r.name==="tt")!)!;const budget=new Budget({rows:1e7});const f=await openParquet(fileOf(path),budget);await execute(plan,f,[],budget);if(process.env.CNT)console.log(budget.counts)};
 await run();
 const s=new Session();s.connect();await s.post('Profiler.enable');await s.post('Profiler.setSamplingInterval',{interval:200});await s.post('Profiler.start');
 const t=performance.now();for(let i=0;i<n;i++)await run();const el=performance.now()-t;

@@ -35,10 +35,21 @@ import { PreparedStatement } from './prepared.ts';
 import { Session } from './session.ts';
 import { LogSource } from './stream/source.ts';
 import { sqlStorage, storageFacade } from './sql-storage.ts';
-import type { FileReport, TierOptions, TierPass, TierStatus } from './tier/index.ts';
+import type { Pass } from './outcome.ts';
+import type { Vector } from './scan/vector.ts';
+import type {
+  CopyOptions,
+  CopyResult,
+  FileReport,
+  TierOptions,
+  TierPass,
+  TierStatus,
+} from './tier/index.ts';
 import type { AlarmResult, TimerHandler } from './timer/timers.ts';
 import type { SqlParameters } from './value/parameter.ts';
 import { toRows, type Row } from './value/row.ts';
+
+const ARROW_BATCH_ROWS = 65_536;
 
 /** How SQLite runs a statement. */
 export interface Plan {
@@ -373,6 +384,47 @@ export class Database extends Session {
   async tierPass(table?: string): Promise<TierPass> {
     this.gate.refuseHolder();
     return (await this.#core.files()).tiering.pass(table);
+  }
+
+  /**
+   * Writes the rows of a query as a Parquet file, or with `partitionBy` as one in each folder, to a bucket that the
+   * database was given or to its own file store (`fsx://`).
+   *
+   * ```ts
+   * await db.copy('SELECT * FROM orders WHERE year = 2025', 'r2://exports/orders-2025.parquet', { sortBy: ['customer'] });
+   * ```
+   *
+   * @throws DoSQLError `FORBIDDEN_URL`, `BAD_PARAMETER`, `STORAGE_UNAVAILABLE`
+   */
+  async copy(
+    sql: string,
+    url: string,
+    { params, ...options }: CopyOptions & { readonly params?: SqlParameters | undefined } = {},
+  ): Promise<CopyResult> {
+    this.gate.refuseHolder();
+    const { target } = await this.#core.files();
+    const { copy } = await import('./tier/copy.ts');
+    const statement = this.engine.statement(sql);
+    const pass: Pass = (work) => this.gate.pass(work);
+    return copy(this.engine, statement, params, url, options, this.scope(), pass, target);
+  }
+
+  /**
+   * The rows of a query as an Arrow IPC stream, which `tableFromIPC` of apache-arrow, Polars or DuckDB read.
+   *
+   * ```ts
+   * return new Response(await db.arrow('SELECT * FROM readings'), { headers: { 'content-type': ARROW } });
+   * ```
+   */
+  async arrow(sql: string, params?: SqlParameters): Promise<ReadableStream<Uint8Array>> {
+    const { names, rows } = await this.exactRows(sql, params);
+    const { arrowStream, rowTypes, rowVectors } = await import('./arrow/index.ts');
+    const types = rowTypes(rows, names.length);
+    const batches = function* (): Generator<readonly Vector[]> {
+      for (let at = 0; at < rows.length; at += ARROW_BATCH_ROWS)
+        yield rowVectors(rows.slice(at, at + ARROW_BATCH_ROWS), names.length);
+    };
+    return arrowStream(names, types, batches());
   }
 
   /** What is cold, what waits for the cold storage, and what keeps it from going on. */

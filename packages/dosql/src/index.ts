@@ -50,7 +50,14 @@ export type {
   Session,
   Transaction,
 } from './session.ts';
-export type { FileReport, TierOptions, TierPass, TierStatus } from './tier/index.ts';
+export type {
+  CopyOptions,
+  CopyResult,
+  FileReport,
+  TierOptions,
+  TierPass,
+  TierStatus,
+} from './tier/index.ts';
 export type { AlarmResult, Timer, TimerHandler } from './timer/timers.ts';
 export type { SqlParameter, SqlParameters } from './value/parameter.ts';
 export type { Row, SqlValue } from './value/row.ts';

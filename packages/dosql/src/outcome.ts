@@ -3,6 +3,7 @@ import type { SchemaChoice } from './history/rewrite.ts';
 import type { Statement } from './sql/statement.ts';
 import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
 import type { KeyColumn } from './history/row-key.ts';
+import type { FormatOptions } from './scan/source/formats.ts';
 import type { Relation } from './schema/relation.ts';
 import type { RawValue, SqlValue } from './value/row.ts';
 
@@ -28,6 +29,8 @@ export interface RunOptions {
   readonly branch?: number | undefined;
   /** What makes a text that reads tables of main read them with their cold rows; a statement may then read files. */
   readonly redirect?: ((bound: Bound) => Bound) | undefined;
+  /** How files that URLs name are read. */
+  readonly files?: FormatOptions | undefined;
   /** Only the rows that tables have in SQLite, whether they have cold ones or not. */
   readonly isHotOnly?: boolean | undefined;
 }

@@ -4,10 +4,11 @@ import { Gate } from './gate.ts';
 import { durationMs, type Point } from './history/point.ts';
 import type { SchemaChoice } from './history/rewrite.ts';
 import { InsertOutcome, resolveInserts } from './inserts.ts';
+import type { FormatOptions } from './scan/source/formats.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
 import type { SqlParameters } from './value/parameter.ts';
-import { toRows, type RawValue, type Row } from './value/row.ts';
+import { toRows, toValue, type RawValue, type Row, type SqlValue } from './value/row.ts';
 
 /** How to give results back. */
 export interface QueryOptions {
@@ -15,6 +16,8 @@ export interface QueryOptions {
   readonly integers?: 'number' | 'bigint';
   /** `'present'` reads the past with the columns of the present; by default it has the columns of that time. */
   readonly schema?: SchemaChoice;
+  /** For a statement that reads files: the types of their columns, and how their text is written. */
+  readonly files?: FormatOptions | undefined;
 }
 
 /** What a statement did. */
@@ -111,6 +114,31 @@ export class Reader {
       if (chunk.length === 0) return;
       yield* toRows(names, chunk) as T[];
     }
+  }
+
+  /** A query's rows as arrays, integers that a double does not hold as bigint. */
+  protected async exactRows(
+    sql: string,
+    params: SqlParameters | undefined,
+  ): Promise<{ names: readonly string[]; rows: SqlValue[][] }> {
+    const isWaiting = this.engine.waits(sql);
+    const { names, raw } = isWaiting
+      ? await this.wait(sql, params)
+      : await this.gate.pass(() => this.engine.run(this.engine.statement(sql), params, this.scope()));
+    const isExact = raw.every((row) =>
+      row.every((value) => typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)),
+    );
+    if (isExact) return { names, rows: raw.map((row) => row.map(toValue)) };
+    const rows = await this.query(sql, params, { integers: 'bigint' });
+    return {
+      names,
+      rows: rows.map((row) =>
+        names.map((name) => {
+          const value = row[name] ?? null;
+          return typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+        }),
+      ),
+    };
   }
 
   /** Runs a statement that has to wait for files, for which others go on meanwhile. */

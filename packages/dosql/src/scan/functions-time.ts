@@ -182,6 +182,7 @@ export function partNode(part: string, operand: Node): Node {
       const out = doubles(ms.length);
       const clock = CLOCK_PARTS[part];
       if (part === 'epoch') secondsOf(values, ms, out);
+      else if (part === 'epoch_ms') cutMilliseconds(values, ms, out);
       else if (clock !== undefined) for (let i = 0; i < out.length; i++) out[i] = clock(ms[i]!);
       else partOfDays(DAY_PARTS[part] as Part, ms, out);
       return numberValues(type.type, out, nulls);
@@ -199,6 +200,16 @@ function secondsOf(values: Values, ms: Float64Array, out: Float64Array): void {
       counts?.kind === 'number' || counts?.kind === 'bigint'
         ? Number(counts.values[i]!) / per
         : ms[i]! / 1000;
+}
+
+/** Milliseconds of the epoch, cut towards it. */
+function cutMilliseconds(values: Values, ms: Float64Array, out: Float64Array): void {
+  const counts = values.type === 'timestamp' && values.unit !== 'ms' ? expand(values.vector) : undefined;
+  const per = perSecond(values.unit) / 1000;
+  for (let i = 0; i < out.length; i++) {
+    if (counts?.kind === 'number') out[i] = Math.trunc(counts.values[i]! / per);
+    else out[i] = counts?.kind === 'bigint' ? Number(counts.values[i]! / BigInt(per)) : ms[i]!;
+  }
 }
 
 function partOfDays(part: Part, ms: Float64Array, out: Float64Array): void {

@@ -165,11 +165,14 @@ export class WordTable implements ValueTable {
 export class BytesTable implements ValueTable {
   size = 1;
   readonly #type: ValueType;
-  /** Pairs of a hash and the number that has it. */
-  #slots: Int32Array = new Int32Array(2048);
+  /** For each value its hash, its number, and from where to where its bytes are. */
+  #slots: Int32Array = new Int32Array(4 * 1024);
   #mask = 1023;
   #offsets: Uint32Array = new Uint32Array(257);
   #data: Uint8Array = new Uint8Array(4096);
+  #view: DataView = viewOf(this.#data);
+  #lastData: Uint8Array | undefined;
+  #lastView: DataView = this.#view;
 
   constructor(type: ValueType) {
     this.#type = typeOnly(type);
@@ -182,58 +185,65 @@ export class BytesTable implements ValueTable {
   addAll(vector: PlainVector, out: Uint32Array): void {
     if (vector.kind !== 'bytes') return;
     const { data, offsets, nulls, length } = vector;
+    const view = viewOf(data);
     for (let i = 0; i < length; i++)
-      out[i] = nulls?.[i] === 1 ? 0 : this.#find(data, offsets[i]!, offsets[i + 1]!);
+      out[i] = nulls !== undefined && nulls[i] === 1 ? 0 : this.#find(data, view, offsets[i]!, offsets[i + 1]!);
   }
 
   add(vector: PlainVector, row: number): number {
     const { data, offsets } = vector as BytesVector;
-    return this.#find(data, offsets[row]!, offsets[row + 1]!);
+    if (this.#lastData !== data) {
+      this.#lastData = data;
+      this.#lastView = viewOf(data);
+    }
+    return this.#find(data, this.#lastView, offsets[row]!, offsets[row + 1]!);
   }
 
-  #find(data: Uint8Array, start: number, end: number): number {
+  #find(data: Uint8Array, view: DataView, start: number, end: number): number {
     const slots = this.#slots;
-    const hash = hashBytes(data, start, end);
+    const hash = hashView(view, start, end);
+    const size = end - start;
     let at = hash & this.#mask;
     for (;;) {
-      const id = slots[2 * at + 1]!;
+      const slot = 4 * at;
+      const id = slots[slot + 1]!;
       if (id === 0) break;
-      if (slots[2 * at] === hash && this.#isEqual(id, data, start, end)) return id;
+      if (slots[slot] === hash) {
+        const from = slots[slot + 2]! >>> 0;
+        if (slots[slot + 3]! === size && isEqual(view, start, end, this.#view, from)) return id;
+      }
       at = (at + 1) & this.#mask;
     }
-    slots[2 * at] = hash;
-    slots[2 * at + 1] = this.size;
+    const slot = 4 * at;
+    slots[slot] = hash;
+    slots[slot + 1] = this.size;
+    slots[slot + 2] = this.#offsets[this.size]!;
+    slots[slot + 3] = size;
     return this.#append(data, start, end);
   }
 
   #rehash(): void {
     const old = this.#slots;
     const mask = this.#mask * 2 + 1;
-    const slots = new Int32Array(2 * (mask + 1));
-    for (let i = 0; i < old.length; i += 2) {
+    const slots = new Int32Array(4 * (mask + 1));
+    for (let i = 0; i < old.length; i += 4) {
       if (old[i + 1] === 0) continue;
       let at = old[i]! & mask;
-      while (slots[2 * at + 1] !== 0) at = (at + 1) & mask;
-      slots[2 * at] = old[i]!;
-      slots[2 * at + 1] = old[i + 1]!;
+      while (slots[4 * at + 1] !== 0) at = (at + 1) & mask;
+      for (let part = 0; part < 4; part++) slots[4 * at + part] = old[i + part]!;
     }
     this.#slots = slots;
     this.#mask = mask;
-  }
-
-  #isEqual(id: number, data: Uint8Array, start: number, end: number): boolean {
-    const own = this.#data;
-    const from = this.#offsets[id]!;
-    if (this.#offsets[id + 1]! - from !== end - start) return false;
-    for (let i = start, j = from; i < end; i++, j++) if (data[i] !== own[j]) return false;
-    return true;
   }
 
   #append(data: Uint8Array, start: number, end: number): number {
     const id = this.size++;
     const from = this.#offsets[id]!;
     this.#offsets = grown(this.#offsets, this.size + 1);
-    this.#data = grown(this.#data, from + end - start);
+    if (this.#data.length < from + end - start) {
+      this.#data = grown(this.#data, from + end - start);
+      this.#view = viewOf(this.#data);
+    }
     if (end - start < 48) for (let i = start, j = from; i < end; i++, j++) this.#data[j] = data[i]!;
     else this.#data.set(data.subarray(start, end), from);
     this.#offsets[id + 1] = from + end - start;
@@ -249,19 +259,35 @@ export class BytesTable implements ValueTable {
   }
 }
 
-/** A hash of bytes, four at a time. */
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+/** A hash of bytes. */
 export function hashBytes(data: Uint8Array, start: number, end: number): number {
+  return hashView(viewOf(data), start, end);
+}
+
+/** Four bytes at a time, which a DataView reads in one go. */
+function hashView(view: DataView, start: number, end: number): number {
   let hash = end - start;
   let i = start;
   for (; i + 4 <= end; i += 4) {
-    const word = data[i]! | (data[i + 1]! << 8) | (data[i + 2]! << 16) | (data[i + 3]! << 24);
-    hash = Math.imul(hash ^ word, 0x9e3779b1);
+    hash = Math.imul(hash ^ view.getInt32(i, true), 0x9e3779b1);
     hash ^= hash >>> 15;
   }
-  for (; i < end; i++) hash = Math.imul(hash ^ data[i]!, 0x85ebca6b);
+  for (; i < end; i++) hash = Math.imul(hash ^ view.getUint8(i), 0x85ebca6b);
   hash ^= hash >>> 13;
   hash = Math.imul(hash, 0xc2b2ae35);
   return hash ^ (hash >>> 16);
+}
+
+function isEqual(view: DataView, start: number, end: number, own: DataView, from: number): boolean {
+  let i = start;
+  let j = from;
+  for (; i + 4 <= end; i += 4, j += 4) if (view.getInt32(i, true) !== own.getInt32(j, true)) return false;
+  for (; i < end; i++, j++) if (view.getUint8(i) !== own.getUint8(j)) return false;
+  return true;
 }
 
 /** Values of any class. */

@@ -2,8 +2,9 @@ import type { SqlValue } from '../value/row.ts';
 import type { Budget } from './budget.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
-import { compareScalars, toValue, type Scalar } from './scalar.ts';
-import { isTemporal, scalarReader, type Values } from './values.ts';
+import { compareScalars, encodeText, toValue, type Scalar } from './scalar.ts';
+import { compareToBytes, isTemporal, scalarReader, type Values } from './values.ts';
+import type { NumberVector, Vector } from './vector.ts';
 
 /** One term of an order. */
 export interface SortTerm {
@@ -86,10 +87,12 @@ export class ResultRows {
   #worseFirst(frame: Frame): ((row: number) => boolean) | undefined {
     const [term] = this.#shape.order;
     if (term === undefined) return undefined;
-    const { vector } = term.node.evaluate(frame);
-    if (vector.kind !== 'number') return undefined;
-    const { values, nulls } = vector;
-    const { descending, nullsFirst } = term;
+    const values = term.node.evaluate(frame);
+    if (values.type === 'text') return this.#worseText(term, values.vector);
+    return values.vector.kind === 'number' ? this.#worseNumber(term, values.vector) : undefined;
+  }
+
+  #worseNumber({ descending, nullsFirst }: SortTerm, { values, nulls }: NumberVector): (row: number) => boolean {
     // Of rows that are equal in all terms the later one is the worse.
     const isOnly = this.#shape.order.length === 1;
     return (row) => {
@@ -101,6 +104,26 @@ export class ResultRows {
       return descending
         ? value < worst || (isOnly && value === worst)
         : value > worst || (isOnly && value === worst);
+    };
+  }
+
+  /** Texts are compared by their bytes, so that only those that are kept are ever read as texts. */
+  #worseText({ descending, nullsFirst }: SortTerm, vector: Vector): ((row: number) => boolean) | undefined {
+    const inner = vector.kind === 'dictionary' ? vector.dictionary : vector;
+    if (inner.kind !== 'bytes') return undefined;
+    const codes = vector.kind === 'dictionary' ? vector.codes : undefined;
+    const isOnly = this.#shape.order.length === 1;
+    const { nulls } = vector;
+    let worst: Scalar = null;
+    let bytes = new Uint8Array(0);
+    return (row) => {
+      if (this.#heap.length < this.#wanted) return false;
+      const text = this.#heap[0]?.keys[0];
+      if (typeof text !== 'string') return false;
+      if (text !== worst) bytes = encodeText((worst = text));
+      if (nulls !== undefined && nulls[row] === 1) return !nullsFirst;
+      const order = compareToBytes(inner, codes === undefined ? row : codes[row]!, bytes);
+      return (descending ? order < 0 : order > 0) || (isOnly && order === 0);
     };
   }
 

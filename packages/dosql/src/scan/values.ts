@@ -1,9 +1,10 @@
-import { compareBytes, decodeText, fromValue, type Scalar } from './scalar.ts';
+import { decodeText, fromValue, type Scalar } from './scalar.ts';
 import { doubles, integers } from './scratch.ts';
 import { dateText, timestampText, timeText } from './time.ts';
 import type {
   BytesVector,
   ColumnType,
+  DictionaryVector,
   NumberVector,
   PlainVector,
   ScanColumn,
@@ -249,6 +250,7 @@ export function gather(values: Values, rows: Uint32Array): Values {
     }
     return { ...values, vector: { ...vector, length, ends: kept } };
   }
+  if (vector.kind === 'bytes') return { ...values, vector: coded(vector, rows) };
   return { ...values, vector: pick(vector, rows, length, undefined) };
 }
 
@@ -286,6 +288,13 @@ function sliceVector(vector: Vector, from: number, to: number): Vector {
     default:
       return { ...vector, length, nulls, codes: vector.codes.subarray(from, to) };
   }
+}
+
+/** Bytes are not copied before somebody needs them next to each other. */
+function coded(vector: BytesVector, rows: Uint32Array): DictionaryVector {
+  const nulls = vector.nulls === undefined ? undefined : pickFlags(vector.nulls, rows);
+  const dictionary = { ...vector, nulls: undefined };
+  return { kind: 'dictionary', length: rows.length, nulls, codes: rows, dictionary };
 }
 
 function pickFlags(flags: Uint8Array, rows: Uint32Array): Uint8Array {
@@ -393,10 +402,14 @@ export function fromScalars(scalars: readonly Scalar[]): Values {
   return numberValues(integers ? 'integer' : 'real', values, nulls);
 }
 
-/** Compares the bytes at two rows of two vectors. */
-export function compareBytesAt(a: BytesVector, i: number, b: BytesVector, j: number): number {
-  return compareBytes(
-    a.data.subarray(a.offsets[i], a.offsets[i + 1]),
-    b.data.subarray(b.offsets[j], b.offsets[j + 1]),
-  );
+/** The order of the bytes at a row and some others. */
+export function compareToBytes({ data, offsets }: BytesVector, row: number, other: Uint8Array): number {
+  const start = offsets[row]!;
+  const size = offsets[row + 1]! - start;
+  const shared = Math.min(size, other.length);
+  for (let i = 0; i < shared; i++) {
+    const difference = data[start + i]! - other[i]!;
+    if (difference !== 0) return difference;
+  }
+  return size - other.length;
 }

@@ -6,6 +6,7 @@ import { Budget } from '../scan/budget.ts';
 import { execute } from '../scan/execute.ts';
 import { planAnalytics } from '../scan/plan.ts';
 import type { ScanTable } from '../scan/table.ts';
+import { unionTable } from '../scan/union-table.ts';
 import type { Relation } from '../schema/relation.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
@@ -15,7 +16,7 @@ import { keyText } from './clashes.ts';
 import type { HiddenKeys } from './cold-table.ts';
 import type { Rollup } from './expire.ts';
 import { changedKeys } from './hand-over.ts';
-import { HotTable, Unclear, unionTable } from './hot-table.ts';
+import { HotTable, Unclear } from './hot-table.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
 import { plainValues, type Reads } from './reads.ts';
 
@@ -58,7 +59,7 @@ export class Analytics {
     if (reference === undefined || other !== undefined || options.branch !== undefined) return undefined;
     if (reference.kind !== 'from' || reference.isCte || options.schema === 'present') return undefined;
     if (isUrl(reference.name)) {
-      const table = await this.#reads.url(reference.name, budget);
+      const table = await this.#reads.url(statement, reference, plainValues(values), options.files, budget);
       return this.#answer(statement, table, values, isExact, budget);
     }
     const present = presentText(statement);
@@ -69,7 +70,9 @@ export class Analytics {
       const hot = new HotTable(this.#engine, relation, lsn, pass, () => {
         if (this.#manifest.version !== version) throw new Changed('changed');
       });
-      const table = unionTable([hot, this.#reads.coldTable(relation, files, hidden)]);
+      const whole = unionTable([hot, this.#reads.coldTable(relation, files, hidden)]);
+      // Where cold rows are is not for users to see.
+      const table: ScanTable = { columns: hot.columns, scan: (request) => whole.scan(request) };
       try {
         return await this.#answer(present, table, values, isExact, budget);
       } catch (error) {

@@ -208,7 +208,8 @@ function isSame(a: SqlValue, b: SqlValue): boolean {
   return Object.is(a, b);
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+/** Some bytes behind one another. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

@@ -5,6 +5,7 @@ import { openParquet } from '../scan/parquet/index.ts';
 import type { Buckets, FetchAccess } from '../scan/url.ts';
 import { Analytics } from './analytics.ts';
 import { BringChanged } from './bring-changed.ts';
+import type { CopyTarget } from './copy.ts';
 import { Manifest } from './manifest.ts';
 import { Names } from './names.ts';
 import { rangeFile, type Places } from './places.ts';
@@ -14,6 +15,7 @@ import { StoredTable } from './stored-table.ts';
 import { Tiering, TIER_TIMER } from './tiering.ts';
 import { Writes } from './writes.ts';
 
+export type { CopyOptions, CopyResult } from './copy.ts';
 export type { TierOptions } from './options.ts';
 export type { FileReport } from './runner.ts';
 export type { TierPass, TierStatus } from './tiering.ts';
@@ -31,6 +33,8 @@ export interface FileAccess {
 export interface FileStack {
   readonly runner: FileRunner;
   readonly tiering: Tiering;
+  /** Where `copy` may write. */
+  readonly target: CopyTarget;
 }
 
 /** Puts together what reads files and cold rows, in one turn. */
@@ -47,7 +51,7 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
   const opener: Opener = {
     file: async (file, { budget }) =>
       new StoredTable(await openParquet(rangeFile(file, places), budget), file.path),
-    url: async (url, budget) => {
+    url: async (url, options) => {
       const { openSource } = await import('../scan/source/source.ts');
       const environment = {
         buckets,
@@ -56,7 +60,7 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
         fetcher: fetch,
         random: Math.random,
       };
-      return openSource(url, environment, { budget });
+      return openSource(url, environment, options);
     },
   };
   const reads = new Reads(engine, manifest, names, opener);
@@ -76,5 +80,5 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
   );
   engine.files = runner;
   core.timers.on(TIER_TIMER, () => tiering.due());
-  return { runner, tiering };
+  return { runner, tiering, target: { buckets, places } };
 }

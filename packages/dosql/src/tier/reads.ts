@@ -6,10 +6,13 @@ import { mentions, rowidMention } from '../history/mention.ts';
 import { droppedName } from '../history/rewrite.ts';
 import type { Budget } from '../scan/budget.ts';
 import { HandOffBuilder, type HandedColumn } from '../scan/handoff.ts';
+import type { FormatOptions } from '../scan/source/formats.ts';
 import type { Condition, ScanRequest, ScanTable } from '../scan/table.ts';
+import type { ScanColumn } from '../scan/vector.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
+import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf } from '../sql/token.ts';
 import type { Bound, SqlParameter } from '../value/parameter.ts';
@@ -24,8 +27,15 @@ import { redirect, type ReadInstead } from './redirect.ts';
 export interface Opener {
   /** A file of cold rows. */
   file(file: ColdFile, request: Pick<ScanRequest, 'budget' | 'signal'>): Promise<ScanTable>;
-  /** What a URL in SQL names. */
-  url(url: string, budget: Budget): Promise<ScanTable>;
+  /** What a URL in SQL names; `narrow` gives the conditions on columns that the names of folders make up. */
+  url(
+    url: string,
+    options: FormatOptions & {
+      readonly budget: Budget;
+      readonly filename: boolean;
+      readonly narrow: (partitions: readonly ScanColumn[]) => readonly Condition[];
+    },
+  ): Promise<ScanTable>;
 }
 
 /** Something that a statement reads beside main's own rows. */
@@ -42,6 +52,10 @@ interface Need {
   /** The word by which it asks for a rowid that is no column. */
   readonly rowid: string | undefined;
   readonly conditions: readonly Condition[];
+  readonly statement: Statement;
+  readonly reference: TableReference;
+  readonly values: readonly SqlValue[];
+  readonly format: FormatOptions | undefined;
 }
 
 /** What a statement reads, as of one version of the manifest. */
@@ -95,9 +109,31 @@ export class Reads {
     });
   }
 
-  /** What a URL in SQL names. */
-  url(url: string, budget: Budget): Promise<ScanTable> {
-    return this.#opener.url(url, budget);
+  /** What a URL names in a statement, whose conditions tell which files are needed. */
+  url(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlValue[],
+    format: FormatOptions | undefined,
+    budget: Budget,
+  ): Promise<ScanTable> {
+    const named = statement.references.filter(({ name }) => name === reference.name);
+    return this.#opener.url(reference.name, {
+      ...format,
+      budget,
+      filename: statement.tokens.some((token) => lowerName(nameOf(statement.sql, token)) === 'filename'),
+      narrow: (partitions) => {
+        const owns = (column: string): boolean =>
+          statement.references.length === 1 && partitions.some(({ name }) => sameName(name, column));
+        if (named.length > 1) return [];
+        return conditionsOn(statement, reference, values, owns).flatMap((condition) => {
+          const column = partitions.find(({ name }) => sameName(name, condition.column));
+          return column !== undefined && isComparable(condition, column)
+            ? [{ ...condition, column: column.name }]
+            : [];
+        });
+      },
+    });
   }
 
   /** What SQLite would read for a statement that is elsewhere; `placed` is the table that {@link COLD_PLACES} stands for. */
@@ -115,7 +151,8 @@ export class Reads {
     // A view may read the table, too.
     const isPlain = text === bound.sql;
     const list = new Map<string, Need>();
-    for (const { kind, isCte, name, schema } of final.references) {
+    for (const reference of final.references) {
+      const { kind, isCte, name, schema } = reference;
       if (isCte || (kind !== 'from' && kind !== 'in')) continue;
       if (schema !== undefined && lowerName(schema) !== 'main') continue;
       const key = isUrl(name) ? name : lowerName(name);
@@ -131,6 +168,11 @@ export class Reads {
         said: new Set(final.tokens.filter(isName).map((token) => nameOf(final.sql, token))),
         rowid: relation && rowidMention(final, relation),
         conditions: isPlain ? this.#conditions(statement, key, relation, values) : [],
+        // A URL stands in the text as the user wrote it.
+        statement: isPlain ? statement : final,
+        reference: (isPlain && statement.references.find((own) => own.name === name)) || reference,
+        values: isPlain ? plainValues(values) : [],
+        format: options.files,
       });
     }
     return { version, generation, list: [...list.values()] };
@@ -156,7 +198,7 @@ export class Reads {
   async #fetch(need: Need, budget: Budget): Promise<ReadInstead> {
     const { name, relation, files, isNamed, said, rowid, conditions } = need;
     if (relation === undefined) {
-      const table = await this.#opener.url(name, budget);
+      const table = await this.url(need.statement, need.reference, need.values, need.format, budget);
       const columns = table.columns.map((column) => ({ column, from: column.name }));
       return { rows: await collect(table, columns, conditions, budget), table: undefined };
     }
@@ -255,6 +297,13 @@ function adapt(condition: Condition, { name, affinity, collation }: Column): Con
   });
   if (values.includes(undefined)) return undefined;
   return { ...condition, column: name, values: values as SqlValue[] };
+}
+
+/** Whether the values of a condition are of the class that the column has. */
+function isComparable({ values }: Condition, { type }: ScanColumn): boolean {
+  if (type === 'text') return values.every((value) => typeof value === 'string');
+  const isNumber = (value: SqlValue): boolean => typeof value === 'number' || typeof value === 'bigint';
+  return (type === 'integer' || type === 'real') && values.every(isNumber);
 }
 
 /** Values as SQLite gets them. */

@@ -2,7 +2,7 @@ import type { Engine, Outcome, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import type { ColdRows, FileStatements, Pass } from '../outcome.ts';
 import { Budget, type Limits, type ScanCounts } from '../scan/budget.ts';
-import type { Statement } from '../sql/statement.ts';
+import { isUrl, type Statement } from '../sql/statement.ts';
 import { exactRows } from '../value/integer.ts';
 import { orderParameters, type SqlParameter, type SqlParameters } from '../value/parameter.ts';
 import type { RawValue } from '../value/row.ts';
@@ -17,6 +17,7 @@ export interface FileReport extends ScanCounts {
   readonly engine: 'scan' | 'sqlite';
 }
 
+const WRITTEN = new Set(['into', 'update', 'delete']);
 /** A statement is run so often while what it reads keeps changing under it. */
 const MAX_ATTEMPTS = 50;
 
@@ -67,6 +68,11 @@ export class FileRunner implements FileStatements {
     const values = orderParameters(statement, params);
     const budget = new Budget(limits);
     const tell = (by: FileReport['engine']): void => report?.({ ...budget.counts, engine: by });
+    const written = statement.references.find(({ kind, name }) => WRITTEN.has(kind) && isUrl(name));
+    if (written !== undefined)
+      throw new DoSQLError('READ_ONLY', `"${written.name}" cannot be written by a statement: use db.copy()`, {
+        sql: statement.sql,
+      });
     if (statement.kind === 'write') {
       const outcome = await writes.run(statement, values, options, pass, budget);
       tell('sqlite');

@@ -44,7 +44,6 @@ function randomRow(random: Random, id: number): SqlValue[] {
         random.int(900) / 8,
         random.next() * 1e9,
         -random.next(),
-        1e-7 * random.next(),
         1e20,
       ]),
     ),
@@ -114,7 +113,9 @@ describe(`queries as SQLite answers them (seed ${seed})`, () => {
       const db = new DatabaseSync(':memory:');
       db.exec(DDL);
       const insert = db.prepare(`INSERT INTO t VALUES (${COLUMNS.map(() => '?').join()})`);
-      const rows = random.times(1 + random.int(300), (id) => randomRow(random, id));
+      // Batches of some thousand rows share arrays, which smaller ones do not.
+      const count = part === 4 ? 6000 : 1 + random.int(300);
+      const rows = random.times(count, (id) => randomRow(random, id));
       for (const row of rows)
         insert.run(
           ...row.map((value): SQLInputValue =>
@@ -124,7 +125,7 @@ describe(`queries as SQLite answers them (seed ${seed})`, () => {
       const { table, asked } = tableOf(random, COLUMNS, rows);
       const queries = new Queries(random);
       let planned = 0;
-      for (let run = 0; run < runs / 5; run++) {
+      for (let run = 0; run < (part === 4 ? runs / 25 : runs / 5); run++) {
         const { sql, isOrdered } = queries.query();
         const where = `seed ${seed + part}, query ${run}: ${sql}`;
         let expected: string[];
@@ -161,6 +162,6 @@ describe(`queries as SQLite answers them (seed ${seed})`, () => {
         expect(got, where).toEqual(expected);
       }
       expect(asked, 'columns that were not requested').toEqual(new Set());
-      expect(planned).toBeGreaterThan(runs / 5 / 1.2);
+      expect(planned).toBeGreaterThan((part === 4 ? runs / 25 : runs / 5) / 1.2);
     });
 });

@@ -103,9 +103,7 @@ export function parsed(node: unknown, index: (parameter: string) => number): str
     case 'StringLiteral':
       return JSON.stringify(one['value']);
     case 'BlobLiteral':
-      return literal(typeof one['value'] === 'string' ? `blob ${one['value']}` : (one['value'] as Uint8Array))
-        .replace(/^"blob (?:x')?([^'"]*)'?"$/i, 'x$1')
-        .toLowerCase();
+      return literal(one['bytes'] as Uint8Array);
     case 'VariableExpr':
       return `?${index(String(one['name']))}`;
     case 'Id':

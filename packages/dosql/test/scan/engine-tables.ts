@@ -27,8 +27,7 @@ export function tableOf(random: Random, columns: readonly ScanColumn[], rows: Sq
   const table: ScanTable = {
     columns,
     async *scan(request) {
-      const known = new Set(request.columns);
-      for (const batch of batches) yield batchOf(random, columns, batch, known, asked);
+      for (const batch of batches) yield batchOf(random, columns, batch, new Set(request.columns), asked);
     },
   };
   return { table, rows, asked };
@@ -41,16 +40,26 @@ function batchOf(
   known: Set<string>,
   asked: Set<string>,
 ): Batch {
+  const fetched = new Map<string, Set<number>>();
   return {
     rowCount: rows.length,
     column(name) {
       if (!known.has(name)) asked.add(name);
       const at = columns.findIndex((column) => column.name === name);
       const column = columns[at] as ScanColumn;
+      const wanted = fetched.get(name);
+      if (wanted !== undefined) {
+        const some = rows.map((row, i) => row.map((value) => (wanted.has(i) ? value : null)));
+        return encoded(random.pick(['plain', 'dictionary', 'runs']), column, some, at);
+      }
       return encoded(random.pick(['plain', 'dictionary', 'runs', 'mixed']), column, rows, at);
     },
-    async fetch(names) {
-      for (const name of names) known.add(name);
+    // At rows that were not asked for a column has NULL.
+    async fetch(names, wanted) {
+      for (const name of names) {
+        known.add(name);
+        if (wanted !== undefined) fetched.set(name, new Set(wanted));
+      }
     },
   };
 }

@@ -3,7 +3,7 @@ import type { Condition } from '../table.ts';
 import { parseInstant } from '../time.ts';
 import { viewOf } from './bits.ts';
 import { float16 } from './fixed-values.ts';
-import { FIXED_LEN_BYTE_ARRAY, INT32, type Statistics } from './metadata.ts';
+import { TYPE, type Statistics } from './metadata.ts';
 import { bigEndian, decimalValue, integerValue, uuidText } from './objects.ts';
 import type { Leaf } from './schema.ts';
 
@@ -35,7 +35,7 @@ export function boundsOf(leaf: Leaf, statistics: Statistics | undefined, valueCo
 
 /** Whether the deprecated bounds of the type, which compare as signed numbers, are in the order of its values. */
 function isSignedOrder({ conversion, type }: Leaf): boolean {
-  if (conversion === 'decimal') return type === INT32 || type === INT32 + 1;
+  if (conversion === 'decimal') return type === TYPE.INT32 || type === TYPE.INT64;
   return ['int32', 'int64', 'float', 'double', 'bool'].includes(conversion);
 }
 
@@ -71,7 +71,7 @@ function storedValue(leaf: Leaf, stored: Uint8Array): Comparable | undefined {
     case 'int64':
       return length === 8 ? integerValue(view.getBigInt64(0, true)) : undefined;
     case 'uint64':
-      return length === 8 ? view.getBigUint64(0, true) : undefined;
+      return length === 8 ? integerValue(view.getBigUint64(0, true)) : undefined;
     case 'float':
       return length === 4 ? view.getFloat32(0, true) : undefined;
     case 'double':
@@ -92,11 +92,11 @@ function storedValue(leaf: Leaf, stored: Uint8Array): Comparable | undefined {
 const encoder = new TextEncoder();
 
 function storedDecimal(leaf: Leaf, stored: Uint8Array): Comparable | undefined {
-  if (leaf.type > INT32 + 1) {
-    if (leaf.type === FIXED_LEN_BYTE_ARRAY && stored.length !== leaf.typeLength) return undefined;
+  if (leaf.type > TYPE.INT64) {
+    if (leaf.type === TYPE.FIXED_LEN_BYTE_ARRAY && stored.length !== leaf.typeLength) return undefined;
     return stored.length === 0 ? undefined : decimalValue(bigEndian(stored), leaf.scale);
   }
-  if (stored.length !== (leaf.type === INT32 ? 4 : 8)) return undefined;
+  if (stored.length !== (leaf.type === TYPE.INT32 ? 4 : 8)) return undefined;
   // Little-endian, the other way round than bytes.
   return decimalValue(bigEndian(stored.toReversed()), leaf.scale);
 }

@@ -40,7 +40,8 @@ export class ByteValues {
   plain(bytes: Uint8Array, at: number, end: number, from: number, count: number): void {
     const { offsets } = this;
     let to = offsets[from] as number;
-    this.#reserve(to, end - at);
+    if (4 * count > end - at) malformed('texts of a page end early');
+    this.#reserve(to, end - at - 4 * count);
     const { data } = this;
     const source = viewOf(bytes);
     const target = viewOf(data);

@@ -16,17 +16,7 @@ import {
 } from './hybrid.ts';
 import { malformed } from './malformed.ts';
 import { allNull } from './objects.ts';
-import {
-  BIT_PACKED,
-  DATA_PAGE,
-  DATA_PAGE_V2,
-  DICTIONARY_PAGE,
-  isDictionaryCoded,
-  PLAIN,
-  RLE,
-  type Page,
-  readPage,
-} from './page.ts';
+import { ENCODING, PAGE, isDictionaryCoded, type Page, readPage } from './page.ts';
 import type { Leaf } from './schema.ts';
 
 /** Rows of a chunk that stand in one page; `page` is undefined where it has not been read: these count as NULL. */
@@ -54,8 +44,8 @@ export function listPages(bytes: Uint8Array, rowCount: number): ChunkPages {
   for (let at = 0; row < rowCount;) {
     if (at >= bytes.length) malformed(`a column has ${row} values, where the row group has ${rowCount} rows`);
     const page = readPage(bytes, at);
-    if (page.kind === DICTIONARY_PAGE) dictionary ??= page;
-    else if (page.kind === DATA_PAGE || page.kind === DATA_PAGE_V2) {
+    if (page.kind === PAGE.DICTIONARY) dictionary ??= page;
+    else if (page.kind === PAGE.DATA || page.kind === PAGE.DATA_V2) {
       parts.push({ firstRow: row, rowCount: page.valueCount, page });
       row += page.valueCount;
     }
@@ -120,7 +110,7 @@ export class ChunkDecoder {
     let count = 0;
     for (const part of parts) count += part.rowCount;
     if (this.#leaf.conversion === 'null' || parts.every(({ page }) => page === undefined))
-      return nullRun(count);
+      return nullRun(count, this.#leaf);
     const isCoded =
       this.#leaf.conversion === 'bool' ||
       parts.every(({ page }) => page === undefined || isDictionaryCoded(page));
@@ -145,7 +135,7 @@ export class ChunkDecoder {
     const page = this.#dictionaryPage;
     if (page === undefined) return { kind: 'number', length: 0, nulls: undefined, values: new Int32Array(0) };
     const bytes = this.#decompress(page, page.body, page.uncompressedSize);
-    const encoded = { encoding: PLAIN, bytes, at: 0, end: bytes.length, count: page.valueCount };
+    const encoded = { encoding: ENCODING.PLAIN, bytes, at: 0, end: bytes.length, count: page.valueCount };
     // Entries take bits at least, so a count that the bytes cannot hold is found before anything is made for it.
     if (page.valueCount > 8 * bytes.length + 1)
       malformed(`a dictionary of ${bytes.length} bytes has ${page.valueCount} entries`);
@@ -264,8 +254,9 @@ export class ChunkDecoder {
   /** The codes of a page; undefined for booleans, which may be packed without runs. */
   #runsOf(page: Page, { bytes, at, end, filled }: OpenPage): HybridRuns | undefined {
     if (this.#leaf.conversion === 'bool') {
-      if (page.encoding === PLAIN) return undefined;
-      if (page.encoding !== RLE || end - at < 4) malformed(`booleans have the encoding ${page.encoding}`);
+      if (page.encoding === ENCODING.PLAIN) return undefined;
+      if (page.encoding !== ENCODING.RLE || end - at < 4)
+        malformed(`booleans have the encoding ${page.encoding}`);
       return {
         bytes,
         at: at + 4,
@@ -283,11 +274,11 @@ export class ChunkDecoder {
   #open(page: Page): OpenPage {
     const { body, valueCount } = page;
     const isOptional = this.#leaf.isOptional;
-    if (page.kind === DATA_PAGE) {
+    if (page.kind === PAGE.DATA) {
       const bytes = this.#decompress(page, body, page.uncompressedSize);
       const end = bytes.length;
       if (!isOptional) return { bytes, at: 0, end, filled: valueCount, levels: undefined };
-      if (page.levelEncoding === BIT_PACKED) {
+      if (page.levelEncoding === ENCODING.BIT_PACKED) {
         const size = Math.ceil(valueCount / 8);
         return openLevels({ bytes, at: size, end }, legacyLevels(bytes, size, valueCount));
       }
@@ -340,8 +331,14 @@ function legacyLevels(bytes: Uint8Array, size: number, count: number): HybridRun
   return { bytes: Uint8Array.from(run), at: 0, end: run.length, width: 1, count };
 }
 
-function nullRun(count: number): Vector {
-  return { kind: 'runs', length: count, nulls: undefined, ends: Uint32Array.of(count), values: allNull(1) };
+function nullRun(count: number, { column }: Leaf): Vector {
+  return {
+    kind: 'runs',
+    length: count,
+    nulls: undefined,
+    ends: Uint32Array.of(count),
+    values: allNull(1, column.type),
+  };
 }
 
 function codesFor(count: number, entries: number): Codes {
@@ -367,6 +364,10 @@ function capacityOf(parts: readonly PagePart[]): number {
   let size = 0;
   for (const { page } of parts)
     if (page !== undefined && !isDictionaryCoded(page))
-      size += Math.min(page.uncompressedSize, 2 ** 12 + 64 * page.body.length);
+      // Of PLAIN texts the lengths, of four bytes each, are not kept.
+      size += Math.min(
+        Math.max(0, page.uncompressedSize - (page.encoding === ENCODING.PLAIN ? 4 * page.valueCount : 0)),
+        2 ** 12 + 64 * page.body.length,
+      );
   return Math.min(size, 2 ** 26);
 }

@@ -16,15 +16,9 @@ import {
   unsplit,
 } from './fixed-values.ts';
 import { malformed } from './malformed.ts';
-import { BYTE_ARRAY, DOUBLE, FIXED_LEN_BYTE_ARRAY, FLOAT, INT32, INT64, INT96 } from './metadata.ts';
+import { TYPE } from './metadata.ts';
 import { decimals, intervals, unsigned, uuids } from './objects.ts';
-import {
-  BYTE_STREAM_SPLIT,
-  DELTA_BINARY_PACKED,
-  DELTA_BYTE_ARRAY,
-  DELTA_LENGTH_BYTE_ARRAY,
-  PLAIN,
-} from './page.ts';
+import { ENCODING } from './page.ts';
 import type { Leaf } from './schema.ts';
 
 /** Values that stand in a page one after the other, NULLs left out. */
@@ -76,7 +70,7 @@ export function columnValues(
     case 'interval':
       return new TextValues(leaf, count, capacity, budget);
     case 'decimal':
-      return leaf.type === BYTE_ARRAY || leaf.type === FIXED_LEN_BYTE_ARRAY
+      return leaf.type === TYPE.BYTE_ARRAY || leaf.type === TYPE.FIXED_LEN_BYTE_ARRAY
         ? new TextValues(leaf, count, capacity, budget)
         : new NumberValues(leaf, new Float64Array(count));
     default:
@@ -87,13 +81,13 @@ export function columnValues(
 /** Bytes of one value of each physical type that has a fixed size. */
 function sizeOf(leaf: Leaf): number {
   switch (leaf.type) {
-    case INT32:
-    case FLOAT:
+    case TYPE.INT32:
+    case TYPE.FLOAT:
       return 4;
-    case INT64:
-    case DOUBLE:
+    case TYPE.INT64:
+    case TYPE.DOUBLE:
       return 8;
-    case INT96:
+    case TYPE.INT96:
       return 12;
     default:
       return leaf.typeLength;
@@ -109,17 +103,23 @@ function unknownEncoding(encoding: number, leaf: Leaf): never {
 /** The same values in the encoding PLAIN. */
 function asPlain(encoded: Encoded, leaf: Leaf): Encoded {
   const { encoding, bytes, at, end, count } = encoded;
-  if (encoding === PLAIN) return encoded;
+  if (encoding === ENCODING.PLAIN) return encoded;
   const size = sizeOf(leaf);
-  if (encoding === BYTE_STREAM_SPLIT) {
+  if (encoding === ENCODING.BYTE_STREAM_SPLIT) {
     const plain = unsplit(bytes, at, end, size, count);
-    return { encoding: PLAIN, bytes: plain, at: 0, end: plain.length, count };
+    return { encoding: ENCODING.PLAIN, bytes: plain, at: 0, end: plain.length, count };
   }
-  if (encoding === DELTA_BINARY_PACKED && (leaf.type === INT32 || leaf.type === INT64)) {
-    const values = leaf.type === INT32 ? new Int32Array(count) : new BigInt64Array(count);
+  if (encoding === ENCODING.DELTA_BINARY_PACKED && (leaf.type === TYPE.INT32 || leaf.type === TYPE.INT64)) {
+    const values = leaf.type === TYPE.INT32 ? new Int32Array(count) : new BigInt64Array(count);
     if (values instanceof Int32Array) deltaInt32(bytes, at, end, values, 0, count);
     else deltaInt64(bytes, at, end, values, 0, count);
-    return { encoding: PLAIN, bytes: new Uint8Array(values.buffer), at: 0, end: values.byteLength, count };
+    return {
+      encoding: ENCODING.PLAIN,
+      bytes: new Uint8Array(values.buffer),
+      at: 0,
+      end: values.byteLength,
+      count,
+    };
   }
   return unknownEncoding(encoding, leaf);
 }
@@ -136,7 +136,7 @@ class NumberValues implements ColumnValues {
   append(encoded: Encoded, from: number): void {
     const values = this.#values;
     const leaf = this.#leaf;
-    if (encoded.encoding === DELTA_BINARY_PACKED) {
+    if (encoded.encoding === ENCODING.DELTA_BINARY_PACKED) {
       const { bytes, at, end, count } = encoded;
       if (leaf.conversion === 'int32') {
         deltaInt32(bytes, at, end, values as Int32Array, from, count);
@@ -192,7 +192,7 @@ function appendReals(
     case 'uint32':
       return plainUint32(bytes, at, end, values, from, count);
     case 'decimal':
-      return plainDecimal(bytes, at, end, leaf.type === INT32 ? 4 : 8, leaf.scale, values, from, count);
+      return plainDecimal(bytes, at, end, leaf.type === TYPE.INT32 ? 4 : 8, leaf.scale, values, from, count);
     default:
       if (!plainInt64(bytes, at, end, values, from, count)) throw WIDE;
   }
@@ -210,7 +210,7 @@ class BigintValues implements ColumnValues {
   append(encoded: Encoded, from: number): void {
     const values = this.#values;
     const leaf = this.#leaf;
-    if (encoded.encoding === DELTA_BINARY_PACKED && leaf.type === INT64) {
+    if (encoded.encoding === ENCODING.DELTA_BINARY_PACKED && leaf.type === TYPE.INT64) {
       deltaInt64(encoded.bytes, encoded.at, encoded.end, values, from, encoded.count);
       return;
     }
@@ -263,14 +263,14 @@ class TextValues implements ColumnValues {
     const leaf = this.#leaf;
     const values = this.#values;
     // A value of fixed length must be decoded to that length, so the conversions need not look.
-    if (encoding === DELTA_BYTE_ARRAY) {
+    if (encoding === ENCODING.DELTA_BYTE_ARRAY) {
       values.deltaBytes(bytes, at, end, from, count);
-      if (leaf.type === FIXED_LEN_BYTE_ARRAY) this.#checkLengths(from, count);
-    } else if (leaf.type === FIXED_LEN_BYTE_ARRAY) {
+      if (leaf.type === TYPE.FIXED_LEN_BYTE_ARRAY) this.#checkLengths(from, count);
+    } else if (leaf.type === TYPE.FIXED_LEN_BYTE_ARRAY) {
       const plain = asPlain(encoded, leaf);
       values.fixed(plain.bytes, plain.at, plain.end, from, count, leaf.typeLength);
-    } else if (encoding === PLAIN) values.plain(bytes, at, end, from, count);
-    else if (encoding === DELTA_LENGTH_BYTE_ARRAY) values.deltaLength(bytes, at, end, from, count);
+    } else if (encoding === ENCODING.PLAIN) values.plain(bytes, at, end, from, count);
+    else if (encoding === ENCODING.DELTA_LENGTH_BYTE_ARRAY) values.deltaLength(bytes, at, end, from, count);
     else unknownEncoding(encoding, leaf);
   }
 

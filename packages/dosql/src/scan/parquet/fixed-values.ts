@@ -64,6 +64,7 @@ export function plain64(
   new Uint8Array(out.buffer, out.byteOffset + 8 * from, 8 * count).set(bytes.subarray(at, at + 8 * count));
 }
 
+/** Floats as doubles. */
 export function plainFloat(
   bytes: Uint8Array,
   at: number,

@@ -1,15 +1,17 @@
 import { malformed } from './malformed.ts';
-import { BINARY, STRUCT, ThriftReader } from './thrift.ts';
+import { WIRE, ThriftReader } from './thrift.ts';
 
 /** The physical types, by their numbers. */
-export const BOOLEAN = 0;
-export const INT32 = 1;
-export const INT64 = 2;
-export const INT96 = 3;
-export const FLOAT = 4;
-export const DOUBLE = 5;
-export const BYTE_ARRAY = 6;
-export const FIXED_LEN_BYTE_ARRAY = 7;
+export const TYPE = {
+  BOOLEAN: 0,
+  INT32: 1,
+  INT64: 2,
+  INT96: 3,
+  FLOAT: 4,
+  DOUBLE: 5,
+  BYTE_ARRAY: 6,
+  FIXED_LEN_BYTE_ARRAY: 7,
+} as const;
 
 /** What a leaf's bytes mean, in the words of Parquet's logical types. */
 export interface Logical {
@@ -173,7 +175,7 @@ function placeIn(
 
 /** A list of structures. */
 export function readList<T>(reader: ThriftReader, type: number, read: (reader: ThriftReader) => T): T[] {
-  const count = reader.list(type, STRUCT);
+  const count = reader.list(type, WIRE.STRUCT);
   const list: T[] = [];
   for (let i = 0; i < count; i++) list.push(read(reader));
   return list;
@@ -184,10 +186,10 @@ function readRowGroup(reader: ThriftReader): RowGroup {
   let chunkAt = new Uint32Array(0);
   reader.struct((id, type) => {
     if (id === 1) {
-      chunkAt = new Uint32Array(reader.list(type, STRUCT));
+      chunkAt = new Uint32Array(reader.list(type, WIRE.STRUCT));
       for (let i = 0; i < chunkAt.length; i++) {
         chunkAt[i] = reader.pos;
-        reader.skip(STRUCT);
+        reader.skip(WIRE.STRUCT);
       }
     } else if (id === 3) rowCount = reader.size(type);
     else return false;
@@ -253,7 +255,8 @@ export function readStatistics(reader: ThriftReader, wire: number): Statistics {
   let nullCount: number | undefined;
   let isExact = true;
   reader.nested(wire, (id, type) => {
-    if ((id === 1 || id === 2 || id === 5 || id === 6) && type === BINARY) bounds[id] = reader.binary(type);
+    if ((id === 1 || id === 2 || id === 5 || id === 6) && type === WIRE.BINARY)
+      bounds[id] = reader.binary(type);
     else if (id === 3) nullCount = reader.integer(type);
     else if (id === 7 || id === 8) isExact &&= reader.bool(type);
     else return false;

@@ -1,5 +1,5 @@
 import type { SqlValue } from '../../value/row.ts';
-import type { BytesVector, MixedVector, NumberVector, PlainVector } from '../vector.ts';
+import type { BytesVector, ColumnType, MixedVector, NumberVector, PlainVector } from '../vector.ts';
 import { ByteValues } from './byte-values.ts';
 import type { Budget } from '../budget.ts';
 
@@ -138,7 +138,15 @@ function mapTexts(
   return out.vector(nulls);
 }
 
-/** A vector of NULLs alone. */
-export function allNull(length: number): PlainVector {
+/** A vector of NULLs alone, of the kind that the column's values have. */
+export function allNull(length: number, type: ColumnType): PlainVector {
+  if (type === 'text' || type === 'blob')
+    return {
+      kind: 'bytes',
+      length,
+      nulls: new Uint8Array(length).fill(1),
+      data: new Uint8Array(0),
+      offsets: new Uint32Array(length + 1),
+    };
   return { kind: 'number', length, nulls: new Uint8Array(length).fill(1), values: new Int32Array(length) };
 }

@@ -5,7 +5,7 @@ import { malformed } from './malformed.ts';
 import { readList } from './metadata.ts';
 import type { Leaf } from './schema.ts';
 import type { RowRange } from './take.ts';
-import { BINARY, I64, ThriftReader, TRUE } from './thrift.ts';
+import { WIRE, ThriftReader } from './thrift.ts';
 
 /** Where the pages of a chunk are, by the file's offset index. */
 export interface PageLocation {
@@ -51,7 +51,7 @@ export function readOffsetIndex(
   let seal: Uint8Array | undefined;
   reader.struct((id, type) => {
     if (id === 1) found = readList(reader, type, readLocation);
-    else if (id === EXTENSION_FIELD && type === BINARY) seal = reader.binary(type);
+    else if (id === EXTENSION_FIELD && type === WIRE.BINARY) seal = reader.binary(type);
     else return false;
     return true;
   });
@@ -98,8 +98,11 @@ export function readColumnIndex(
   reader.struct((id, type) => {
     if (id === 1) isNull = readBooleans(reader, type);
     else if (id === 2 || id === 3)
-      sides[id - 2] = Array.from({ length: reader.list(type, BINARY) }, () => reader.binary(BINARY));
-    else if (id === 5) nullCounts = Array.from({ length: reader.list(type, I64) }, () => reader.zigzag());
+      sides[id - 2] = Array.from({ length: reader.list(type, WIRE.BINARY) }, () =>
+        reader.binary(WIRE.BINARY),
+      );
+    else if (id === 5)
+      nullCounts = Array.from({ length: reader.list(type, WIRE.I64) }, () => reader.zigzag());
     else return false;
     return true;
   });
@@ -120,7 +123,7 @@ export function readColumnIndex(
 }
 
 function readBooleans(reader: ThriftReader, type: number): boolean[] {
-  return Array.from({ length: reader.list(type, TRUE) }, () => reader.bytes[reader.pos++] === TRUE);
+  return Array.from({ length: reader.list(type, WIRE.TRUE) }, () => reader.bytes[reader.pos++] === WIRE.TRUE);
 }
 
 /** The rows of the pages that may fulfil the test. */

@@ -2,21 +2,25 @@ import { malformed } from './malformed.ts';
 import { ThriftReader } from './thrift.ts';
 
 /** Kinds of pages by their numbers in the format. */
-export const DATA_PAGE = 0;
-export const INDEX_PAGE = 1;
-export const DICTIONARY_PAGE = 2;
-export const DATA_PAGE_V2 = 3;
+export const PAGE = {
+  DATA: 0,
+  INDEX: 1,
+  DICTIONARY: 2,
+  DATA_V2: 3,
+} as const;
 
 /** Encodings by their numbers in the format. */
-export const PLAIN = 0;
-export const PLAIN_DICTIONARY = 2;
-export const RLE = 3;
-export const BIT_PACKED = 4;
-export const DELTA_BINARY_PACKED = 5;
-export const DELTA_LENGTH_BYTE_ARRAY = 6;
-export const DELTA_BYTE_ARRAY = 7;
-export const RLE_DICTIONARY = 8;
-export const BYTE_STREAM_SPLIT = 9;
+export const ENCODING = {
+  PLAIN: 0,
+  PLAIN_DICTIONARY: 2,
+  RLE: 3,
+  BIT_PACKED: 4,
+  DELTA_BINARY_PACKED: 5,
+  DELTA_LENGTH_BYTE_ARRAY: 6,
+  DELTA_BYTE_ARRAY: 7,
+  RLE_DICTIONARY: 8,
+  BYTE_STREAM_SPLIT: 9,
+} as const;
 
 /** A page: what its header says, and its bytes as stored. */
 export interface Page {
@@ -54,7 +58,7 @@ export function readPage(bytes: Uint8Array, at: number): Page {
   const head = {
     valueCount: 0,
     encoding: -1,
-    levelEncoding: RLE,
+    levelEncoding: ENCODING.RLE,
     definitionSize: 0,
     repetitionSize: 0,
     isCompressed: true,
@@ -66,12 +70,12 @@ export function readPage(bytes: Uint8Array, at: number): Page {
     else if (id === 3) compressedSize = reader.size(type);
     else if (id === 4) crc = reader.integer(type) >>> 0;
     else if (id === 5 || id === 7 || id === 8) {
-      hasHead = id === (kind === DATA_PAGE ? 5 : kind === DICTIONARY_PAGE ? 7 : 8);
+      hasHead = id === (kind === PAGE.DATA ? 5 : kind === PAGE.DICTIONARY ? 7 : 8);
       readHead(reader, type, id, head);
     } else return false;
     return true;
   });
-  if (compressedSize < 0 || uncompressedSize < 0 || (kind !== INDEX_PAGE && !hasHead))
+  if (compressedSize < 0 || uncompressedSize < 0 || (kind !== PAGE.INDEX && !hasHead))
     malformed('a page of it has no sound header');
   if (compressedSize > bytes.length - reader.pos) malformed('a page of it goes past the end of its column');
   if (head.valueCount > MAX_VALUES)
@@ -107,5 +111,5 @@ function readHead(reader: ThriftReader, wire: number, structure: number, head: H
 
 /** Whether the page's values are numbers of entries of the dictionary. */
 export function isDictionaryCoded({ encoding }: Page): boolean {
-  return encoding === RLE_DICTIONARY || encoding === PLAIN_DICTIONARY;
+  return encoding === ENCODING.RLE_DICTIONARY || encoding === ENCODING.PLAIN_DICTIONARY;
 }

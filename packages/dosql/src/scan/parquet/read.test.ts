@@ -60,7 +60,8 @@ it('a file of ours is written and read', async () => {
     const budget = new Budget();
     const parquet = await openParquet(file, budget);
     const found: number[] = [];
-    for await (const batch of parquet.scan({ columns: ['n'], conditions: [], budget }))
+    const { signal } = new AbortController();
+    for await (const batch of parquet.scan({ columns: ['n'], conditions: [], budget, signal }))
       found.push(...numbersOf(batch.column('n')));
     expect(found).toEqual([...values]);
   }

@@ -4,7 +4,7 @@ import type { Vector } from '../vector.ts';
 import { ChunkDecoder, listPages, type LeafState, type PagePart } from './chunk.ts';
 import { corruptFile, isOfBytes, malformed } from './malformed.ts';
 import type { Place } from './metadata.ts';
-import { DATA_PAGE, DATA_PAGE_V2, DICTIONARY_PAGE, readPage, type Page } from './page.ts';
+import { PAGE, readPage, type Page } from './page.ts';
 import type { ColumnPlan } from './plan.ts';
 import type { Leaf } from './schema.ts';
 import { takeRanges, type RowRange } from './take.ts';
@@ -73,11 +73,11 @@ function somePages(
     const page = place === undefined ? undefined : read(place, i + (hasDictionary ? 1 : 0));
     const isSound =
       page === undefined ||
-      (page.valueCount === rowCount && (page.kind === DATA_PAGE || page.kind === DATA_PAGE_V2));
+      (page.valueCount === rowCount && (page.kind === PAGE.DATA || page.kind === PAGE.DATA_V2));
     if (!isSound) malformed(`an index of the pages of its column "${name}" is not sound`);
     return { firstRow, rowCount, page };
   });
-  return { dictionary: entries?.kind === DICTIONARY_PAGE ? entries : undefined, parts };
+  return { dictionary: entries?.kind === PAGE.DICTIONARY ? entries : undefined, parts };
 }
 
 /** A column of a row group, which is decoded for the rows that are asked for. */

@@ -1,17 +1,6 @@
 import type { ScanColumn, TimeUnit } from '../vector.ts';
 import { malformed } from './malformed.ts';
-import {
-  BOOLEAN,
-  BYTE_ARRAY,
-  DOUBLE,
-  FIXED_LEN_BYTE_ARRAY,
-  FLOAT,
-  INT32,
-  INT64,
-  INT96,
-  type Logical,
-  type SchemaElement,
-} from './metadata.ts';
+import { TYPE, type Logical, type SchemaElement } from './metadata.ts';
 
 /**
  * How stored values become those of a vector.
@@ -118,9 +107,9 @@ function leafOf(element: SchemaElement, type: number, index: number): Leaf {
   const kind =
     logical.kind === 'null' ? ({ conversion: 'null', type: 'any' } as const) : kindOf(type, logical);
   const { typeLength } = element;
-  if (type > FIXED_LEN_BYTE_ARRAY || type < 0)
+  if (type > TYPE.FIXED_LEN_BYTE_ARRAY || type < 0)
     malformed(`its column "${element.name}" has the unknown type ${type}`);
-  if (type === FIXED_LEN_BYTE_ARRAY && (typeLength < 0 || typeLength > 2 ** 24))
+  if (type === TYPE.FIXED_LEN_BYTE_ARRAY && (typeLength < 0 || typeLength > 2 ** 24))
     malformed(`its column "${element.name}" has values of ${typeLength} bytes`);
   const isWrong =
     (kind.conversion === 'uuid' && typeLength !== 16) ||
@@ -148,16 +137,16 @@ interface Kind {
 
 function kindOf(type: number, logical: Logical): Kind {
   switch (type) {
-    case BOOLEAN:
+    case TYPE.BOOLEAN:
       return { conversion: 'bool', type: 'integer' };
-    case INT32:
-    case INT64:
+    case TYPE.INT32:
+    case TYPE.INT64:
       return integerKind(type, logical);
-    case INT96:
+    case TYPE.INT96:
       return { conversion: 'int96', type: 'timestamp', unit: 'ns', isUtc: true };
-    case FLOAT:
+    case TYPE.FLOAT:
       return { conversion: 'float', type: 'real' };
-    case DOUBLE:
+    case TYPE.DOUBLE:
       return { conversion: 'double', type: 'real' };
     default:
       return bytesKind(type, logical);
@@ -165,17 +154,17 @@ function kindOf(type: number, logical: Logical): Kind {
 }
 
 function integerKind(type: number, logical: Logical): Kind {
-  const plain = type === INT32 ? 'int32' : 'int64';
+  const plain = type === TYPE.INT32 ? 'int32' : 'int64';
   if (logical.kind === 'decimal') {
     const { scale = 0 } = logical;
     return scale === 0 ? { conversion: plain, type: 'integer' } : { conversion: 'decimal', type: 'real' };
   }
-  if (logical.kind === 'date' && type === INT32) return { conversion: plain, type: 'date' };
+  if (logical.kind === 'date' && type === TYPE.INT32) return { conversion: plain, type: 'date' };
   if (logical.kind === 'time') return { conversion: plain, type: 'time', unit: logical.unit };
-  if (logical.kind === 'timestamp' && type === INT64)
+  if (logical.kind === 'timestamp' && type === TYPE.INT64)
     return { conversion: plain, type: 'timestamp', unit: logical.unit, isUtc: logical.isUtc };
   if (logical.kind === 'integer' && logical.isSigned === false)
-    return { conversion: type === INT32 ? 'uint32' : 'uint64', type: 'integer' };
+    return { conversion: type === TYPE.INT32 ? 'uint32' : 'uint64', type: 'integer' };
   return { conversion: plain, type: 'integer' };
 }
 
@@ -189,8 +178,8 @@ function bytesKind(type: number, logical: Logical): Kind {
       return { conversion: 'decimal', type: (logical.scale ?? 0) === 0 ? 'integer' : 'real' };
     case 'uuid':
       return {
-        conversion: type === BYTE_ARRAY ? 'bytes' : 'uuid',
-        type: type === BYTE_ARRAY ? 'blob' : 'text',
+        conversion: type === TYPE.BYTE_ARRAY ? 'bytes' : 'uuid',
+        type: type === TYPE.BYTE_ARRAY ? 'blob' : 'text',
       };
     case 'float16':
       return { conversion: 'float16', type: 'real' };

@@ -1,18 +1,20 @@
 import { malformed } from './malformed.ts';
 
 /** Wire types of Thrift's compact protocol. */
-export const TRUE = 1;
-export const FALSE = 2;
-export const I8 = 3;
-export const I16 = 4;
-export const I32 = 5;
-export const I64 = 6;
-export const DOUBLE = 7;
-export const BINARY = 8;
-export const LIST = 9;
-export const SET = 10;
-export const MAP = 11;
-export const STRUCT = 12;
+export const WIRE = {
+  TRUE: 1,
+  FALSE: 2,
+  I8: 3,
+  I16: 4,
+  I32: 5,
+  I64: 6,
+  DOUBLE: 7,
+  BINARY: 8,
+  LIST: 9,
+  SET: 10,
+  MAP: 11,
+  STRUCT: 12,
+} as const;
 
 /** Structures of Parquet nest about six deep; a damaged file may claim any depth. */
 const MAX_DEPTH = 64;
@@ -85,8 +87,8 @@ export class ThriftReader {
 
   /** An integer of any width. */
   integer(type: number): number {
-    if (type < I8 || type > I64) malformed('its metadata has something else where a number is due');
-    if (type === I8) return ((this.bytes[this.pos++] as number) << 24) >> 24;
+    if (type < WIRE.I8 || type > WIRE.I64) malformed('its metadata has something else where a number is due');
+    if (type === WIRE.I8) return ((this.bytes[this.pos++] as number) << 24) >> 24;
     return this.zigzag();
   }
 
@@ -98,13 +100,14 @@ export class ThriftReader {
   }
 
   bool(type: number): boolean {
-    if (type !== TRUE && type !== FALSE) malformed('its metadata has something else where a boolean is due');
-    return type === TRUE;
+    if (type !== WIRE.TRUE && type !== WIRE.FALSE)
+      malformed('its metadata has something else where a boolean is due');
+    return type === WIRE.TRUE;
   }
 
   /** A view of the bytes. */
   binary(type: number): Uint8Array {
-    if (type !== BINARY) malformed('its metadata has something else where a text is due');
+    if (type !== WIRE.BINARY) malformed('its metadata has something else where a text is due');
     const length = this.varint();
     if (length > this.end - this.pos) malformed('a text of its metadata goes past the end');
     this.pos += length;
@@ -117,19 +120,20 @@ export class ThriftReader {
 
   /** How many elements of `element` follow. Booleans of a list take a byte each. */
   list(type: number, element: number): number {
-    if (type !== LIST && type !== SET) malformed('its metadata has something else where a list is due');
+    if (type !== WIRE.LIST && type !== WIRE.SET)
+      malformed('its metadata has something else where a list is due');
     const header = this.bytes[this.pos++] as number;
     const count = header >>> 4 === 15 ? this.varint() : header >>> 4;
     if (count > this.end - this.pos) malformed(`a list of its metadata has ${count} elements`);
     const has = header & 15;
-    const isSame = has === element || (element === TRUE && has === FALSE);
+    const isSame = has === element || (element === WIRE.TRUE && has === WIRE.FALSE);
     if (count > 0 && !isSame) malformed('a list of its metadata has other elements than are due');
     return count;
   }
 
   /** The same for a structure that is a field's value. */
   nested(type: number, visit: (id: number, type: number) => boolean): void {
-    if (type !== STRUCT) malformed('its metadata has something else where a structure is due');
+    if (type !== WIRE.STRUCT) malformed('its metadata has something else where a structure is due');
     this.struct(visit);
   }
 
@@ -137,34 +141,34 @@ export class ThriftReader {
   skip(type: number, depth = 0): void {
     const { bytes } = this;
     switch (type) {
-      case TRUE:
-      case FALSE:
+      case WIRE.TRUE:
+      case WIRE.FALSE:
         return;
-      case I8:
+      case WIRE.I8:
         this.pos++;
         return;
-      case I16:
-      case I32:
-      case I64:
+      case WIRE.I16:
+      case WIRE.I32:
+      case WIRE.I64:
         while ((bytes[this.pos++] as number) & 128);
         return;
-      case DOUBLE:
+      case WIRE.DOUBLE:
         this.pos += 8;
         return;
-      case BINARY: {
+      case WIRE.BINARY: {
         const length = this.varint();
         if (length > this.end - this.pos) malformed('a text of its metadata goes past the end');
         this.pos += length;
         return;
       }
-      case LIST:
-      case SET:
+      case WIRE.LIST:
+      case WIRE.SET:
         this.skipList(depth);
         return;
-      case MAP:
+      case WIRE.MAP:
         this.skipMap(depth);
         return;
-      case STRUCT:
+      case WIRE.STRUCT:
         this.skipStruct(depth);
         return;
       default:
@@ -204,7 +208,7 @@ export class ThriftReader {
   private skipElements(element: number, count: number, depth: number): void {
     if (depth > MAX_DEPTH) malformed('its metadata nests too deep');
     if (count > this.end - this.pos) malformed(`a list of its metadata has ${count} elements`);
-    if (element === TRUE || element === FALSE) this.pos += count;
+    if (element === WIRE.TRUE || element === WIRE.FALSE) this.pos += count;
     else for (let i = 0; i < count && this.pos < this.end; i++) this.skip(element, depth + 1);
   }
 }

@@ -2,6 +2,7 @@
 import { crc32 } from 'node:zlib';
 import type { ChunkData } from './write-buffer.ts';
 import { sealIndex } from './write-checksum.ts';
+import { compressor, FALLBACK, MAX_PAGE_BYTES, type Codec, type Compress } from './write-codec.ts';
 import { chooseEncoding, concat, ENCODING, type ChunkEncoding } from './write-encode.ts';
 import { encodeRuns } from './write-rle.ts';
 import { PHYSICAL, physicalType, type WriteColumn } from './write-schema.ts';
@@ -28,7 +29,7 @@ export interface WrittenChunk {
   readonly dataOffset: number;
   readonly sizeBytes: number;
   readonly rawBytes: number;
-  readonly isCompressed: boolean;
+  readonly codec: Codec;
   readonly rows: number;
   readonly nullCount: number;
   readonly bounds: Bounds;
@@ -41,8 +42,7 @@ export interface WrittenChunk {
 /** How a chunk is written. */
 export interface ChunkOptions {
   readonly pageRows: number;
-  readonly compress: (bytes: Uint8Array) => Uint8Array;
-  readonly isCompressed: boolean;
+  readonly codec: Codec;
 }
 
 interface Page {
@@ -55,6 +55,8 @@ const DATA_PAGE = 0;
 const DICTIONARY_PAGE = 2;
 /** A chunk that the codec makes smaller by less than this is stored as it is, and read the faster. */
 const WORTHWHILE = 0.97;
+/** Bytes of text in a page; with their lengths and the levels they stay below what every codec takes. */
+const TEXT_PAGE_BYTES = MAX_PAGE_BYTES - 5000;
 
 /** Writes one chunk that will start at `offset`, giving its bytes to `emit`. */
 export function writeChunk(
@@ -65,17 +67,14 @@ export function writeChunk(
   emit: (bytes: Uint8Array) => void,
 ): WrittenChunk {
   const physical = physicalType(column);
-  const ranges = pageRanges(chunk, options.pageRows);
-  const encoding = chooseEncoding(chunk, physical, ranges, options.compress);
+  const compress = compressor(options.codec);
+  const sample = pageRanges(chunk, options.pageRows, TEXT_PAGE_BYTES);
+  const encoding = chooseEncoding(chunk, physical, sample, compress);
   const body = (range: PageRange): Uint8Array =>
     withLevels(column, chunk, range, encoding.encode(range.from, range.to));
-  const isCompressed = options.isCompressed && isWorthwhile(ranges, body, encoding, options.compress);
-  const pack = isCompressed ? options.compress : (bytes: Uint8Array): Uint8Array => bytes;
-  const pages: Page[] = [];
-  if (encoding.dictionary !== undefined)
-    pages.push(dictionaryPage(encoding.dictionary.body, encoding.dictionary.count, pack));
-  for (const range of ranges)
-    pages.push(dataPage(body(range), range.endRow - range.firstRow, encoding.encoding, pack));
+  const ranges = pageRanges(chunk, fittingRows(sample, body, options.pageRows), TEXT_PAGE_BYTES);
+  const isWorth = options.codec !== 'uncompressed' && isWorthwhile(ranges, body, encoding, compress);
+  const { pages, codec } = packPages(ranges, body, encoding, isWorth ? options.codec : 'uncompressed');
   const hasDictionary = encoding.dictionary !== undefined;
   const bounds = ranges.map(({ from, to }) => boundsOf(chunk.values, from, to, physical === PHYSICAL.DOUBLE));
   const first = pages[0];
@@ -88,7 +87,7 @@ export function writeChunk(
     dataOffset: offset + dictionarySize,
     sizeBytes: sum(pages, ({ header, body: bytes }) => header.length + bytes.length),
     rawBytes: sum(pages, ({ header, rawSize }) => header.length + rawSize),
-    isCompressed,
+    codec,
     rows: chunk.rows,
     nullCount: chunk.nullCount,
     bounds: keep(joinBounds(bounds)),
@@ -122,15 +121,56 @@ function emitPages(pages: readonly Page[], emit: (bytes: Uint8Array) => void): n
   return checksum;
 }
 
+/** Fewer rows where those of a page take more bytes than every codec takes. */
+function fittingRows(
+  ranges: readonly PageRange[],
+  body: (range: PageRange) => Uint8Array,
+  pageRows: number,
+): number {
+  // NULLs take hardly any room: the page with the most values is the longest, about.
+  const fullest = ranges.toSorted((a, b) => b.to - b.from - (a.to - a.from))[0];
+  if (fullest === undefined) return pageRows;
+  const rows = fullest.endRow - fullest.firstRow;
+  const length = body(fullest).length;
+  return length <= MAX_PAGE_BYTES * 0.9
+    ? pageRows
+    : Math.max(1, Math.floor((rows * MAX_PAGE_BYTES * 0.9) / length));
+}
+
 function isWorthwhile(
   ranges: readonly PageRange[],
   body: (range: PageRange) => Uint8Array,
   { dictionary }: ChunkEncoding,
-  compress: (bytes: Uint8Array) => Uint8Array,
+  compress: Compress,
 ): boolean {
   const samples = [...ranges.slice(0, 1).map(body), ...(dictionary === undefined ? [] : [dictionary.body])];
   const raw = sum(samples, (bytes) => bytes.length);
-  return raw > 0 && sum(samples, (bytes) => compress(bytes).length) < raw * WORTHWHILE;
+  const instead = compressor(FALLBACK);
+  const packed = sum(samples, (bytes) => (compress(bytes) ?? instead(bytes) ?? bytes).length);
+  return raw > 0 && packed < raw * WORTHWHILE;
+}
+
+/** The pages with `codec`, or all of them with another one where it cannot take one of them. */
+function packPages(
+  ranges: readonly PageRange[],
+  body: (range: PageRange) => Uint8Array,
+  chosen: ChunkEncoding,
+  codec: Codec,
+): { pages: Page[]; codec: Codec } {
+  const { encoding, dictionary } = chosen;
+  const compress = compressor(codec);
+  const pages: Page[] = [];
+  if (dictionary !== undefined) {
+    const page = dictionaryPage(dictionary.body, dictionary.count, compress);
+    if (page === undefined) return packPages(ranges, body, chosen, FALLBACK);
+    pages.push(page);
+  }
+  for (const range of ranges) {
+    const page = dataPage(body(range), range.endRow - range.firstRow, encoding, compress);
+    if (page === undefined) return packPages(ranges, body, chosen, FALLBACK);
+    pages.push(page);
+  }
+  return { pages, codec };
 }
 
 /** Definition levels in front of the values, where the column may have NULLs. */
@@ -145,21 +185,18 @@ function withLevels(column: WriteColumn, chunk: ChunkData, range: PageRange, val
   return concat(head, values);
 }
 
-function dataPage(
-  raw: Uint8Array,
-  rows: number,
-  encoding: number,
-  pack: (bytes: Uint8Array) => Uint8Array,
-): Page {
-  const body = pack(raw);
+function dataPage(raw: Uint8Array, rows: number, encoding: number, compress: Compress): Page | undefined {
+  const body = compress(raw);
+  if (body === undefined) return undefined;
   const header = pageHeader(DATA_PAGE, raw, body).struct(5, (page) =>
     page.int32(1, rows).int32(2, encoding).int32(3, ENCODING.RLE).int32(4, ENCODING.RLE),
   );
   return { header: header.end().bytes, body, rawSize: raw.length };
 }
 
-function dictionaryPage(raw: Uint8Array, count: number, pack: (bytes: Uint8Array) => Uint8Array): Page {
-  const body = pack(raw);
+function dictionaryPage(raw: Uint8Array, count: number, compress: Compress): Page | undefined {
+  const body = compress(raw);
+  if (body === undefined) return undefined;
   const header = pageHeader(DICTIONARY_PAGE, raw, body).struct(7, (page) =>
     page.int32(1, count).int32(2, ENCODING.PLAIN),
   );

@@ -4,6 +4,7 @@ import type { Bytes } from './write-bytes.ts';
 import { encodeDelta32, encodeDelta64 } from './write-delta.ts';
 import { indexDoubles, indexIntegers } from './write-dictionary.ts';
 import { bitWidth, encodeRuns, type Codes } from './write-rle.ts';
+import type { Compress } from './write-codec.ts';
 import { PHYSICAL } from './write-schema.ts';
 import type { PageRange } from './write-stats.ts';
 
@@ -39,7 +40,7 @@ export function chooseEncoding(
   { values }: ChunkData,
   physical: number,
   pages: readonly PageRange[],
-  compress: (bytes: Uint8Array) => Uint8Array,
+  compress: Compress,
 ): ChunkEncoding {
   if (values.kind === 'bytes')
     return values.codes === undefined
@@ -216,7 +217,7 @@ function plainInt64(values: Float64Array, from: number, to: number): Uint8Array 
 function doubleEncoding(
   values: Float64Array,
   pages: readonly PageRange[],
-  compress: (bytes: Uint8Array) => Uint8Array,
+  compress: Compress,
 ): ChunkEncoding {
   const index = indexDoubles(values);
   if (index !== undefined)
@@ -238,12 +239,16 @@ function doubleEncoding(
   const page = pages.find(({ from, to }) => to > from);
   if (page === undefined) return plain;
   const to = Math.min(page.to, page.from + SPLIT_SAMPLE);
-  const isSmaller =
-    compress(split.encode(page.from, to)).length < 0.95 * compress(plain.encode(page.from, to)).length;
+  const size = ({ encode }: Pick<ChunkEncoding, 'encode'>): number => {
+    const bytes = encode(page.from, to);
+    return (compress(bytes) ?? bytes).length;
+  };
+  const isSmaller = size(split) < 0.95 * size(plain);
   return isSmaller ? split : plain;
 }
 
-const SPLIT_SAMPLE = 8192;
+/** Values of a sample; their bytes are few enough for every codec. */
+const SPLIT_SAMPLE = 4096;
 
 function doubleBytes(values: Float64Array, from: number, to: number): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset + 8 * from, 8 * (to - from));

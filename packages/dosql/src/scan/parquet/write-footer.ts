@@ -1,6 +1,6 @@
 import { CHECKSUMS_KEY, chunkChecksums, sealFooter } from './write-checksum.ts';
 import { statWidth, type WrittenChunk } from './write-chunk.ts';
-import { CODEC, type Codec } from './write-codec.ts';
+import { CODEC } from './write-codec.ts';
 import { ENCODING } from './write-encode.ts';
 import { physicalType, writeSchema, type WriteColumn } from './write-schema.ts';
 import { lowerBound, upperBound } from './write-stats.ts';
@@ -30,7 +30,6 @@ interface Placed {
 /** What the footer tells besides the row groups. */
 export interface FooterOptions {
   readonly columns: readonly WriteColumn[];
-  readonly codec: Codec;
   readonly sortedBy: readonly SortedBy[];
   readonly keyValue: Readonly<Record<string, string>>;
 }
@@ -109,13 +108,7 @@ function writeGroup(
 ): void {
   struct
     .structs(1, [...chunks.keys()], (chunk, c) =>
-      writeChunkEntry(
-        chunk,
-        chunks[c] as WrittenChunk,
-        placed[c] ?? {},
-        options.columns[c] as WriteColumn,
-        options.codec,
-      ),
+      writeChunkEntry(chunk, chunks[c] as WrittenChunk, placed[c] ?? {}, options.columns[c] as WriteColumn),
     )
     .int64(
       2,
@@ -147,31 +140,24 @@ function writeChunkEntry(
   chunk: WrittenChunk,
   placed: Placed,
   column: WriteColumn,
-  codec: Codec,
 ): void {
   struct
     .int64(2, chunk.offset)
-    .struct(3, (meta) => writeMetadata(meta, chunk, placed, column, codec))
+    .struct(3, (meta) => writeMetadata(meta, chunk, placed, column))
     .int64(4, placed.offsetIndex?.offset)
     .int32(5, placed.offsetIndex?.length)
     .int64(6, placed.columnIndex?.offset)
     .int32(7, placed.columnIndex?.length);
 }
 
-function writeMetadata(
-  meta: StructWriter,
-  chunk: WrittenChunk,
-  placed: Placed,
-  column: WriteColumn,
-  codec: Codec,
-): void {
+function writeMetadata(meta: StructWriter, chunk: WrittenChunk, placed: Placed, column: WriteColumn): void {
   const { encoding, hasDictionary, offset, dataOffset } = chunk;
   const encodings = new Set([encoding, ENCODING.RLE, ...(hasDictionary ? [ENCODING.PLAIN] : [])]);
   meta
     .int32(1, physicalType(column))
     .int32s(2, [...encodings])
     .texts(3, [column.name])
-    .int32(4, chunk.isCompressed ? CODEC[codec] : CODEC.uncompressed)
+    .int32(4, CODEC[chunk.codec])
     .int64(5, chunk.rows)
     .int64(6, chunk.rawBytes)
     .int64(7, chunk.sizeBytes)

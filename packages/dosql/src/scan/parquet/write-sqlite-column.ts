@@ -58,12 +58,12 @@ export class SqliteColumnBuffer {
     this.rows++;
   }
 
-  finish(): SqliteChunk {
+  finish(empty: Affinity | undefined = this.#affinity): SqliteChunk {
     const counts = this.#counts;
     const of = (kind: number): number => counts[kind] as number;
     const numbers = of(INTEGER) + of(REAL) + of(BIGINT);
     const texts = of(TEXT) + of(ISO);
-    if (texts + numbers + of(BLOB) === 0) return this.#empty();
+    if (texts + numbers + of(BLOB) === 0) return this.#empty(empty);
     if (texts >= numbers && texts >= of(BLOB))
       return of(ISO) > 0
         ? this.#chunk('iso', { type: 'timestamp', unit: 'ms' }, [ISO])
@@ -132,8 +132,8 @@ export class SqliteColumnBuffer {
   }
 
   /** A column of NULLs has the type that its affinity suggests. */
-  #empty(): SqliteChunk {
-    switch (this.#affinity) {
+  #empty(affinity: Affinity | undefined): SqliteChunk {
+    switch (affinity) {
       case 'integer':
         return this.#chunk('integer', { type: 'int64' }, [INTEGER]);
       case 'real':

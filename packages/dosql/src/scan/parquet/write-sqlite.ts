@@ -53,8 +53,8 @@ export interface SqliteTable {
 export interface SqliteRows {
   /** Adds rows as `raw()` gives them; integers that a double cannot hold as bigint. */
   add(rows: Iterable<readonly (SqlValue | ArrayBuffer)[]>): void;
-  /** All rows added so far. */
-  finish(): SqliteTable;
+  /** All rows added so far; `empty` are the affinities of columns that have nothing but NULL. */
+  finish(empty?: readonly (Affinity | undefined)[]): SqliteTable;
 }
 
 /**
@@ -74,17 +74,21 @@ export function sqliteColumns(columns: readonly SqliteColumn[]): SqliteRows {
     add(rows) {
       for (const row of rows) for (let i = 0; i < buffers.length; i++) buffers[i]?.add(row[i] ?? null);
     },
-    finish: () => finish(columns, buffers),
+    finish: (empty = []) => finish(columns, buffers, empty),
   };
 }
 
-function finish(columns: readonly SqliteColumn[], buffers: readonly SqliteColumnBuffer[]): SqliteTable {
+function finish(
+  columns: readonly SqliteColumn[],
+  buffers: readonly SqliteColumnBuffer[],
+  empty: readonly (Affinity | undefined)[],
+): SqliteTable {
   const taken = new Set(columns.map(({ name }) => name));
   const written: WriteColumn[] = [];
   const vectors: Vector[] = [];
   const others: { column: WriteColumn; vector: Vector }[] = [];
   const stored = columns.map(({ name }, i): StoredColumn => {
-    const { storedAs, column, main, other } = (buffers[i] as SqliteColumnBuffer).finish();
+    const { storedAs, column, main, other } = (buffers[i] as SqliteColumnBuffer).finish(empty[i]);
     written.push({ name, ...column });
     vectors.push(main);
     if (other === undefined) return { name, stored: storedAs };

@@ -233,8 +233,11 @@ function statBytes(value: StatValue, width: number): Uint8Array {
 /** Stands for the width of a double, which is no integer's. */
 export const DOUBLE_WIDTH = -8;
 
-/** Where the chunk is cut into pages: after so many rows, or when the byte strings of a page are more than a MiB. */
-export function pageRanges(chunk: ChunkData, pageRows: number): PageRange[] {
+/** What the length of a byte string takes in a page, about. */
+const LENGTH_BYTES = 2;
+
+/** Where the chunk is cut into pages: after so many rows, or before byte strings are more than `pageBytes`. */
+export function pageRanges(chunk: ChunkData, pageRows: number, pageBytes: number): PageRange[] {
   const ranges: PageRange[] = [];
   const { nulls, rows, values } = chunk;
   const offsets = values.kind === 'bytes' && values.codes === undefined ? values.bytes.offsets : undefined;
@@ -243,14 +246,16 @@ export function pageRanges(chunk: ChunkData, pageRows: number): PageRange[] {
     const limit = Math.min(rows, firstRow + pageRows);
     let endRow = firstRow;
     let to = from;
-    const most = offsets === undefined ? Infinity : (offsets[from] as number) + 2 ** 20;
+    const most = (offsets?.[from] ?? 0) + pageBytes + LENGTH_BYTES * from;
     if (nulls === undefined && offsets === undefined) {
       endRow = limit;
       to += limit - firstRow;
     }
     while (endRow < limit) {
       const isNull = nulls?.[endRow] === 1;
-      if (!isNull && offsets !== undefined && endRow > firstRow && (offsets[to + 1] as number) > most) break;
+      if (!isNull && offsets !== undefined && to > from) {
+        if ((offsets[to + 1] as number) + LENGTH_BYTES * (to + 1) > most) break;
+      }
       if (!isNull) to++;
       endRow++;
     }

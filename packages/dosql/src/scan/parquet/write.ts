@@ -3,7 +3,7 @@ import type { Vector } from '../vector.ts';
 import { bloomFilter } from './write-bloom.ts';
 import { ColumnBuffer } from './write-buffer.ts';
 import { writeChunk, type ChunkOptions, type WrittenChunk } from './write-chunk.ts';
-import { compressor, type Codec } from './write-codec.ts';
+import type { Codec } from './write-codec.ts';
 import { writeTail, type SortedBy, type WrittenGroup } from './write-footer.ts';
 import { asDictionary, rowsWithin, type DirectVector } from './write-flat.ts';
 import { checkColumns, physicalType, type WriteColumn } from './write-schema.ts';
@@ -12,11 +12,11 @@ import { joinBounds, type StatValue } from './write-stats.ts';
 /** How a Parquet file is written. */
 export interface WriteOptions {
   readonly columns: readonly WriteColumn[];
-  /** `zstd` by default. */
+  /** `zstd` by default. A chunk that it makes no smaller is stored as it is, one that it cannot take with `gzip`. */
   readonly codec?: Codec | undefined;
   /** Rows of a row group; 131,072 by default. */
   readonly rowGroupRows?: number | undefined;
-  /** Rows of a page, the least that a reader can skip; 20,000 by default. */
+  /** Most rows of a page, the least that a reader can skip; 20,000 by default, fewer where they take 40,000 bytes. */
   readonly pageRows?: number | undefined;
   /** How the rows are sorted, which the file then says. They are written in the order that they come in. */
   readonly sortedBy?: readonly SortedBy[] | undefined;
@@ -113,8 +113,7 @@ class FileWriter implements ParquetWriter {
     this.#rowGroupRows = atLeastOne('rowGroupRows', rowGroupRows);
     this.#chunkOptions = {
       pageRows: atLeastOne('pageRows', pageRows),
-      compress: compressor(codec),
-      isCompressed: codec !== 'uncompressed',
+      codec,
     };
     this.#buffers = this.#columns.map((column) => new ColumnBuffer(column));
     this.#emit(MAGIC);
@@ -144,8 +143,8 @@ class FileWriter implements ParquetWriter {
     if (this.#isFinished) return this.#parts;
     if (this.#rows > 0) this.#flush();
     this.#isFinished = true;
-    const { codec = 'zstd', sortedBy = [], keyValue = {} } = this.#options;
-    const footer = { columns: this.#columns, codec, sortedBy, keyValue };
+    const { sortedBy = [], keyValue = {} } = this.#options;
+    const footer = { columns: this.#columns, sortedBy, keyValue };
     for (const part of writeTail(this.#groups, this.#blooms, footer, this.#offset)) this.#emit(part);
     return this.#parts;
   }

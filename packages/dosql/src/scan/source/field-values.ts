@@ -1,5 +1,6 @@
 import type { ScanColumn, Vector } from '../vector.ts';
 import { TimeReader } from './csv-time.ts';
+import { decimal } from './decimal.ts';
 import type { FieldBlock } from './fields.ts';
 import { TextFault } from './text-fault.ts';
 
@@ -57,11 +58,16 @@ export function smallInteger(bytes: Uint8Array, start: number, end: number): num
   return isNegative ? 0 - value : value;
 }
 
-const TRUE = [116, 114, 117, 101] as const;
-const FALSE = [102, 97, 108, 115, 101] as const;
+/** The bytes of `true`. */
+export const TRUE: readonly number[] = [116, 114, 117, 101];
+/** The bytes of `false`. */
+export const FALSE: readonly number[] = [102, 97, 108, 115, 101];
 
-function isWord(bytes: Uint8Array, start: number, end: number, word: readonly number[]): boolean {
-  return end - start === word.length && word.every((byte, i) => bytes[start + i] === byte);
+/** Whether the bytes are those of a word. */
+export function isWord(bytes: Uint8Array, start: number, end: number, word: readonly number[]): boolean {
+  if (end - start !== word.length) return false;
+  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false;
+  return true;
 }
 
 /** Integers of which some are written otherwise, or are beyond what a double holds. */
@@ -106,40 +112,13 @@ function reals(bytes: Uint8Array, block: FieldBlock, slot: number, column: ScanC
       (nulls ??= new Uint8Array(rowCount))[row] = 1;
       continue;
     }
-    let value = shortReal(bytes, start, end);
-    // NaN is what a short real never is.
+    let value = decimal(bytes, start, end);
     if (value !== value)
       value = parseReal(block.text(bytes, block, at)) ?? raise(misfit(bytes, block, at, column));
     if (value !== value) (nulls ??= new Uint8Array(rowCount))[row] = 1;
     values[row] = value;
   }
   return { kind: 'number', length: rowCount, nulls, values };
-}
-
-const POWERS = Float64Array.from({ length: 23 }, (_, i) => 10 ** i);
-
-/**
- * A decimal number of up to 15 digits without exponent; NaN for all else. Both the digits and the power of ten are
- * exact doubles, so that their quotient is the nearest one (W. Clinger, How to read floating point numbers accurately).
- */
-function shortReal(bytes: Uint8Array, start: number, end: number): number {
-  const isNegative = bytes[start] === 45;
-  const first = isNegative ? start + 1 : start;
-  if (end - first > 16 || end === first) return NaN;
-  let digits = 0;
-  let point = end;
-  for (let i = first; i < end; i++) {
-    const byte = bytes[i] as number;
-    const digit = byte - 48;
-    if (digit >= 0 && digit <= 9) digits = digits * 10 + digit;
-    else if (byte === 46 && point === end) point = i;
-    else return NaN;
-  }
-  const decimals = point === end ? 0 : end - point - 1;
-  const count = end - first - (point === end ? 0 : 1);
-  if (count > 15 || count === 0) return NaN;
-  const value = digits / (POWERS[decimals] as number);
-  return isNegative ? -value : value;
 }
 
 /** A real in any way of writing it; NaN for `nan`. */

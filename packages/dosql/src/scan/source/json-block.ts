@@ -1,3 +1,4 @@
+import { FALSE, isWord, TRUE } from './field-values.ts';
 import type { FieldBlock } from './fields.ts';
 import { unescaped, type JsonKeys } from './json-keys.ts';
 import { TextFault } from './text-fault.ts';
@@ -29,6 +30,7 @@ const OPEN_BRACKET = 91;
 const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
+const NULL_WORD = [110, 117, 108, 108] as const;
 const MAX_DEPTH = 1_000;
 
 const utf8 = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
@@ -224,9 +226,8 @@ export class JsonScanner {
   #scalarKind(start: number, stop: number): number {
     const first = this.#bytes[start] as number;
     if ((first >= 48 && first <= 57) || first === 45) return NUMBER;
-    const text = utf8.decode(this.#bytes.subarray(start, stop));
-    if (text === 'null') return NULL;
-    if (text === 'true' || text === 'false') return WORD;
+    if (isWord(this.#bytes, start, stop, NULL_WORD)) return NULL;
+    if (isWord(this.#bytes, start, stop, TRUE) || isWord(this.#bytes, start, stop, FALSE)) return WORD;
     throw new TextFault(start, `there is ${this.#excerpt(start)} where a value should be`);
   }
 
