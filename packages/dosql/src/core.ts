@@ -1,9 +1,10 @@
+import type { ArchiveAge, Backup } from './backup/backup.ts';
 import type { BranchRunner } from './branch/index.ts';
 import type { FileAccess, FileStack } from './tier/index.ts';
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
-import { Holds } from './log/holds.ts';
+import { ARCHIVE_HOLD, Holds } from './log/holds.ts';
 import { trimDue, trimStep, type Window } from './log/trim.ts';
 import { Timers } from './timer/timers.ts';
 
@@ -11,6 +12,17 @@ const TRIM_TIMER = 'dosql:trim';
 const TRIM_EVERY_MS = 600_000;
 /** Changes between two looks at the log's size. */
 const CHANGES_PER_LOOK = 500;
+
+/** The timer of continuous backups. */
+const BACKUP_TIMER = 'dosql:backup';
+
+/** How a database is backed up. */
+export interface BackupPolicy {
+  /** How long archived changes are kept; undefined where the log is trimmed without being archived. */
+  readonly archive: ArchiveAge;
+  /** Ms between backups; undefined where they are only called for. */
+  readonly everyMs: number | undefined;
+}
 
 /** What all handles of one open database share. */
 export class Core {
@@ -21,6 +33,8 @@ export class Core {
   readonly holds: Holds;
   readonly #window: Window;
   readonly #access: FileAccess;
+  readonly #policy: BackupPolicy;
+  #backup: Backup | undefined;
   #branching: BranchRunner | undefined;
   #files: FileStack | undefined;
   /** The timer that trims the log is set. */
@@ -28,15 +42,17 @@ export class Core {
   /** The LSN at which it was last looked whether the log has become too large. */
   #looked = 0;
 
-  constructor(name: string, engine: Engine, window: Window, access: FileAccess) {
+  constructor(name: string, engine: Engine, window: Window, access: FileAccess, policy: BackupPolicy) {
     this.name = name;
     this.engine = engine;
     this.timers = new Timers(engine, this.gate);
     this.holds = new Holds(engine);
     this.#window = window;
     this.#access = access;
+    this.#policy = policy;
     engine.loadFiles = async () => (await this.files()).runner;
     this.timers.on(TRIM_TIMER, () => this.#trim());
+    this.timers.on(BACKUP_TIMER, () => this.#backUp());
     engine.onCommit(() => this.#committed());
   }
 
@@ -52,8 +68,34 @@ export class Core {
 
   /** What reads files and cold rows; loaded when it is first asked for. */
   async files(): Promise<FileStack> {
+    if (this.#files !== undefined) return this.#files;
     const { fileStack } = await import('./tier/index.ts');
     return (this.#files ??= fileStack(this, this.#access));
+  }
+
+  /**
+   * What backs the database up; loaded when it is first asked for.
+   *
+   * @throws DoSQLError `BAD_PARAMETER` when there is no cold storage
+   */
+  async backup(): Promise<Backup> {
+    const { openBackup } = await import('./backup/index.ts');
+    return (this.#backup ??= openBackup(this, this.#access.cold, this.#policy.archive));
+  }
+
+  /** Sets what keeps the log until it is archived, and the timer of backups. */
+  async startBackups(): Promise<void> {
+    const { archive, everyMs } = this.#policy;
+    const held = this.holds.lsnOf(ARCHIVE_HOLD);
+    if (archive !== undefined || held !== undefined) {
+      const lsn = BigInt(held ?? this.engine.log.earliest().lsn);
+      // Without the option a log that nobody backs up any more is let go of in the end, as that of a slot is.
+      await this.gate.pass(() =>
+        this.holds.set(ARCHIVE_HOLD, lsn, archive === undefined ? {} : { bytes: Infinity }),
+      );
+    }
+    if (everyMs !== undefined && !this.timers.has(BACKUP_TIMER))
+      await this.schedule(BACKUP_TIMER, this.engine.nowMs());
   }
 
   /** The branches, once loaded. */
@@ -97,7 +139,16 @@ export class Core {
       trimStep(this.engine, this.#window, () => this.holds.lowest());
   }
 
+  /** What the timer does; one that was set when backups were wanted, and is due when they are not, ends. */
+  async #backUp(): Promise<void> {
+    const { everyMs } = this.#policy;
+    if (everyMs === undefined) return;
+    await (await this.backup()).run();
+    await this.schedule(BACKUP_TIMER, this.engine.nowMs() + everyMs);
+  }
+
   async #trim(): Promise<void> {
+    if (this.#policy.archive !== undefined) await (await this.backup()).archive();
     const more = await this.gate.pass(() => trimStep(this.engine, this.#window, () => this.holds.lowest()));
     if (more) await this.schedule(TRIM_TIMER, this.engine.nowMs());
     else await this.#armTrimming();

@@ -1,4 +1,5 @@
 import type { ChangeSource } from '@dotdo/cdc';
+import type { BackupResult } from './backup/index.ts';
 import type { BranchInfo, BranchOptions } from './branch/index.ts';
 import type {
   ErasureReport,
@@ -354,12 +355,32 @@ export class Database extends Session {
    */
   purge(table: string, target: PurgeTarget): Promise<ErasureReport> {
     return this.#change(async ({ purge }) => {
+      const { forgetArchive } = await import('./backup/index.ts');
+      forgetArchive(this.engine);
       const { files } = this.engine;
       // What is to be erased is looked for in SQLite, in all that there is of the table.
       if (files !== undefined && typeof table === 'string' && isAboutRows(target)) await files.cold.table(table);
       const report = await purge(this.engine, this.#core.branches, table, target, this.scope().branch);
       return files === undefined ? report : { ...report, files: report.files + (await files.cold.shred()) };
     });
+  }
+
+  /**
+   * Puts what has come since the last backup into the cold storage: the first time all rows, then only what the log has
+   * got, until that has become more than the rows. Writes go on meanwhile. `restore()` makes the database anew of it,
+   * in an object that holds nothing, as of any point that is archived. Branches, timers and the cursors of streams are
+   * not part of it.
+   *
+   * ```ts
+   * const { lsn } = await db.backup();
+   * ```
+   *
+   * @throws DoSQLError `BAD_PARAMETER` when the database was opened without cold storage, `STORAGE_UNAVAILABLE` when
+   * that does not answer: what was backed up before stays, and the next call goes on.
+   */
+  async backup(): Promise<BackupResult> {
+    this.gate.refuseHolder();
+    return (await this.#core.backup()).run();
   }
 
   /**

@@ -9,6 +9,8 @@ export {
   type SchemaChange,
   type SubscribeOptions,
 } from '@dotdo/cdc';
+export type { BackupResult } from './backup/index.ts';
+export { restore, type Restored, type RestoreSource } from './backup/from-backup.ts';
 export type { BranchInfo, BranchOptions } from './branch/index.ts';
 export type {
   Conflict,

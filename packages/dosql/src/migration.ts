@@ -26,7 +26,7 @@ export interface AppliedMigration {
 }
 
 /** What has been applied on which line, and the line's LSN after it. */
-const CREATE =
+export const MIGRATION_TABLE =
   'CREATE TABLE IF NOT EXISTS __dosql_migration(branch INTEGER NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL, duration_ms REAL NOT NULL, lsn INTEGER NOT NULL, PRIMARY KEY(branch, name)) WITHOUT ROWID';
 
 /** The migrations that `source` gives, in order of their names. */
@@ -64,7 +64,7 @@ export async function migrate(
   line: number = MAIN,
 ): Promise<AppliedMigration[]> {
   const checksums = await Promise.all(migrations.map(({ sql }) => checksumOf(sql)));
-  engine.storage.sql.exec(CREATE);
+  engine.storage.sql.exec(MIGRATION_TABLE);
   const applied = appliedMigrations(engine, line);
   for (const { name, checksum } of applied) {
     const at = migrations.findIndex((migration) => migration.name === name);

@@ -1,5 +1,5 @@
 import type { FileStore } from '@dotdo/fsx';
-import { Core } from './core.ts';
+import { Core, type BackupPolicy } from './core.ts';
 import { Database } from './database.ts';
 import { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
@@ -38,7 +38,14 @@ export interface DatabaseOptions {
   readonly storage: DatabaseStorage;
   readonly migrations?: Migrations;
   /** How much of the change log is kept: for so long, and not more bytes. 7 days and 1 GiB by default. */
-  readonly history?: { readonly keep?: string | number; readonly maxBytes?: number };
+  readonly history?: {
+    readonly keep?: string | number;
+    readonly maxBytes?: number;
+    /** Changes go to the cold storage before they are trimmed, and are kept there so long; true is for ever. */
+    readonly archive?: string | number | true;
+  };
+  /** Backs up to the cold storage by the object's alarm, so often: `'10m'`, or ms. */
+  readonly backup?: { readonly every: string | number };
   /** Tables of which old rows become Parquet files in the cold storage, by their names; SQL reads them as before. */
   readonly tiers?: Readonly<Record<string, TierOptions>>;
   /** Buckets by the names that `r2://name/…` has for them in SQL, or with a prefix; none other is reachable. */
@@ -111,8 +118,10 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
       'BAD_PARAMETER',
       `history.maxBytes is ${describe(window.maxBytes)}: give bytes above 0`,
     );
+  const policy = backupPolicy(options);
+  refuseUnfinished(engine.storage);
   engine.open(name);
-  const core = new Core(name, engine, window, fileAccess(name, options));
+  const core = new Core(name, engine, window, fileAccess(name, options), policy);
   // Migrations are refused what cold rows forbid.
   if (engine.hasTiers) await core.files();
   const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);
@@ -120,6 +129,7 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
   if (engine.hasBranches) await core.branching();
   await openTiers(core, options.tiers);
   await core.startTrimming();
+  await core.startBackups();
   return new Database(core);
 }
 
@@ -133,6 +143,28 @@ async function openTiers(core: Core, tiers: DatabaseOptions['tiers']): Promise<v
 
 function fileAccess(name: string, { storage, buckets, fetch, limits }: DatabaseOptions): FileAccess {
   return { cold: coldOf(storage, name), buckets, fetch, limits };
+}
+
+/** @throws DoSQLError `BAD_PARAMETER` */
+function backupPolicy({ history, backup, storage }: DatabaseOptions): BackupPolicy {
+  const archive = history?.archive;
+  const wanted = archive !== undefined ? 'history.archive' : backup !== undefined ? 'backup' : undefined;
+  if (wanted !== undefined && coldOf(storage, '') === undefined)
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `${wanted} is set, but there is no cold storage: give storage: { hot: ctx.storage, cold: env.BUCKET }`,
+    );
+  return {
+    archive: archive === undefined || archive === true ? archive : durationMs(archive, 'history.archive'),
+    everyMs: backup === undefined ? undefined : durationMs(backup.every, 'backup.every'),
+  };
+}
+
+/** What a restore that was cut off has left is no database. */
+function refuseUnfinished({ sql }: DurableObjectStorage): void {
+  const [mark] = sql.exec("SELECT 1 FROM sqlite_schema WHERE name = '__dosql_restoring'").raw();
+  if (mark !== undefined)
+    throw new DoSQLError('STORAGE_UNAVAILABLE', 'a restore of this database was cut off: call restore() again');
 }
 
 function coldOf(storage: DatabaseStorage, name: string): FileAccess['cold'] {

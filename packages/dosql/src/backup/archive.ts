@@ -1,5 +1,6 @@
 import type { FileStore } from '@dotdo/fsx';
 import type { Core } from '../core.ts';
+import { ARCHIVE_HOLD } from '../log/holds.ts';
 import { all, first } from '../sql/read.ts';
 import type { SqlValue } from '../value/row.ts';
 import { catalogRows, type CatalogRows } from './catalog-rows.ts';
@@ -26,8 +27,6 @@ const SEGMENT_ROWS = 50_000;
 /** A last segment with fewer rows is written anew with those that have come, so that they do not become many. */
 const SMALL_ROWS = 5_000;
 const SMALL_BYTES = 262_144;
-/** The name in which trimming is kept from what has not been archived. */
-export const ARCHIVE_HOLD = 'dosql:archive';
 
 /** Rows of the log that are about to be archived. */
 interface Leaving {

@@ -58,7 +58,7 @@ export function manifestPath(sequence: number): string {
 export async function newestManifest(cold: FileStore): Promise<{ path: string; manifest: BackupManifest }> {
   for (const path of (await manifestPaths(cold)).toReversed()) {
     const bytes = await reaching(path, 'cannot be read from', () => cold.read(path));
-    const parsed = bytes === null ? undefined : parse(bytes);
+    const parsed = bytes === null ? undefined : parse(path, bytes);
     if (parsed === undefined) continue;
     const { checksum, ...manifest } = parsed;
     if ((await checksumOf(new TextEncoder().encode(JSON.stringify(manifest)))) !== checksum)
@@ -70,7 +70,8 @@ export async function newestManifest(cold: FileStore): Promise<{ path: string; m
   throw new DoSQLError('NO_SUCH_FILE', 'the cold store holds no backup: give the bucket and the prefix that db.backup() wrote to');
 }
 
-async function manifestPaths(cold: FileStore): Promise<string[]> {
+/** Paths of all manifests, the oldest first. */
+export async function manifestPaths(cold: FileStore): Promise<string[]> {
   const paths: string[] = [];
   let cursor: string | undefined;
   do {
@@ -81,11 +82,13 @@ async function manifestPaths(cold: FileStore): Promise<string[]> {
   return paths;
 }
 
-function parse(bytes: Uint8Array): (BackupManifest & { readonly checksum: string }) | undefined {
+/** Undefined for a text that ends too early. */
+function parse(path: string, bytes: Uint8Array): (BackupManifest & { readonly checksum: string }) | undefined {
+  const text = new TextDecoder().decode(bytes);
+  if (!/"checksum":"[0-9a-f]{64}"\}$/.test(text)) return undefined;
   try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as BackupManifest & { readonly checksum: string };
-  } catch {
-    // Text that ends too early.
-    return undefined;
+    return JSON.parse(text) as BackupManifest & { readonly checksum: string };
+  } catch (cause) {
+    throw new DoSQLError('CORRUPT_FILE', `"${path}" is no JSON any more`, { cause });
   }
 }

@@ -106,6 +106,17 @@ export class Notes {
     this.#sql.exec('DELETE FROM __dosql_backup_garbage WHERE path = ?', path);
   }
 
+  /** Nobody may restore from what is garbage any more: its bytes are to be deleted after `until`. */
+  expireGarbage(until: number): void {
+    this.#sql.exec('UPDATE __dosql_backup_garbage SET until = min(until, ?)', until);
+  }
+
+  /** Keeps the bytes of these cold files of tiered tables, and of no others. */
+  holdTierFiles(paths: readonly string[]): void {
+    this.#sql.exec('DELETE FROM __dosql_backup_file');
+    this.#sql.exec('INSERT OR IGNORE INTO __dosql_backup_file(path) SELECT value FROM json_each(?)', JSON.stringify(paths));
+  }
+
   /** Paths whose bytes may be deleted by now. */
   garbage(nowMs: number): string[] {
     return all<[string]>(
@@ -122,7 +133,9 @@ export function createNotes(sql: SqlStorage): void {
     'CREATE TABLE IF NOT EXISTS __dosql_segment(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, from_at REAL NOT NULL, to_at REAL NOT NULL, ' +
       'rows INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, checksum TEXT NOT NULL) STRICT; ' +
       'CREATE TABLE IF NOT EXISTS __dosql_backup(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID; ' +
-      'CREATE TABLE IF NOT EXISTS __dosql_backup_garbage(path TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID',
+      'CREATE TABLE IF NOT EXISTS __dosql_backup_garbage(path TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID; ' +
+      // Cold files that the newest base refers to: they are not deleted when their table does not need them any more.
+      'CREATE TABLE IF NOT EXISTS __dosql_backup_file(path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID',
   );
 }
 

@@ -4,6 +4,9 @@ import { all, first } from '../sql/read.ts';
 import { fromJulian } from './log.ts';
 import { averageBytes } from './trim.ts';
 
+/** The name in which the log is kept until it is archived. */
+export const ARCHIVE_HOLD = 'dosql:archive';
+
 const DEFAULT_MAX_BYTES = 1_073_741_824;
 
 /**
@@ -36,6 +39,12 @@ export class Holds {
       bytes,
       seconds ?? null,
     );
+  }
+
+  /** The LSN after which `name` keeps the log; undefined when it keeps nothing. */
+  lsnOf(name: string): number | undefined {
+    if (!this.#exists()) return undefined;
+    return first<[number]>(this.#engine.storage.sql, 'SELECT lsn FROM __dosql_hold WHERE name = ?', name)?.[0];
   }
 
   /** Lets go of what `name` holds. */

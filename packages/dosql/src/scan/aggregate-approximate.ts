@@ -1,3 +1,4 @@
+import { DoSQLError } from '../error.ts';
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
@@ -8,6 +9,8 @@ import { expand, flatNumbers, numberValues, scalarReader, type Values } from './
 /** 2^11 registers a group: an error of about 2.3%. */
 const BITS = 11;
 const REGISTERS = 2 ** BITS;
+/** What they take is 2 kB a group. */
+const MAX_GROUPS = 20_000;
 
 /** `approx_count_distinct`: HyperLogLog (Flajolet et al., 2007), with linear counting while few registers are set. */
 export class ApproximateCount implements Accumulator {
@@ -19,6 +22,11 @@ export class ApproximateCount implements Accumulator {
   }
 
   add(frame: Frame, groups: Groups, size: number): void {
+    if (size > MAX_GROUPS)
+      throw new DoSQLError(
+        'TOO_BIG',
+        `approx_count_distinct takes ${MAX_GROUPS.toLocaleString('en')} groups at most: use count(DISTINCT …), or group by less`,
+      );
     this.#registers = grown(this.#registers, size * REGISTERS);
     const values = this.#operand.evaluate(frame);
     const numbers = flatNumbers(values);

@@ -1,3 +1,4 @@
+import { DoSQLError } from '../error.ts';
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
@@ -14,11 +15,23 @@ import {
   type ValueType,
 } from './values.ts';
 
+/** What an object can hold in its memory beside everything else. */
+const MAX_TEXT = 2 ** 25;
+const MAX_VALUES = 10_000_000;
+
+function tooBig(what: string, most: number, of: string): DoSQLError {
+  return new DoSQLError(
+    'TOO_BIG',
+    `${what} takes ${most.toLocaleString('en')} ${of} at most in one query: narrow it`,
+  );
+}
+
 /** `group_concat(operand, separator)`, in the order of the scan. */
 export class ConcatAccumulator implements Accumulator {
   readonly #operand: Node;
   readonly #separator: string;
   readonly #texts: (string | undefined)[] = [];
+  #length = 0;
 
   constructor(operand: Node, separator: string | null) {
     this.#operand = operand;
@@ -31,6 +44,8 @@ export class ConcatAccumulator implements Accumulator {
       const text = toText(read(i));
       if (text === null) continue;
       const group = typeof groups === 'number' ? groups : groups[i]!;
+      this.#length += text.length + this.#separator.length;
+      if (this.#length > MAX_TEXT) throw tooBig('group_concat', MAX_TEXT, 'characters');
       const known = this.#texts[group];
       this.#texts[group] = known === undefined ? text : known + this.#separator + text;
     }
@@ -64,6 +79,7 @@ export class QuantileAccumulator implements Accumulator {
     const values = this.#operand.evaluate(frame);
     const numbers = flatNumbers(values);
     const total = this.#count + frame.length;
+    if (total > MAX_VALUES) throw tooBig('a median or quantile', MAX_VALUES, 'values');
     this.#values = grown(this.#values, total);
     this.#groups = grown(this.#groups, total);
     if (numbers !== undefined) this.#type = typeOnly(values);

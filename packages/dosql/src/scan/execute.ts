@@ -54,7 +54,7 @@ export async function execute(
 ): Promise<ExecuteResult> {
   const resolved = resolveFor(plan, table);
   const scope: Scope = { columns: table.columns, slots: [], parameters: values.map(fromParameter) };
-  const where = resolved.where.map((conjunct) => compile(conjunct, scope));
+  const where = cheapestFirst(resolved.where).map((conjunct) => compile(conjunct, scope));
   const { outputs, names } = outputsOf(resolved, table.columns);
   const grouper = resolved.grouping === undefined ? undefined : new Grouper(resolved.grouping, scope);
   const above: Scope = grouper === undefined ? scope : { ...scope, slots: grouper.slots };
@@ -76,9 +76,10 @@ export async function execute(
     else distinct.add(kept);
   };
   const conditions = conditionsOf(resolved.where, scope);
-  const first = columnsOf(where);
+  const isTop = grouper === undefined && distinct === undefined && result.isTop;
+  const first = columnsOf(isTop ? [...where, ...shape.order.map(({ node }) => node)] : where);
   const rest = columnsOf(usedNodes(resolved, scope, outputs)).filter((column) => !first.includes(column));
-  const isLate = first.length > 0 && rest.length >= LATE_COLUMNS && isSelective(resolved.where);
+  const isLate = first.length > 0 && rest.length >= LATE_COLUMNS && (isTop || isSelective(resolved.where));
   const request = {
     columns: namesOf(table, isLate ? first : [...first, ...rest]),
     conditions,
@@ -97,10 +98,16 @@ export async function execute(
       // A frame keeps what it has read in the scratch's arrays, so each work gets one of its own.
       const frame = (): Frame => frameOf(batch, table.columns);
       if (isLate) {
-        const rows = scratch.use(() => keptRows(frame(), where));
+        const kept = scratch.use(() => keptRows(frame(), where));
+        const rows = isTop
+          ? at(
+              kept,
+              scratch.use(() => result.look(frame().select(kept))),
+            )
+          : kept;
         if (rows.length === 0) continue;
         await batch.fetch(late, rows.length === batch.rowCount ? undefined : rows);
-        scratch.use(() => take(frame().select(rows)));
+        scratch.use(() => (isTop ? result.fill(frame().select(rows)) : take(frame().select(rows))));
       } else scratch.use(() => take(filterFrame(frame(), where)));
       if (result.isFull) break;
     }
@@ -170,6 +177,27 @@ function wholeNumber(expression: Expression, scope: Scope, what: string): number
   return Number(integer);
 }
 
+/** Conditions that cost least come first: the others then look at what these have left. */
+function cheapestFirst(where: readonly Expression[]): Expression[] {
+  return where.toSorted((a, b) => costOf(a) - costOf(b));
+}
+
+function costOf(expression: Expression): number {
+  const inner = operands(expression).reduce((sum, operand) => sum + costOf(operand), 0);
+  switch (expression.kind) {
+    case 'call':
+    case 'case':
+    case 'cast':
+      return inner + 20;
+    case 'like':
+      return inner + 10;
+    case 'binary':
+      return inner + (expression.operator === '||' ? 20 : 1);
+    default:
+      return inner + 1;
+  }
+}
+
 /** Reading so many columns only where rows are left is worth another request for each batch. */
 const LATE_COLUMNS = 4;
 
@@ -190,6 +218,10 @@ function namesOf(table: ScanTable, columns: readonly number[]): string[] {
   return columns.map((index) => (table.columns[index] as ScanColumn).name);
 }
 
+function at(rows: Uint32Array, positions: Uint32Array): Uint32Array {
+  return positions.map((position) => rows[position]!);
+}
+
 /** The rows that fulfil all of `where`, in an array of their own. */
 function keptRows(frame: Frame, where: readonly Node[]): Uint32Array {
   let rows: Uint32Array | undefined;
@@ -199,7 +231,7 @@ function keptRows(frame: Frame, where: readonly Node[]): Uint32Array {
     rows = rows === undefined ? some : some.map((row) => (rows as Uint32Array)[row]!);
     kept = frame.select(rows);
   }
-  return rows?.slice() ?? new Uint32Array(0);
+  return rows?.slice() ?? Uint32Array.from({ length: frame.length }, (_, i) => i);
 }
 
 /** The batches of a scan as frames. */

@@ -9,9 +9,11 @@ import {
   numberValues,
   plainType,
   scalarReader,
+  typeOnly,
   type Values,
   type ValueType,
 } from './values.ts';
+import type { NumberVector } from './vector.ts';
 
 const DAY = 86_400_000;
 /** Parts of which each is so many milliseconds, everywhere. */
@@ -49,47 +51,92 @@ export function truncateNode(part: string, operand: Node): Node {
     [operand],
     (frame) => {
       const { ms, nulls, like } = millisecondsOf(operand.evaluate(frame));
-      const out = doubles(ms.length);
-      truncate(part, ms, out);
-      if (like.type === 'date') for (let i = 0; i < out.length; i++) out[i] = out[i]! / DAY;
-      else if (like.unit !== 'ms' && like.unit !== 'ns')
-        for (let i = 0; i < out.length; i++) out[i] = out[i]! * 1000;
       // Nanoseconds are past what a double counts; at the beginning of a part there are none.
-      const unit = like.unit === 'ns' ? 'ms' : like.unit;
-      return numberValues(like.type, out, nulls, { ...like, unit });
+      const type = { ...typeOnly(like), unit: like.unit === 'ns' ? 'ms' : like.unit } as const;
+      const runs = nulls === undefined ? truncatedRuns(part, ms) : undefined;
+      const out = runs === undefined ? truncated(part, ms) : runs.starts;
+      if (like.type === 'date') for (let i = 0; i < out.length; i++) out[i] = out[i]! / DAY;
+      else if (type.unit === 'us') for (let i = 0; i < out.length; i++) out[i] = out[i]! * 1000;
+      const values = numberValues(like.type, out, nulls, type);
+      if (runs === undefined) return values;
+      const { length } = ms;
+      return {
+        ...values,
+        vector: {
+          kind: 'runs',
+          length,
+          nulls: undefined,
+          ends: runs.ends,
+          values: values.vector as NumberVector,
+        },
+      };
     },
     { type: type.unit === 'ns' ? { ...type, unit: 'ms' } : type, affinity: 'none' },
   );
 }
 
-function truncate(part: string, ms: Float64Array, out: Float64Array): void {
-  const size = FIXED[part];
-  const { length } = ms;
-  if (size !== undefined) {
-    for (let i = 0; i < length; i++) out[i] = Math.floor(ms[i]! / size) * size;
-    return;
-  }
-  let lastDay = Number.NaN;
-  let last = 0;
-  for (let i = 0; i < length; i++) {
-    const day = Math.floor(ms[i]! / DAY);
-    if (day !== lastDay) {
-      lastDay = day;
-      last = truncateDay(part, day) * DAY;
+/** Most times in a row lie in the same part, where they come in their order: only its bounds are looked at then. */
+function truncated(part: string, ms: Float64Array): Float64Array {
+  const out = doubles(ms.length);
+  let start = Number.NaN;
+  let end = Number.NaN;
+  for (let i = 0; i < out.length; i++) {
+    const value = ms[i]!;
+    if (!(value >= start && value < end)) {
+      start = startOf(part, value);
+      end = endOf(part, start);
     }
-    out[i] = last;
+    out[i] = start;
   }
+  return out;
 }
 
-function truncateDay(part: string, day: number): number {
+/** The same in runs; undefined where these would be short. */
+function truncatedRuns(
+  part: string,
+  ms: Float64Array,
+): { starts: Float64Array; ends: Uint32Array } | undefined {
+  const most = ms.length >> 4;
+  const starts: number[] = [];
+  const ends: number[] = [];
+  let start = Number.NaN;
+  let end = Number.NaN;
+  for (let i = 0; i < ms.length; i++) {
+    const value = ms[i]!;
+    if (value >= start && value < end) continue;
+    if (starts.length > 0) ends.push(i);
+    if (starts.length >= most) return undefined;
+    start = startOf(part, value);
+    end = endOf(part, start);
+    starts.push(start);
+  }
+  if (starts.length === 0) return undefined;
+  ends.push(ms.length);
+  return { starts: Float64Array.from(starts), ends: Uint32Array.from(ends) };
+}
+
+function startOf(part: string, ms: number): number {
+  const size = FIXED[part];
+  if (size !== undefined) return Math.floor(ms / size) * size;
+  const day = Math.floor(ms / DAY);
   // The epoch was a Thursday.
-  if (part === 'week') return day - ((((day + 3) % 7) + 7) % 7);
+  if (part === 'week') return (day - mod(day + 3, 7)) * DAY;
   const { year, month } = dateOf(day);
   const months = MONTHS[part] ?? 1;
-  if (months <= 12) return civilDays(year, Math.floor((month - 1) / months) * months + 1, 1);
-  const years = months / 12;
-  // Centuries begin with the year 1 after them, as DuckDB counts.
-  return civilDays(Math.floor(year / years) * years, 1, 1);
+  const first = year * 12 + month - 1;
+  return monthStart(first - mod(first, months));
+}
+
+function endOf(part: string, start: number): number {
+  const size = FIXED[part] ?? (part === 'week' ? 7 * DAY : undefined);
+  if (size !== undefined) return start + size;
+  const { year, month } = dateOf(start / DAY);
+  return monthStart(year * 12 + month - 1 + (MONTHS[part] ?? 1));
+}
+
+/** The beginning of a month that is counted from the year 0 on. */
+function monthStart(month: number): number {
+  return civilDays(Math.floor(month / 12), mod(month, 12) + 1, 1) * DAY;
 }
 
 /** Milliseconds of times of any type: of timestamps and dates by their counts, of texts by what they say, NULL where that is no time. */

@@ -18,7 +18,7 @@ export interface ValueTable {
   values(): Values;
 }
 
-/** Small integers are found without hashing: from -LOW up to HIGH. */
+/** Small integers are found without hashing: from -LOW up to SPAN - LOW. */
 const LOW = 65_536;
 const SPAN = 131_072;
 
@@ -187,7 +187,8 @@ export class BytesTable implements ValueTable {
     const { data, offsets, nulls, length } = vector;
     const view = viewOf(data);
     for (let i = 0; i < length; i++)
-      out[i] = nulls !== undefined && nulls[i] === 1 ? 0 : this.#find(data, view, offsets[i]!, offsets[i + 1]!);
+      out[i] =
+        nulls !== undefined && nulls[i] === 1 ? 0 : this.#find(data, view, offsets[i]!, offsets[i + 1]!);
   }
 
   add(vector: PlainVector, row: number): number {
@@ -210,7 +211,7 @@ export class BytesTable implements ValueTable {
       if (id === 0) break;
       if (slots[slot] === hash) {
         const from = slots[slot + 2]! >>> 0;
-        if (slots[slot + 3]! === size && isEqual(view, start, end, this.#view, from)) return id;
+        if (slots[slot + 3] === size && isEqual(view, start, end, this.#view, from)) return id;
       }
       at = (at + 1) & this.#mask;
     }

@@ -138,7 +138,7 @@ export class HandOffBuilder {
       if (affinity === undefined) unaffined.push(column.name);
       return `${expression(this.#columns[i] as HandedColumn, seen, i, affinity)} AS ${quoteName(column.name)}`;
     });
-    const sql = `SELECT ${results.length === 0 ? 'NULL' : results.join(', ')} FROM ${from(bindings.length, firstParameter)}`;
+    const sql = `SELECT ${results.length === 0 ? 'NULL' : results.join(', ')} FROM ${from(bindings.length, firstParameter)} LIMIT -1`;
     return { sql, bindings, rowCount: this.#rowCount, sizeBytes, unaffined };
   }
 

@@ -41,7 +41,9 @@ const BINARY: Readonly<Record<string, readonly [BinaryOperator, number]>> = {
   '||': ['||', JOINS],
 };
 
+/** Trees that are deeper, SQLite refuses itself, or walks them with less stack. */
 const MAX_DEPTH = 200;
+const MAX_CHAIN = 500;
 
 /** Words that SQLite never takes for a column's name (https://sqlite.org/lang_keywords.html), as far as an operand can begin with them. */
 const RESERVED_WORDS: ReadonlySet<string> = new Set(
@@ -106,7 +108,8 @@ export class ExpressionReader {
   expression(minimum = 0): Expression {
     if (++this.#depth > MAX_DEPTH) throw new Declined();
     let left = this.#prefix();
-    for (;;) {
+    for (let length = 0; ; length++) {
+      if (length > MAX_CHAIN) throw new Declined();
       const next = this.#infix(left, minimum);
       if (next === undefined) break;
       left = next;

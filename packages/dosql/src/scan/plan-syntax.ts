@@ -173,7 +173,10 @@ export function withOperands(
       return {
         ...expression,
         operand: maybe(expression.operand),
-        branches: expression.branches.map(({ when, result }) => ({ when: change(when), result: change(result) })),
+        branches: expression.branches.map(({ when, result }) => ({
+          when: change(when),
+          result: change(result),
+        })),
         otherwise: maybe(expression.otherwise),
       };
     default:

@@ -31,6 +31,8 @@ interface Entry {
   /** Its row in the frame that is looked at. */
   readonly at: number;
   row: SqlValue[] | undefined;
+  /** False once a better one has taken its place. */
+  isKept: boolean;
 }
 
 /** Up to so many rows are kept sorted while they come; past that all are, and sorted at the end. */
@@ -44,6 +46,8 @@ export class ResultRows {
   readonly #rows: SqlValue[][] = [];
   /** With an order and a limit: the best entries so far, the worst of them first. */
   readonly #heap: Entry[] = [];
+  /** What the last look has kept, in the order of its rows. */
+  #fresh: Entry[] = [];
   #sequence = 0;
 
   constructor(shape: ResultShape, budget: Budget) {
@@ -67,72 +71,65 @@ export class ResultRows {
     for (const row of rowsOf(kept, this.#shape)) this.#rows.push(row);
   }
 
+  /** Whether it keeps but the first few of rows in order, so that most rows need not be read in full. */
+  get isTop(): boolean {
+    return this.#shape.order.length > 0 && this.#wanted <= MAX_HEAP;
+  }
+
   #addSorted(frame: Frame): void {
+    this.fill(frame.select(this.look(frame)));
+  }
+
+  /** Looks at the rows of a frame by what they are sorted by; gives those that are kept, which must be filled next. */
+  look(frame: Frame): Uint32Array {
     const { order } = this.#shape;
     const readers = order.map(({ node }) => keyReader(node.evaluate(frame)));
     const isBounded = this.#wanted <= MAX_HEAP;
     if (!isBounded) this.#budget.emit(frame.length);
-    const worse = isBounded ? this.#worseFirst(frame) : undefined;
-    for (let i = 0; i < frame.length; i++) {
-      const sequence = this.#sequence++;
-      if (worse?.(i) === true) continue;
-      const entry: Entry = { keys: readers.map((read) => read(i)), sequence, at: i, row: undefined };
+    const first = this.#sequence;
+    this.#sequence += frame.length;
+    const fresh: Entry[] = [];
+    const look = (at: number): void => {
+      const entry: Entry = {
+        keys: readers.map((read) => read(at)),
+        sequence: first + at,
+        at,
+        row: undefined,
+        isKept: true,
+      };
       if (!isBounded || this.#heap.length < this.#wanted) this.#push(entry, isBounded);
       else if (this.#compare(entry, this.#heap[0] as Entry) < 0) this.#replace(entry);
-    }
-    this.#fill(frame);
+      else return;
+      fresh.push(entry);
+    };
+    const room = isBounded ? Math.min(frame.length, this.#wanted - this.#heap.length) : frame.length;
+    for (let at = 0; at < room; at++) look(at);
+    const hopeful = room < frame.length ? this.#hopeful(frame, room) : undefined;
+    if (hopeful === undefined) for (let at = room; at < frame.length; at++) look(at);
+    else for (const row of hopeful) look(row);
+    this.#fresh = fresh.filter(({ isKept }) => isKept);
+    return Uint32Array.from(this.#fresh, ({ at }) => at);
   }
 
-  /** Tells by the first key alone, where that is a plain number, of rows that are worse than the worst that is kept. */
-  #worseFirst(frame: Frame): ((row: number) => boolean) | undefined {
+  /** The rows from `from` on that are not worse by their first key than the worst that is kept; undefined for all. */
+  #hopeful(frame: Frame, from: number): number[] | undefined {
     const [term] = this.#shape.order;
-    if (term === undefined) return undefined;
-    const values = term.node.evaluate(frame);
-    if (values.type === 'text') return this.#worseText(term, values.vector);
-    return values.vector.kind === 'number' ? this.#worseNumber(term, values.vector) : undefined;
-  }
-
-  #worseNumber({ descending, nullsFirst }: SortTerm, { values, nulls }: NumberVector): (row: number) => boolean {
+    const worst = this.#heap[0]?.keys[0] ?? null;
+    if (term === undefined || worst === null) return undefined;
+    const { type, vector } = term.node.evaluate(frame);
     // Of rows that are equal in all terms the later one is the worse.
-    const isOnly = this.#shape.order.length === 1;
-    return (row) => {
-      if (this.#heap.length < this.#wanted) return false;
-      const worst = this.#heap[0]?.keys[0];
-      if (typeof worst !== 'number') return false;
-      if (nulls !== undefined && nulls[row] === 1) return !nullsFirst;
-      const value = values[row]!;
-      return descending
-        ? value < worst || (isOnly && value === worst)
-        : value > worst || (isOnly && value === worst);
-    };
+    const range: Range = { from, term, isOnly: this.#shape.order.length === 1 };
+    if (vector.kind === 'number' && typeof worst === 'number') return betterNumbers(vector, worst, range);
+    if (type === 'text' && typeof worst === 'string') return betterTexts(vector, encodeText(worst), range);
+    return undefined;
   }
 
-  /** Texts are compared by their bytes, so that only those that are kept are ever read as texts. */
-  #worseText({ descending, nullsFirst }: SortTerm, vector: Vector): ((row: number) => boolean) | undefined {
-    const inner = vector.kind === 'dictionary' ? vector.dictionary : vector;
-    if (inner.kind !== 'bytes') return undefined;
-    const codes = vector.kind === 'dictionary' ? vector.codes : undefined;
-    const isOnly = this.#shape.order.length === 1;
-    const { nulls } = vector;
-    let worst: Scalar = null;
-    let bytes = new Uint8Array(0);
-    return (row) => {
-      if (this.#heap.length < this.#wanted) return false;
-      const text = this.#heap[0]?.keys[0];
-      if (typeof text !== 'string') return false;
-      if (text !== worst) bytes = encodeText((worst = text));
-      if (nulls !== undefined && nulls[row] === 1) return !nullsFirst;
-      const order = compareToBytes(inner, codes === undefined ? row : codes[row]!, bytes);
-      return (descending ? order < 0 : order > 0) || (isOnly && order === 0);
-    };
-  }
-
-  /** Reads the rows of the entries that are new, all at once. */
-  #fill(frame: Frame): void {
-    const fresh = this.#heap.filter(({ row }) => row === undefined).sort((a, b) => a.at - b.at);
-    if (fresh.length === 0) return;
-    const rows = rowsOf(frame.select(Uint32Array.from(fresh, ({ at }) => at)), this.#shape);
-    fresh.forEach((entry, i) => (entry.row = rows[i]));
+  /** Reads the rows that the last look has kept, all at once: `frame` has these, and no others. */
+  fill(frame: Frame): void {
+    if (this.#fresh.length === 0) return;
+    const rows = rowsOf(frame, this.#shape);
+    this.#fresh.forEach((entry, i) => (entry.row = rows[i]));
+    this.#fresh = [];
   }
 
   #compare(a: Entry, b: Entry): number {
@@ -168,6 +165,7 @@ export class ResultRows {
   /** Puts an entry in the worst one's place. */
   #replace(entry: Entry): void {
     const heap = this.#heap;
+    (heap[0] as Entry).isKept = false;
     let at = 0;
     for (;;) {
       let child = 2 * at + 1;
@@ -189,6 +187,48 @@ export class ResultRows {
     if (this.#wanted <= MAX_HEAP) this.#budget.emit(sorted.length);
     return sorted.map(({ row }) => row as SqlValue[]);
   }
+}
+
+interface Range {
+  readonly from: number;
+  readonly term: SortTerm;
+  /** Equal is not better. */
+  readonly isOnly: boolean;
+}
+
+function betterNumbers(
+  { values, nulls }: NumberVector,
+  worst: number,
+  { from, term, isOnly }: Range,
+): number[] {
+  const rows: number[] = [];
+  const { descending, nullsFirst } = term;
+  for (let i = from; i < values.length; i++) {
+    const value = values[i]!;
+    if (nulls !== undefined && nulls[i] === 1) {
+      if (nullsFirst) rows.push(i);
+    } else if (descending ? value > worst : value < worst) rows.push(i);
+    else if (!isOnly && value === worst) rows.push(i);
+  }
+  return rows;
+}
+
+/** Texts are compared by their bytes, so that only those that are kept are ever read as texts. */
+function betterTexts(vector: Vector, worst: Uint8Array, { from, term, isOnly }: Range): number[] | undefined {
+  const inner = vector.kind === 'dictionary' ? vector.dictionary : vector;
+  if (inner.kind !== 'bytes') return undefined;
+  const codes = vector.kind === 'dictionary' ? vector.codes : undefined;
+  const { nulls } = vector;
+  const rows: number[] = [];
+  for (let i = from; i < vector.length; i++) {
+    if (nulls?.[i] === 1) {
+      if (term.nullsFirst) rows.push(i);
+      continue;
+    }
+    const order = compareToBytes(inner, codes === undefined ? i : codes[i]!, worst);
+    if ((term.descending ? order > 0 : order < 0) || (!isOnly && order === 0)) rows.push(i);
+  }
+  return rows;
 }
 
 function firstRows(count: number): Uint32Array {

@@ -323,11 +323,11 @@ export function scalarReader(values: Values): (row: number) => Scalar {
   if (vector.kind === 'dictionary' || vector.kind === 'runs') {
     const inner = vector.kind === 'dictionary' ? vector.dictionary : vector.values;
     const read = scalarReader({ ...values, vector: inner });
-    const known = Array.from({ length: inner.length }, (_, i) =>
-      vector.length < inner.length ? undefined : read(i),
-    );
     const at = vector.kind === 'dictionary' ? vector.codes : runOfRow(vector.ends, vector.length);
     const { nulls } = vector;
+    if (vector.length < inner.length) return (row) => (nulls?.[row] === 1 ? null : read(at[row]!));
+    const known: (Scalar | undefined)[] = [];
+    known.length = inner.length;
     return (row) => (nulls?.[row] === 1 ? null : (known[at[row]!] ??= read(at[row]!)));
   }
   const { nulls } = vector;

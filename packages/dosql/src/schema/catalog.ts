@@ -12,6 +12,10 @@ import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
 import { affinityOf, type Column, type Relation, type RowKey, type SchemaObject } from './relation.ts';
 
+/** What versions of tables are recorded in. */
+export const RELATION_TABLE =
+  'CREATE TABLE IF NOT EXISTS __dosql_relation(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL, branch INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, shape TEXT NOT NULL)';
+
 /**
  * Every version of every table and view that the log knows of, and the triggers that capture the present
  * ones. The truth is SQLite's own schema: after each DDL statement, and on opening, what is there is
@@ -39,9 +43,7 @@ export class Catalog {
 
   /** Creates what is missing, reads what is recorded, and captures tables that are not captured yet. */
   open(hasOwnClock: boolean): void {
-    this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_relation(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL, branch INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, shape TEXT NOT NULL);',
-    );
+    this.#sql.exec(RELATION_TABLE);
     this.#now = hasOwnClock ? '(SELECT at FROM __dosql_clock)' : 'julianday()';
     this.load();
     this.#fingerprint = '';

@@ -4,6 +4,10 @@ import { lowerName } from '../sql/token.ts';
 import { isInternal, MAIN } from './line.ts';
 import type { SchemaObject } from './relation.ts';
 
+/** What versions of views, indexes and triggers are recorded in. */
+export const OBJECT_TABLE =
+  'CREATE TABLE IF NOT EXISTS __dosql_object(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, type TEXT NOT NULL, name TEXT NOT NULL, tbl_name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, place INTEGER NOT NULL)';
+
 /**
  * Every version of every view, index and trigger, as its CREATE statement: what the past and merges need to know
  * of them. Main's are kept in step with SQLite's own schema; a branch notes what it has that main has not.
@@ -18,9 +22,7 @@ export class SchemaObjects {
 
   /** Creates what is missing and reads what is recorded. */
   load(): void {
-    this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_object(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, type TEXT NOT NULL, name TEXT NOT NULL, tbl_name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, sql TEXT NOT NULL, place INTEGER NOT NULL)',
-    );
+    this.#sql.exec(OBJECT_TABLE);
     this.#objects = all<
       [number, SchemaObject['type'], string, string, number, number | null, string, number]
     >(

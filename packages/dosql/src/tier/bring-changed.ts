@@ -8,7 +8,7 @@ import type { Relation } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
 import type { ColdChunk, ColdRows, Pass } from '../outcome.ts';
 import type { SqlValue } from '../value/row.ts';
-import { clashesAfter, keyText, uniqueKeys, type UniqueKey } from './clashes.ts';
+import { clashesAfter, keysOf, keyText, type UniqueKey } from './clashes.ts';
 import { logKeys } from './hand-over.ts';
 import type { Manifest } from './manifest.ts';
 import { plainValues, type Reads } from './reads.ts';
@@ -49,7 +49,7 @@ export class BringChanged implements ColdRows {
       const lines = new Set(this.#versions(relation).map(({ branch }) => branch));
       for (const line of lines) {
         const files = this.#manifest.tables.get(relation.tableId)?.files ?? [];
-        const unique = uniqueKeys(this.#engine, relation);
+        const { unique } = keysOf(this.#engine, relation);
         const clashes = clashesAfter(this.#engine, after, line, relation, unique, files);
         for (const key of unique)
           await this.#bring(

@@ -1,5 +1,5 @@
 import type { ChangeRow } from '@dotdo/cdc';
-import { shapeOf } from '../branch/shape.ts';
+import { shapeOf, type TableShape } from '../branch/shape.ts';
 import type { Engine } from '../engine.ts';
 import { Entries } from '../log/entries.ts';
 import { sameName } from '../schema/catalog.ts';
@@ -22,14 +22,37 @@ export interface Clash {
   readonly files: readonly ColdFile[];
 }
 
-/** The unique keys of a table. */
-export function uniqueKeys(engine: Engine, relation: Relation): UniqueKey[] {
+/** What of a table's definition matters to those who write it. */
+export interface TableKeys {
+  readonly unique: readonly UniqueKey[];
+  readonly isAutoincrement: boolean;
+  readonly hasTriggers: boolean;
+}
+
+const known = new WeakMap<Relation, { readonly generation: number; readonly keys: TableKeys }>();
+
+/** The unique keys of a table; asked of SQLite once for each state of the schema. */
+export function keysOf(engine: Engine, relation: Relation): TableKeys {
+  const { generation } = engine.catalog;
+  const before = known.get(relation);
+  if (before?.generation === generation) return before.keys;
+  const shape = shapeOf(engine.storage.sql, relation);
+  const keys = {
+    unique: uniqueKeys(relation, shape),
+    isAutoincrement: shape.isAutoincrement,
+    hasTriggers: shape.triggers.length > 0,
+  };
+  known.set(relation, { generation, keys });
+  return keys;
+}
+
+function uniqueKeys(relation: Relation, { indexes }: TableShape): UniqueKey[] {
   const { key } = relation;
   const keys: UniqueKey[] = [];
   if (key.kind === 'primary') keys.push(keyOf(relation, key.columnIds));
   else if (key.columnId === undefined) keys.push({ columnIds: [-1], names: ['rowid'] });
   else keys.push(keyOf(relation, [key.columnId]));
-  for (const { isUnique, columns } of shapeOf(engine.storage.sql, relation).indexes) {
+  for (const { isUnique, columns } of indexes) {
     if (!isUnique) continue;
     const ids = columns.flatMap(({ name }) =>
       name === undefined ? [] : (relation.columns.find((column) => sameName(column.name, name))?.id ?? []),

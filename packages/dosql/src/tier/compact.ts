@@ -5,7 +5,7 @@ import type { SqlValue } from '../value/row.ts';
 import { ROW_COLUMN } from './cold-table.ts';
 import { fileOf } from './hand-over.ts';
 import { isGone, type ColdFile, type Manifest, type TieredTable } from './manifest.ts';
-import type { Places } from './places.ts';
+import { localPath, type Places } from './places.ts';
 import { compareValues } from './prune.ts';
 import type { Pass } from '../outcome.ts';
 import { pathOf } from './tiering.ts';
@@ -74,7 +74,7 @@ export async function rewriteFile(
     if (manifest.version !== version) return;
     engine.atomically(() => {
       const until = engine.nowMs() + GRACE_MS;
-      const { etag } = places.local.writeSync(path, bytes, { ifAbsent: true });
+      const { etag } = places.local.writeSync(localPath(path), bytes, { ifAbsent: true });
       manifest.add({ ...file, path, place: 'local', etag });
       for (const old of group) manifest.drop(old, until);
     });

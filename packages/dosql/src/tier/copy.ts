@@ -11,7 +11,7 @@ import { quoteName } from '../sql/token.ts';
 import { describe, type SqlParameters } from '../value/parameter.ts';
 import type { RawValue, SqlValue } from '../value/row.ts';
 import { joined } from './hand-over.ts';
-import type { Places } from './places.ts';
+import { isOwnPath, type Places } from './places.ts';
 import { compareValues } from './prune.ts';
 
 /** How rows are written to files. */
@@ -99,6 +99,8 @@ function putterOf(
   const location = parseUrl(url);
   if (/[*?{[]/.test(url))
     throw new DoSQLError('BAD_PARAMETER', `"${url}" is a pattern, which rows cannot be written to`);
+  if (location.kind === 'files' && isOwnPath(location.path))
+    throw new DoSQLError('FORBIDDEN_URL', `"${url}" names what is DoSQL's own: give another path`);
   if (location.kind === 'files')
     return async (target, bytes) => {
       await local.write(target.slice('fsx://'.length).replace(/^\//, ''), bytes);

@@ -17,7 +17,7 @@ import { keyText } from './clashes.ts';
 import { ROW_COLUMN, ROWID_COLUMN } from './cold-table.ts';
 import type { FileColumn, Manifest, NewFile } from './manifest.ts';
 import type { TierPolicy } from './options.ts';
-import type { Places } from './places.ts';
+import { localPath, type Places } from './places.ts';
 import { rangeOf } from './prune.ts';
 import { readExact } from './rows.ts';
 import { StoredTable } from './stored-table.ts';
@@ -242,7 +242,7 @@ export function handOver(
       else leave.push(key);
     });
     if (leave.length === 0) return 0;
-    const { etag } = local.writeSync(path, bytes, { ifAbsent: true });
+    const { etag } = local.writeSync(localPath(path), bytes, { ifAbsent: true });
     manifest.add({ ...file, path, place: 'local', etag }, gone);
     withoutTriggers(engine, relation.table, () => deleteKeys(sql, relation, leave));
     assertHighestStays(sql, relation, leave);

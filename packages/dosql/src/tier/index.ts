@@ -8,7 +8,7 @@ import { BringChanged } from './bring-changed.ts';
 import type { CopyTarget } from './copy.ts';
 import { Manifest } from './manifest.ts';
 import { Names } from './names.ts';
-import { rangeFile, type Places } from './places.ts';
+import { appFiles, rangeFile, type Places } from './places.ts';
 import { Reads, type Opener } from './reads.ts';
 import { FileRunner } from './runner.ts';
 import { StoredTable } from './stored-table.ts';
@@ -47,7 +47,7 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
   };
   const manifest = new Manifest(storage.sql);
   engine.atomically(() => manifest.open());
-  const names = new Names(catalog, manifest);
+  const names = new Names(catalog, manifest, (statement) => writes.isSafe(statement));
   const opener: Opener = {
     file: async (file, { budget }) =>
       new StoredTable(await openParquet(rangeFile(file, places), budget), file.path),
@@ -56,7 +56,7 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
       const environment = {
         buckets,
         fetch: access,
-        files: places.local,
+        files: appFiles(places.local),
         fetcher: fetch,
         random: Math.random,
       };

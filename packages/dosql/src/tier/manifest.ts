@@ -205,14 +205,21 @@ export class Manifest {
   garbage(nowMs: number): { readonly path: string; readonly place: ColdFile['place'] }[] {
     return all<[string, ColdFile['place']]>(
       this.#sql,
-      'SELECT path, place FROM __dosql_tier_garbage WHERE until <= ? ORDER BY until LIMIT 1000',
+      `SELECT path, place FROM __dosql_tier_garbage WHERE until <= ?${this.#isNotHeld} ORDER BY until LIMIT 1000`,
       Math.min(nowMs, Number.MAX_SAFE_INTEGER),
     ).map(([path, place]) => ({ path, place }));
   }
 
   /** When bytes may be deleted next, in ms; undefined when there are none to delete. */
   get garbageDue(): number | undefined {
-    return first<[number | null]>(this.#sql, 'SELECT min(until) FROM __dosql_tier_garbage')?.[0] ?? undefined;
+    const due = `SELECT min(until) FROM __dosql_tier_garbage WHERE TRUE${this.#isNotHeld}`;
+    return first<[number | null]>(this.#sql, due)?.[0] ?? undefined;
+  }
+
+  /** A backup may still refer to a file that its table does not need any more. */
+  get #isNotHeld(): string {
+    const isHolding = first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_backup_file'");
+    return isHolding === undefined ? '' : ' AND path NOT IN (SELECT path FROM __dosql_backup_file)';
   }
 
   /** The bytes at `path` have been deleted. */

@@ -2,7 +2,7 @@ import type { FileStore } from '@dotdo/fsx';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import type { ColdFile, Manifest } from './manifest.ts';
-import type { Places } from './places.ts';
+import { localPath, type Places } from './places.ts';
 import type { Pass } from '../outcome.ts';
 
 /**
@@ -20,7 +20,7 @@ export async function moveFile(
   pass: Pass,
 ): Promise<void> {
   if (cold === undefined) return;
-  const bytes = await local.read(file.path);
+  const bytes = await local.read(localPath(file.path));
   if (bytes === null) return;
   const etag = await put(cold, file.path, bytes);
   await pass(() => {
@@ -30,7 +30,7 @@ export async function moveFile(
       if (now === undefined) manifest.discard(file.path, 'cold', engine.nowMs());
       else if (now.place === 'local') {
         manifest.moved(now, etag);
-        local.deleteSync(file.path);
+        local.deleteSync(localPath(file.path));
       }
     });
   });
@@ -71,7 +71,7 @@ export async function collectGarbage(
     if (place === 'cold' || cold !== undefined) await cold?.delete(path);
     await pass(() =>
       engine.atomically(() => {
-        local.deleteSync(path);
+        local.deleteSync(localPath(path));
         manifest.collected(path);
       }),
     );

@@ -4,6 +4,7 @@ import type { Catalog } from '../schema/catalog.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import type { SchemaObject } from '../schema/relation.ts';
+import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
 import type { Manifest } from './manifest.ts';
@@ -17,7 +18,11 @@ export class Names {
   #known = new WeakMap<Statement, boolean>();
   #state = '';
 
-  constructor(catalog: Catalog, manifest: Manifest) {
+  readonly #isSafe: (statement: Statement) => boolean;
+
+  /** `isSafe` tells of a statement about a cold table that it needs no cold row. */
+  constructor(catalog: Catalog, manifest: Manifest, isSafe: (statement: Statement) => boolean) {
+    this.#isSafe = isSafe;
     this.#catalog = catalog;
     this.#manifest = manifest;
   }
@@ -31,7 +36,8 @@ export class Names {
     }
     let is = this.#known.get(statement);
     if (is === undefined) {
-      is = statement.references.some(({ name, isCte }) => !isCte && (isUrl(name) || this.#isCold(name, 0)));
+      const names = ({ name, isCte }: TableReference): boolean => !isCte && (isUrl(name) || this.#isCold(name, 0));
+      is = statement.references.some(names) && !this.#isSafe(statement);
       this.#known.set(statement, is);
     }
     return is;

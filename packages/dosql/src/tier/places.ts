@@ -1,6 +1,7 @@
 import type { DOBackend, FileStore } from '@dotdo/fsx';
 import { DoSQLError } from '../error.ts';
 import type { RangeFile } from '../scan/file.ts';
+import type { FileReader } from '../scan/source/environment.ts';
 import type { ColdFile } from './manifest.ts';
 
 /** Where the bytes of cold rows are: in the object's own file store until they have been copied to the cold one. */
@@ -8,6 +9,31 @@ export interface Places {
   readonly local: DOBackend;
   /** Undefined where the database was given none: then files stay in the object. */
   readonly cold: FileStore | undefined;
+}
+
+/** What paths of the database's own begin with in the object's file store, which the app may use for its files, too. */
+const OWN = '__dosql/';
+
+/** Where the object's file store has the bytes of a path of the manifest. */
+export function localPath(path: string): string {
+  return OWN + path;
+}
+
+/** Whether a path of the object's file store is the database's own. */
+export function isOwnPath(path: string): boolean {
+  return path.replace(/^\//, '').startsWith(OWN);
+}
+
+/** The app's files in the object's file store: what `fsx://` in SQL names. */
+export function appFiles(local: FileStore): FileReader {
+  return {
+    read: async (path, options) => (isOwnPath(path) ? null : local.read(path, options)),
+    stat: async (path) => (isOwnPath(path) ? null : local.stat(path)),
+    list: async (prefix, options) => {
+      const page = await local.list(prefix, options);
+      return { ...page, files: page.files.filter(({ path }) => !isOwnPath(path)) };
+    },
+  };
 }
 
 /**
@@ -18,7 +44,9 @@ export interface Places {
  */
 export function rangeFile(file: ColdFile, { local, cold }: Places): RangeFile {
   const { path } = file;
-  const from = file.place === 'local' ? [local, cold] : [cold, local];
+  const here = { store: local, at: localPath(path) };
+  const there = { store: cold, at: path };
+  const from = file.place === 'local' ? [here, there] : [there, here];
   return {
     name: path,
     size: file.sizeBytes,
@@ -26,8 +54,8 @@ export function rangeFile(file: ColdFile, { local, cold }: Places): RangeFile {
     etag: path,
     async read(offset, length, signal) {
       signal?.throwIfAborted();
-      for (const store of from) {
-        const bytes = await store?.read(path, { offset, length }).catch((cause: unknown) => {
+      for (const { store, at } of from) {
+        const bytes = await store?.read(at, { offset, length }).catch((cause: unknown) => {
           throw new DoSQLError(
             'STORAGE_UNAVAILABLE',
             `cold rows in "${path}" cannot be read now: ${cause instanceof Error ? cause.message : String(cause)}`,
@@ -41,7 +69,7 @@ export function rangeFile(file: ColdFile, { local, cold }: Places): RangeFile {
             `"${path}" ends at ${offset + bytes.length}, not at ${file.sizeBytes} bytes as it was written`,
           );
       }
-      const missing = from.some((store) => store !== undefined) ? 'is gone from' : 'was put into';
+      const missing = from.every(({ store }) => store !== undefined) ? 'is gone from' : 'was put into';
       throw new DoSQLError(
         'NO_SUCH_FILE',
         `"${path}", which holds cold rows, ${missing} the cold store: open the database with the storage that it was written with`,

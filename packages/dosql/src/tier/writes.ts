@@ -1,19 +1,19 @@
 import { clausesOf } from '../branch/clauses.ts';
-import { shapeOf } from '../branch/shape.ts';
 import type { Engine, Outcome, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import type { Budget } from '../scan/budget.ts';
 import type { ScanTable } from '../scan/table.ts';
+import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { Span } from '../sql/scan.ts';
 import { splice, type Statement } from '../sql/statement.ts';
 import { first } from '../sql/read.ts';
-import { quoteName } from '../sql/token.ts';
+import { isName, lowerName, nameOf, quoteName } from '../sql/token.ts';
 import { orderParameters, type SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
 import { bringBack, lostVersion, storedFields, type FileRows } from './bring-back.ts';
-import { clashesAfter, keyText, uniqueKeys, type Clash, type UniqueKey } from './clashes.ts';
+import { clashesAfter, keysOf, keyText, type Clash, type UniqueKey } from './clashes.ts';
 import { FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, type ColdTable } from './cold-table.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
 import { COLD_PLACES, type Reads } from './reads.ts';
@@ -74,11 +74,17 @@ export class Writes {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const target = await pass(() => this.#target(statement));
       if (target !== undefined) await this.#bringMatching(statement, values, target, options, pass, budget);
-      const needs = await pass(() => this.#reads.needs(statement, values, options));
-      const instead = await this.#reads.fetch(needs, budget);
+      // An INSERT of values reads nothing.
+      const isAlone = statement.references.length === 1 && target !== undefined;
+      const readsNothing = isAlone && clausesOf(statement)?.verb === 'insert';
+      const needs = readsNothing ? undefined : await pass(() => this.#reads.needs(statement, values, options));
+      const instead = needs && (await this.#reads.fetch(needs, budget));
       const result = await pass((): Outcome | Undo | undefined => {
-        if (!this.#reads.isCurrent(needs)) return undefined;
-        const redirected = { ...options, redirect: this.#reads.redirect(instead) };
+        if (needs !== undefined && !this.#reads.isCurrent(needs)) return undefined;
+        const redirected =
+          instead === undefined
+            ? { ...options, isHotOnly: true }
+            : { ...options, redirect: this.#reads.redirect(instead) };
         try {
           return this.#engine.atomically(() => {
             const before = this.#engine.log.end();
@@ -105,6 +111,25 @@ export class Writes {
       `what the statement reads has changed ${MAX_ATTEMPTS} times while it was read: try it again`,
       { sql: statement.sql },
     );
+  }
+
+  /**
+   * Whether a statement can be run without looking at cold rows: one that inserts rows whose only unique value is a
+   * rowid that SQLite gives, which is above all others.
+   */
+  isSafe(statement: Statement): boolean {
+    const clauses = statement.references.length === 1 ? clausesOf(statement) : undefined;
+    if (clauses?.verb !== 'insert') return false;
+    const { name, whole } = clauses.target;
+    const relation = this.#engine.catalog
+      .current()
+      .find((relation) => relation.branch === MAIN && sameName(relation.name, name));
+    if (relation === undefined || relation.key.kind !== 'rowid') return false;
+    const { unique, hasTriggers } = keysOf(this.#engine, relation);
+    const given = columnList(statement, whole.end);
+    if (unique.length > 1 || hasTriggers || given === undefined) return false;
+    const rowids = new Set(['rowid', '_rowid_', 'oid', lowerName(relation.key.name)]);
+    return !given.some((column) => rowids.has(lowerName(column)));
   }
 
   /** Makes the cold rows with these keys hot: those whose first column has one of `values`, by `matches`. */
@@ -208,11 +233,12 @@ export class Writes {
   #lacksHighest(relation: Relation, harmless: ReadonlySet<string>): boolean {
     const { key } = relation;
     if (key.kind !== 'rowid' || harmless.has(`${this.#manifest.version} highest`)) return false;
+    if (keysOf(this.#engine, relation).isAutoincrement) return false;
     const cold = highestIn(this.#manifest.tables.get(relation.tableId)?.files ?? [], key.columnId ?? -1);
     if (cold === undefined) return false;
     const { sql } = this.#engine.storage;
     const hot = first<[number | null]>(sql, `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(relation.table)}`);
-    return (hot?.[0] ?? -Infinity) < cold && !shapeOf(sql, relation).isAutoincrement;
+    return (hot?.[0] ?? -Infinity) < cold;
   }
 
   async #bringHighest(relation: Relation, harmless: Set<string>, pass: Pass, budget: Budget): Promise<void> {
@@ -249,7 +275,7 @@ export class Writes {
       before,
       branch,
       relation,
-      uniqueKeys(this.#engine, relation),
+      keysOf(this.#engine, relation).unique,
       files,
     ).filter(({ key, values }) => !harmless.has(`${version} ${key.columnIds.join()} ${keyText(values)}`));
   }
@@ -320,6 +346,14 @@ export class Writes {
       return true;
     });
   }
+}
+
+/** The columns named behind the target of an INSERT, at `end`; undefined where none are. */
+function columnList({ tokens, sql }: Statement, end: number): string[] | undefined {
+  const open = tokens.findIndex(({ start }) => start >= end);
+  if (tokens[open]?.text !== '(') return undefined;
+  const close = tokens.findIndex(({ text }, i) => i > open && text === ')');
+  return tokens.slice(open + 1, close).filter(isName).map((token) => nameOf(sql, token));
 }
 
 function highestIn(files: readonly ColdFile[], id: number): number | bigint | undefined {

@@ -38,15 +38,7 @@ function randomRow(random: Random, id: number): SqlValue[] {
         : BigInt(random.int(2 ** 30)) * 4_294_967_296n * (random.chance(0.5) ? -1n : 1n) +
             BigInt(random.int(9)),
     ),
-    orNull(
-      random.pick([
-        random.int(9),
-        random.int(900) / 8,
-        random.next() * 1e9,
-        -random.next(),
-        1e20,
-      ]),
-    ),
+    orNull(random.pick([random.int(9), random.int(900) / 8, random.next() * 1e9, -random.next(), 1e20])),
     orNull(`s${random.int(12)}`),
     orNull(
       random.pick([

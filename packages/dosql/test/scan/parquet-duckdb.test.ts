@@ -164,7 +164,7 @@ describe('files of DuckDB are read as DuckDB reads them', () => {
   for (let run = 0; run < runs; run++)
     for (const [i, options] of OPTIONS.entries())
       it(`${options} (${run})`, async () => {
-        const columns = columnsOf(2, 100 * run + i);
+        const columns = columnsOf(1, 100 * run + i);
         const path = join(folder, `${run}-${i}.parquet`);
         const rows = [0, 1, 2500, 4100, 6000][(seed + run + i) % 5] as number;
         await duckdb.run(

@@ -375,6 +375,11 @@ describe('bytes that claim too much are refused before anything is made for them
       await expect(valuesIn(fileOf(column))).rejects.toThrow(/CORRUPT_FILE/);
     });
 
+  it('rows that are only counted', async () => {
+    const file = fileOf({ type: INT32, rows: 2 ** 45, pages: [] });
+    await expect(readAll(memoryFile(file), { columns: [] })).rejects.toThrow(/CORRUPT_FILE: .* cannot have/);
+  });
+
   it('what zlib would make more of than the header says', async () => {
     const body = new Uint8Array(gzipSync(new Uint8Array(2 ** 24)));
     const file = fileOf({

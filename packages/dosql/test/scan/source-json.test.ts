@@ -11,7 +11,7 @@ import { Random } from '../support/random.ts';
 import { rowsOf, type Shown } from './source-values.ts';
 
 const seed = Number(process.env['VITE_SEED'] ?? 20_261_121);
-const runs = Number(process.env['VITE_RUNS'] ?? 1_000);
+const runs = Number(process.env['VITE_RUNS'] ?? 700);
 
 const folder = mkdtempSync(join(tmpdir(), 'dosql-json-'));
 let duck: DuckDBConnection;

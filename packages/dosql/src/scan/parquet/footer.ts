@@ -25,6 +25,9 @@ const TRAILER = 8;
 const MAGIC = 0x31_52_41_50;
 const ENCRYPTED_MAGIC = 0x45_52_41_50;
 
+/** A page has at most 2^25 rows and takes more than 16 bytes. Rows that nothing is read of would else be believed. */
+const MAX_ROWS_PER_BYTE = 2 ** 21;
+
 /** Footers that were read last, by file and version. */
 const cache = new Map<string, Footer>();
 /** Together they take no more than this. */
@@ -45,7 +48,7 @@ export async function openFooter(file: RangeFile, budget: Budget): Promise<Foote
     cache.set(key, known);
     return known;
   }
-  const footer = parseFooter(await readTail(file, budget));
+  const footer = parseFooter(await readTail(file, budget), file.size);
   // Without a name for its version a file may become another under the same name.
   if (file.etag !== '') keep(key, footer);
   return footer;
@@ -90,11 +93,13 @@ async function readEnd(file: RangeFile, length: number, budget: Budget): Promise
   return checked(file, await file.read(file.size - length, length), length);
 }
 
-function parseFooter(tail: Uint8Array): Footer {
+function parseFooter(tail: Uint8Array, fileSize: number): Footer {
   const end = tail.length - TRAILER;
   const start = end - viewOf(tail).getUint32(end, true);
   const isSealed = checkSeal(tail, start, end);
   const metadata = readMetadata(tail.subarray(start, end));
+  if (metadata.rowCount > MAX_ROWS_PER_BYTE * fileSize)
+    malformed(`it cannot have ${metadata.rowCount} rows in ${fileSize} bytes`);
   return { metadata, schema: readSchema(metadata.schema), tail, isSealed };
 }
 

@@ -3,13 +3,12 @@ import type { Batch, ScanRequest } from '../table.ts';
 import { RowBatch } from './batch.ts';
 import { Fetcher } from './fetch.ts';
 import type { Footer } from './footer.ts';
+import { LateColumns } from './late.ts';
 import type { Place } from './metadata.ts';
-import { readOffsetIndex, type PageLocations } from './page-index.ts';
 import {
   chunkOf,
   columnPlan,
   GROUPS_AT_ONCE,
-  leafOf,
   placesOf,
   planGroups,
   resolve,
@@ -28,9 +27,18 @@ const AHEAD_READS = 4;
 /** Row groups that are smaller are read together. */
 const READ_BYTES = 2 ** 20;
 
+/** So many row groups after another were asked for a column late, and had to read it whole, before it is read ahead. */
+const LATE_GROUPS = 2;
+
+/** A row group to be read, with the columns that it is likely to be asked for late. */
+interface PlannedGroup {
+  readonly plan: GroupPlan;
+  readonly late: readonly ColumnPlan[];
+}
+
 /** Row groups that follow each other and are read together. */
 interface Unit {
-  readonly plans: readonly GroupPlan[];
+  readonly groups: readonly PlannedGroup[];
   readonly size: number;
   readonly found: Promise<ReadonlyMap<Place, Uint8Array>>;
 }
@@ -50,6 +58,8 @@ export class Scan {
   /** Row groups that are planned and not yet being read. */
   #planned: GroupPlan[] = [];
   #next: Promise<void> | undefined;
+  /** How many row groups, up to the last, were asked for a column late and had to read it whole. */
+  readonly #lateGroups: Map<Leaf, number> = new Map();
   #nextGroup = 0;
 
   constructor(
@@ -92,8 +102,8 @@ export class Scan {
         if (unit === undefined) return;
         const found = await unit.found;
         size -= unit.size;
-        for (const plan of unit.plans)
-          for (const batch of this.#split(plan, found)) {
+        for (const group of unit.groups)
+          for (const batch of this.#split(group, found)) {
             this.#planning.request.signal?.throwIfAborted();
             yield batch;
           }
@@ -127,23 +137,42 @@ export class Scan {
       size += plan.size;
       count++;
     }
-    const plans = this.#planned.splice(0, count);
-    const found = this.#fetcher.read(plans.flatMap(({ columns }) => columns.flatMap(placesOf)));
+    const groups = this.#planned.splice(0, count).map((plan) => ({ plan, late: this.#likelyLate(plan) }));
+    for (const { late } of groups) for (const { chunk } of late) size += chunk.place.length;
+    const columns = groups.flatMap(({ plan, late }) => [...plan.columns, ...late]);
+    const found = this.#fetcher.read(columns.flatMap(placesOf));
     // An error is thrown to the consumer when it comes to these row groups, not before.
     found.catch(() => undefined);
-    return { plans, size, found };
+    return { groups, size, found };
   }
 
-  *#split(plan: GroupPlan, found: ReadonlyMap<Place, Uint8Array>): Generator<Batch, void, undefined> {
+  /** The columns that the last row groups were asked for late: waiting until this one is would cost a round trip each time. */
+  #likelyLate({ index, rowCount, ranges }: GroupPlan): ColumnPlan[] {
+    const plans: ColumnPlan[] = [];
+    for (const [leaf, groups] of this.#lateGroups)
+      if (groups >= LATE_GROUPS)
+        plans.push(
+          columnPlan(leaf, chunkOf(this.#file, this.#footer, index, leaf), rowCount, ranges, undefined),
+        );
+    return plans;
+  }
+
+  *#split(
+    { plan, late: ahead }: PlannedGroup,
+    found: ReadonlyMap<Place, Uint8Array>,
+  ): Generator<Batch, void, undefined> {
     const columns = new Map<string, GroupColumn>();
     for (const column of plan.columns) columns.set(column.leaf.column.name, this.#load(column, plan, found));
     const late = new LateColumns(this.#file, this.#footer, plan, this.#lateFetcher, (column, found) =>
       this.#load(column, plan, found),
     );
+    for (const column of ahead) late.add(column, found);
     const readMore = (name: string, ranges: readonly RowRange[]): Promise<GroupColumn> =>
       late.read(name, ranges);
     for (const ranges of splitRanges(plan.ranges, [...columns.values()]))
       yield new RowBatch(this.#file.name, ranges, columns, readMore);
+    for (const leaf of this.#lateGroups.keys()) if (!late.used.has(leaf)) this.#lateGroups.delete(leaf);
+    for (const leaf of late.used) this.#lateGroups.set(leaf, (this.#lateGroups.get(leaf) ?? 0) + 1);
   }
 
   #load(
@@ -153,60 +182,5 @@ export class Scan {
   ): GroupColumn {
     const checksum = this.#checksums?.[index]?.[column.leaf.index];
     return decoding(this.#file.name, () => loadColumn(column, found, rowCount, checksum, this.#decoding));
-  }
-}
-
-/** Columns of a row group that are read when its batches ask for them. */
-class LateColumns {
-  readonly #file: RangeFile;
-  readonly #footer: Footer;
-  readonly #plan: GroupPlan;
-  readonly #fetcher: Fetcher;
-  readonly #load: (column: ColumnPlan, found: ReadonlyMap<Place, Uint8Array>) => GroupColumn;
-  readonly #locations: Map<Leaf, Promise<PageLocations | undefined>> = new Map();
-  /** Those that had to be read whole, for the next batches of the row group. */
-  readonly #whole: Map<Leaf, Promise<GroupColumn>> = new Map();
-
-  constructor(
-    file: RangeFile,
-    footer: Footer,
-    plan: GroupPlan,
-    fetcher: Fetcher,
-    load: (column: ColumnPlan, found: ReadonlyMap<Place, Uint8Array>) => GroupColumn,
-  ) {
-    this.#file = file;
-    this.#footer = footer;
-    this.#plan = plan;
-    this.#fetcher = fetcher;
-    this.#load = load;
-  }
-
-  /** Reads a column for the rows of `ranges`: where the file tells where its pages are, only theirs. */
-  async read(name: string, ranges: readonly RowRange[]): Promise<GroupColumn> {
-    const leaf = leafOf(this.#file.name, this.#footer, name);
-    const known = this.#whole.get(leaf);
-    if (known !== undefined) return known;
-    const { index, rowCount } = this.#plan;
-    const chunk = chunkOf(this.#file, this.#footer, index, leaf);
-    let locations = this.#locations.get(leaf);
-    if (locations === undefined) this.#locations.set(leaf, (locations = this.#locate(chunk)));
-    const column = columnPlan(leaf, chunk, rowCount, ranges, await locations);
-    if (column.whole === undefined) return this.#readColumn(column);
-    let whole = this.#whole.get(leaf);
-    if (whole === undefined) this.#whole.set(leaf, (whole = this.#readColumn(column)));
-    return whole;
-  }
-
-  async #locate(chunk: ColumnPlan['chunk']): Promise<PageLocations | undefined> {
-    const { offsetIndex } = chunk;
-    if (offsetIndex === undefined || chunk.place.length <= offsetIndex.length) return undefined;
-    const bytes = (await this.#fetcher.read([offsetIndex])).get(offsetIndex) as Uint8Array;
-    return decoding(this.#file.name, () =>
-      readOffsetIndex(bytes, chunk.place, this.#plan.rowCount, this.#footer.isSealed),
-    );
-  }
-
-  async #readColumn(column: ColumnPlan): Promise<GroupColumn> {
-    return this.#load(column, await this.#fetcher.read(placesOf(column)));
   }
 }

@@ -7,7 +7,7 @@ export type Codec = 'zstd' | 'snappy' | 'gzip' | 'uncompressed';
 /** Parquet's numbers of the codecs. */
 export const CODEC: Readonly<Record<Codec, number>> = { uncompressed: 0, snappy: 1, gzip: 2, zstd: 6 };
 
-// Level 1 of zstd packs within a few percent of level 3, at twice its speed.
+// The quick levels: a transaction waits for them, and what higher ones save is a few percent.
 const GZIP = { level: 4 };
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 

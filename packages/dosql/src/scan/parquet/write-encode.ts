@@ -243,12 +243,13 @@ function doubleEncoding(
     const bytes = encode(page.from, to);
     return (compress(bytes) ?? bytes).length;
   };
-  const isSmaller = size(split) < 0.95 * size(plain);
-  return isSmaller ? split : plain;
+  return size(split) < WORTH_SPLITTING * size(plain) ? split : plain;
 }
 
 /** Values of a sample; their bytes are few enough for every codec. */
 const SPLIT_SAMPLE = 4096;
+/** Putting the bytes of a double together again takes its time. */
+const WORTH_SPLITTING = 0.85;
 
 function doubleBytes(values: Float64Array, from: number, to: number): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset + 8 * from, 8 * (to - from));

@@ -78,7 +78,8 @@ export function rowsWithin(
   limit: number,
 ): number {
   let rows = count;
-  for (const vector of vectors) while (rows > 1 && bytesIn(vector, from, from + rows) > limit) rows >>>= 1;
+  const bytes = (): number => vectors.reduce((sum, vector) => sum + bytesIn(vector, from, from + rows), 0);
+  while (rows > 1 && bytes() > limit) rows >>>= 1;
   return rows;
 }
 

@@ -7,7 +7,6 @@ declare module 'node:zlib' {
     maxOutputLength?: number;
   }
   export function crc32(data: Uint8Array, value?: number): number;
-  export function gunzipSync(data: Uint8Array, options?: Bound): Uint8Array;
   export function unzipSync(data: Uint8Array, options?: Bound): Uint8Array;
   export function brotliDecompressSync(data: Uint8Array, options?: Bound): Uint8Array;
   export function zstdDecompressSync(data: Uint8Array, options?: Bound): Uint8Array;

@@ -7,7 +7,7 @@ import { messageOf } from './environment.ts';
 /** What is read at a time. */
 const CHUNK_BYTES: number = 4 * 2 ** 20;
 /** What the start of a file is looked at by, before it is read as a whole. */
-export const HEAD_BYTES: number = 2 ** 18;
+const HEAD_BYTES: number = 2 ** 18;
 /** What is decompressed at a time: at most a thousand times as much comes out. */
 const SLICE_BYTES: number = 2 ** 14;
 const GZIP_MAGIC = [0x1f, 0x8b] as const;
@@ -150,7 +150,7 @@ function unsound(name: string, error: unknown): DoSQLError {
 }
 
 /** Chunks one behind the other. */
-export function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
+function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
   if (parts.length === 1) return parts[0] as Uint8Array;
   const bytes = new Uint8Array(size);
   let at = 0;

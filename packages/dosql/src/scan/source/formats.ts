@@ -20,10 +20,18 @@ export interface FormatOptions {
   readonly delimiter?: string | undefined;
 }
 
+/** A column that a file has, but that SQL has no value for, and the reason. */
+export interface Unreadable {
+  readonly name: string;
+  readonly why: string;
+}
+
 /** One open file. */
 export interface OpenFile {
   readonly name: string;
   readonly columns: readonly FileColumn[];
+  /** Columns that it has, but that SQL has no value for. */
+  readonly unreadable: readonly Unreadable[];
   /** The file as a table; of text, with its columns of the types that they have in `as`. */
   table(as: readonly ScanColumn[]): ScanTable;
 }
@@ -73,12 +81,12 @@ export async function openFile(
   if (format === 'parquet') {
     const table = await openParquet(file, budget);
     const columns = table.columns.map((column) => ({ column, isUnknown: false }));
-    return { name: file.name, columns, table: () => table };
+    return { name: file.name, columns, unreadable: table.unreadable, table: () => table };
   }
   const text =
     format === 'json'
       ? await openJson(file, budget, { types }, signal)
       : await openCsv(file, budget, { types, delimiter }, signal);
   const columns = text.columns.map((column) => ({ column, isUnknown: text.unknown.has(column.name) }));
-  return { name: file.name, columns, table: (as) => text.as(as) };
+  return { name: file.name, columns, unreadable: [], table: (as) => text.as(as) };
 }

@@ -236,12 +236,14 @@ export class JsonScanner {
     const bytes = this.#bytes;
     const end = this.#end;
     this.#hasEscape = false;
-    for (let i = start; ; i++) {
-      const byte = bytes[i];
+    let i = start;
+    for (;;) {
+      let byte = bytes[i] as number;
+      while (byte !== QUOTE && byte !== BACKSLASH) byte = bytes[++i] as number;
       if (byte === QUOTE) return i >= end ? -1 : i;
-      if (byte !== BACKSLASH) continue;
       this.#hasEscape = true;
-      if (++i >= end) return -1;
+      i += 2;
+      if (i > end) return -1;
     }
   }
 

@@ -17,6 +17,7 @@ import {
   type Format,
   type FormatOptions,
   type OpenFile,
+  type Unreadable,
 } from './formats.ts';
 import { constantVector, mayFulfil, partitionsOf, type Partitions, type PartitionValue } from './hive.ts';
 import { openHttps } from './https.ts';
@@ -40,6 +41,10 @@ export interface SourceOptions extends FormatOptions {
 export interface Source extends ScanTable {
   /** The files that match, of which some may be left out of a scan by their names. */
   readonly files: readonly FileEntry[];
+  /** Columns that `*` leaves out, but that can be named: `filename`, where no file has one of its own. */
+  readonly hidden: readonly ScanColumn[];
+  /** Columns that files have, but that SQL has no value for. */
+  readonly unreadable: readonly Unreadable[];
 }
 
 const FILENAME = 'filename';
@@ -79,14 +84,19 @@ export async function openSource(
   budget.counts.files.pruned += found.files.length - files.length;
   const opener = new Opener(found, options);
   const union = new ColumnUnion(options.types ?? {});
+  const unreadable: Unreadable[] = [];
   // A table has its columns even when no file is left.
   const first = files.length === 0 ? found.files.slice(0, 1) : files.slice(0, SCHEMA_FILES);
   for (let i = 0; i < first.length; i += OPEN_AT_ONCE) {
     const opened = await Promise.all(first.slice(i, i + OPEN_AT_ONCE).map((file) => opener.open(file)));
     for (const { name, columns } of opened) union.add(name, columns);
+    unreadable.push(...opened.flatMap((file) => file.unreadable));
   }
   union.checkTypes(url);
-  return new FilesTable(found.files, files, partitions, union, opener, options.filename === true);
+  return new FilesTable(
+    { files: found.files, kept: files, partitions, union, opener, unreadable },
+    options.filename === true,
+  );
 }
 
 interface Found {
@@ -156,24 +166,31 @@ class Opener {
   }
 }
 
+/** What a table of files is made of. */
+interface Parts {
+  readonly files: readonly FileEntry[];
+  /** Those that are not left out before any is opened. */
+  readonly kept: readonly FileEntry[];
+  readonly partitions: Partitions;
+  readonly union: ColumnUnion;
+  readonly opener: Opener;
+  readonly unreadable: readonly Unreadable[];
+}
+
 class FilesTable implements Source {
   readonly columns: readonly ScanColumn[];
   readonly files: readonly FileEntry[];
+  readonly hidden: readonly ScanColumn[];
+  readonly unreadable: readonly Unreadable[];
   readonly #kept: readonly FileEntry[];
   readonly #partitions: Partitions;
   readonly #union: ColumnUnion;
   readonly #opener: Opener;
   readonly #places: ReadonlyMap<string, Place>;
 
-  constructor(
-    files: readonly FileEntry[],
-    kept: readonly FileEntry[],
-    partitions: Partitions,
-    union: ColumnUnion,
-    opener: Opener,
-    hasFilename: boolean,
-  ) {
+  constructor({ files, kept, partitions, union, opener, unreadable }: Parts, showsFilename: boolean) {
     this.files = files;
+    this.unreadable = unreadable;
     this.#kept = kept;
     this.#partitions = partitions;
     this.#union = union;
@@ -184,14 +201,18 @@ class FilesTable implements Source {
       places.delete(lowerName(column.name));
       places.set(lowerName(column.name), { kind: 'folder', column, i });
     });
-    if (hasFilename && !places.has(FILENAME))
-      places.set(FILENAME, { kind: 'filename', column: { name: FILENAME, type: 'text' } });
+    const shown = [...places.values()].map(({ column }) => column);
+    const filename: ScanColumn = { name: FILENAME, type: 'text' };
+    const extra = places.has(FILENAME) ? [] : [filename];
+    if (extra.length > 0) places.set(FILENAME, { kind: 'filename', column: filename });
     this.#places = places;
-    this.columns = [...places.values()].map(({ column }) => column);
+    this.columns = showsFilename ? [...shown, ...extra] : shown;
+    this.hidden = showsFilename ? [] : extra;
   }
 
   async *scan(request: ScanRequest): AsyncGenerator<Batch, void, undefined> {
     const { counts } = request.budget;
+    for (const name of request.columns) this.#place(name);
     const { columns } = this.#partitions;
     const files = this.#kept.filter((file) =>
       mayFulfil(columns, this.#partitions.valuesOf(file), request.conditions),
@@ -202,9 +223,13 @@ class FilesTable implements Source {
       const opened = await this.#opener.open(file);
       const before = counts.rowGroups.read;
       const groups = counts.rowGroups.total;
+      counts.files.read++;
       yield* this.#scanFile(file, opened, request);
-      const isPruned = counts.rowGroups.total > groups && counts.rowGroups.read === before;
-      counts.files[isPruned ? 'pruned' : 'read']++;
+      // Where the statistics of all its row groups tell that nothing is wanted, none of it was read.
+      if (counts.rowGroups.total > groups && counts.rowGroups.read === before) {
+        counts.files.read--;
+        counts.files.pruned++;
+      }
       this.#opener.release(file, this.#kept.indexOf(file));
     }
   }
@@ -218,7 +243,9 @@ class FilesTable implements Source {
     const own = this.#ownColumns(file);
     const table = file.table([...own.values()].map(({ from, to }) => ({ ...to, name: from.name })));
     const actual = new Map(table.columns.map((column) => [column.name, column]));
-    const conditions = request.conditions.filter(({ column }) => this.#place(column)?.kind === 'file');
+    const conditions = request.conditions.filter(
+      ({ column }) => this.#places.get(lowerName(column))?.kind === 'file',
+    );
     if (
       conditions.some(
         (condition) => condition.operator !== 'is null' && !own.has(lowerName(condition.column)),
@@ -256,8 +283,8 @@ class FilesTable implements Source {
     actual: ReadonlyMap<string, ScanColumn>,
   ): Vector {
     const place = this.#place(name);
-    if (place?.kind === 'folder') return constantVector(folders[place.i] ?? null, batch.rowCount);
-    if (place?.kind === 'filename') return constantVector(entry.url, batch.rowCount);
+    if (place.kind === 'folder') return constantVector(folders[place.i] ?? null, batch.rowCount);
+    if (place.kind === 'filename') return constantVector(entry.url, batch.rowCount);
     const found = own.get(lowerName(name));
     if (found === undefined) return nullVector(batch.rowCount);
     return converted(batch.column(found.from.name), actual.get(found.from.name) ?? found.from, found.to);
@@ -267,7 +294,7 @@ class FilesTable implements Source {
   #ownColumns(file: OpenFile): Map<string, OwnColumn> {
     const own = new Map<string, OwnColumn>();
     for (const { column: from } of file.columns) {
-      const place = this.#place(from.name);
+      const place = this.#places.get(lowerName(from.name));
       // Of two that differ in case alone, the first is the table's.
       if (place?.kind === 'file' && !own.has(lowerName(from.name)))
         own.set(lowerName(from.name), { from, to: place.column });
@@ -275,8 +302,13 @@ class FilesTable implements Source {
     return own;
   }
 
-  #place(name: string): Place | undefined {
-    return this.#places.get(lowerName(name));
+  #place(name: string): Place {
+    const place = this.#places.get(lowerName(name));
+    if (place !== undefined) return place;
+    const found = this.unreadable.find((column) => lowerName(column.name) === lowerName(name));
+    throw found === undefined
+      ? new DoSQLError('NO_SUCH_COLUMN', `no file has a column ${JSON.stringify(name)}`)
+      : new DoSQLError('SYNTAX', `the column ${JSON.stringify(name)} cannot be read: ${found.why}`);
   }
 }
 
