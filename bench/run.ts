@@ -1,16 +1,24 @@
 /**
  * Runs the benchmarks and writes `results/<name>.json`.
  *
- * `npm run bench` runs all; `npm run bench -- engine` one of `engine`, `history`, `branches`, `changes` and
- * `live`. `ROUNDS=15` asks for more rounds than usual. `QUICK=1` only shows that they work: small tables, one round, no results.
+ * `npm run bench` runs all; `npm run bench -- engine` one of `engine`, `history`, `branches`, `changes`,
+ * `live` and `scan`. `ROUNDS=15` asks for more rounds than usual. `QUICK=1` only shows that they work: small tables, one round, no results.
  */
 import { branches } from './branches.ts';
 import { changes } from './changes.ts';
 import { engine } from './engine.ts';
 import { history } from './history.ts';
 import { live } from './live.ts';
+import { scan } from './scan.ts';
 
-const benchmarks: Record<string, () => Promise<void>> = { engine, history, branches, changes, live };
+const benchmarks: Record<string, () => Promise<void>> = {
+  engine,
+  history,
+  branches,
+  changes,
+  live,
+  scan,
+};
 const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : Object.keys(benchmarks)) {
   const benchmark = benchmarks[name];

@@ -1,5 +1,4 @@
 import type { ChangeSource } from '@dotdo/cdc';
-import type { BackupResult } from './backup/index.ts';
 import type { BranchInfo, BranchOptions } from './branch/index.ts';
 import type {
   ErasureReport,
@@ -12,7 +11,6 @@ import type {
 import type * as ChangeModule from './change/index.ts';
 import type { LineState } from './branch/states.ts';
 import type { Core } from './core.ts';
-import { DoSQLError } from './error.ts';
 import type { Blame } from './history/blame.ts';
 import type { Point } from './history/point.ts';
 import type {
@@ -33,37 +31,14 @@ import {
   type Migrations,
 } from './migration.ts';
 import { PreparedStatement } from './prepared.ts';
-import { Session } from './session.ts';
+import { FileSession } from './file-session.ts';
 import { LogSource } from './stream/source.ts';
 import { sqlStorage, storageFacade } from './sql-storage.ts';
-import type { Pass } from './outcome.ts';
-import type { Vector } from './scan/vector.ts';
-import type {
-  CopyOptions,
-  CopyResult,
-  FileReport,
-  TierOptions,
-  TierPass,
-  TierStatus,
-} from './tier/index.ts';
 import type { AlarmResult, TimerHandler } from './timer/timers.ts';
-import type { SqlParameters } from './value/parameter.ts';
-import { toRows, type Row } from './value/row.ts';
-
-const ARROW_BATCH_ROWS = 65_536;
-
-/** How SQLite runs a statement. */
-export interface Plan {
-  /** The statement as SQLite gets it: with every mention of the past replaced. */
-  readonly sql: string;
-  /** SQLite's own plan (https://sqlite.org/eqp.html), a step a line, indented by depth. */
-  readonly steps: readonly { readonly id: number; readonly parent: number; readonly detail: string }[];
-  /** For a statement that reads files or cold rows: what it has read of them, for which it is run. */
-  readonly files?: FileReport | undefined;
-}
+import type { Row } from './value/row.ts';
 
 /** An open database. */
-export class Database extends Session {
+export class Database extends FileSession {
   readonly name: string;
   /** `ctx.storage.sql` as other libraries expect it, with its writes and DDL seen by DoSQL. */
   readonly sql: SqlStorage;
@@ -71,13 +46,11 @@ export class Database extends Session {
   readonly storage: DurableObjectStorage;
   /** The log as change streams read it: what `createCDC` takes. */
   readonly backend: ChangeSource;
-  readonly #core: Core;
 
   constructor(core: Core, branch?: number) {
+    super(core, branch === undefined ? {} : { branch });
     const { engine, gate, name } = core;
-    super(engine, gate, branch === undefined ? {} : { branch });
     this.name = name;
-    this.#core = core;
     this.sql = sqlStorage(engine, gate, this.scope());
     this.storage = storageFacade(engine, gate, this.sql);
     this.backend = new LogSource(core, branch);
@@ -98,25 +71,9 @@ export class Database extends Session {
     return new PreparedStatement(this.engine, this.gate, this.scope(), sql);
   }
 
-  /** How SQLite would run a statement; does not run it, unless it is a query that reads files. */
-  async explain(sql: string, params?: SqlParameters): Promise<Plan> {
-    if (this.engine.waits(sql)) return this.#explainFiles(sql, params);
-    return this.gate.pass(() => {
-      const explain = 'EXPLAIN QUERY PLAN ';
-      const statement = this.engine.statement(explain + sql);
-      const { names, raw } = this.engine.run(statement, params, this.scope());
-      const steps = toRows(names, raw).map(({ id, parent, detail }) => ({
-        id: Number(id),
-        parent: Number(parent),
-        detail: String(detail),
-      }));
-      return { sql: this.engine.bound(statement, params, this.scope()).sql.slice(explain.length), steps };
-    });
-  }
-
   /** The branch that this handle reads and writes; `main` for the database itself. */
   get activeBranch(): string {
-    return this.#core.branches?.nameOf(this.scope().branch ?? 0) ?? 'main';
+    return this.core.branches?.nameOf(this.scope().branch ?? 0) ?? 'main';
   }
 
   /**
@@ -133,9 +90,9 @@ export class Database extends Session {
    */
   async branch(name: string, options: BranchOptions = {}): Promise<Database> {
     this.gate.refuseHolder();
-    const branching = await this.#core.branching();
+    const branching = await this.core.branching();
     const id = await this.gate.pass(() => branching.create(this.scope().branch, name, options));
-    return new Database(this.#core, id);
+    return new Database(this.core, id);
   }
 
   /**
@@ -145,14 +102,14 @@ export class Database extends Session {
    */
   async checkout(name: string): Promise<Database> {
     this.gate.refuseHolder();
-    const branching = await this.#core.branching();
-    return new Database(this.#core, branching.branches.idOf(name) || undefined);
+    const branching = await this.core.branching();
+    return new Database(this.core, branching.branches.idOf(name) || undefined);
   }
 
   /** All branches but main, oldest first, with what each holds. */
   async branches(): Promise<BranchInfo[]> {
     this.gate.refuseHolder();
-    const branching = await this.#core.branching();
+    const branching = await this.core.branching();
     return this.gate.pass(() => branching.list());
   }
 
@@ -163,7 +120,7 @@ export class Database extends Session {
    */
   async dropBranch(name: string): Promise<void> {
     this.gate.refuseHolder();
-    const branching = await this.#core.branching();
+    const branching = await this.core.branching();
     const { forgetConflicts } = await import('./merge/index.ts');
     return this.gate.pass(() =>
       this.engine.atomically(() => {
@@ -185,7 +142,7 @@ export class Database extends Session {
    */
   async diff(a: string, b: string, options?: DiffOptions): Promise<RowDiff[]> {
     this.gate.refuseHolder();
-    const branching = await this.#core.branching();
+    const branching = await this.core.branching();
     const { diff } = await import('./merge/index.ts');
     return this.gate.hold(async () => {
       await this.#bringChanged(branching.heldFrom);
@@ -207,7 +164,7 @@ export class Database extends Session {
    */
   async merge(source: string, options: MergeOptions = {}): Promise<MergeResult> {
     this.gate.refuseHolder();
-    const branching = await this.#core.branching();
+    const branching = await this.core.branching();
     const { merge } = await import('./merge/index.ts');
     return this.gate.hold(async () => {
       await this.#bringChanged(branching.heldFrom);
@@ -292,7 +249,7 @@ export class Database extends Session {
   restore(point: Point, options?: RestoreOptions): Promise<RestoreResult> {
     return this.#change(async ({ restore }) => {
       if (this.engine.files !== undefined) await this.#bringChanged(this.engine.points.resolve(point));
-      return restore(this.engine, this.#core.branches, point, options, this.scope().branch);
+      return restore(this.engine, this.core.branches, point, options, this.scope().branch);
     });
   }
 
@@ -311,7 +268,7 @@ export class Database extends Session {
   revert(tx: bigint | number): Promise<PickResult> {
     return this.#change(async ({ revert }) => {
       await this.#bringTransaction(tx);
-      return revert(this.engine, this.#core.branches, tx, this.scope().branch);
+      return revert(this.engine, this.core.branches, tx, this.scope().branch);
     });
   }
 
@@ -330,11 +287,10 @@ export class Database extends Session {
    * `CONSTRAINT_*`, `NO_SUCH_BRANCH`, `NO_SUCH_TABLE`, `NO_SUCH_COLUMN`, `FORBIDDEN` for one that changed the schema.
    */
   async cherryPick(tx: bigint | number, { onto }: PickOptions = {}): Promise<PickResult> {
-    const line =
-      onto === undefined ? this.scope().branch : (await this.#core.branching()).branches.idOf(onto);
+    const line = onto === undefined ? this.scope().branch : (await this.core.branching()).branches.idOf(onto);
     return this.#change(async ({ cherryPick }) => {
       await this.#bringTransaction(tx);
-      return cherryPick(this.engine, this.#core.branches, tx, line);
+      return cherryPick(this.engine, this.core.branches, tx, line);
     });
   }
 
@@ -359,100 +315,11 @@ export class Database extends Session {
       forgetArchive(this.engine);
       const { files } = this.engine;
       // What is to be erased is looked for in SQLite, in all that there is of the table.
-      if (files !== undefined && typeof table === 'string' && isAboutRows(target)) await files.cold.table(table);
-      const report = await purge(this.engine, this.#core.branches, table, target, this.scope().branch);
+      if (files !== undefined && typeof table === 'string' && isAboutRows(target))
+        await files.cold.table(table);
+      const report = await purge(this.engine, this.core.branches, table, target, this.scope().branch);
       return files === undefined ? report : { ...report, files: report.files + (await files.cold.shred()) };
     });
-  }
-
-  /**
-   * Puts what has come since the last backup into the cold storage: the first time all rows, then only what the log has
-   * got, until that has become more than the rows. Writes go on meanwhile. `restore()` makes the database anew of it,
-   * in an object that holds nothing, as of any point that is archived. Branches, timers and the cursors of streams are
-   * not part of it.
-   *
-   * ```ts
-   * const { lsn } = await db.backup();
-   * ```
-   *
-   * @throws DoSQLError `BAD_PARAMETER` when the database was opened without cold storage, `STORAGE_UNAVAILABLE` when
-   * that does not answer: what was backed up before stays, and the next call goes on.
-   */
-  async backup(): Promise<BackupResult> {
-    this.gate.refuseHolder();
-    return (await this.#core.backup()).run();
-  }
-
-  /**
-   * Makes old rows of a table cold from now on: Parquet files in the cold storage, or in the object where it was given
-   * none. SQL reads and writes the table as before. With null, makes all of them hot again.
-   *
-   * ```ts
-   * await db.tier('readings', { column: 'timestamp', hotFor: '24h', sortBy: ['sensor_id'] });
-   * ```
-   *
-   * Passes run from the object's alarm, or with {@link Database.tierPass}.
-   *
-   * @throws DoSQLError `NO_SUCH_TABLE`, `NO_SUCH_COLUMN`, `BAD_PARAMETER`, `FORBIDDEN` for a table with foreign keys, or
-   * with a unique index that cold rows cannot be checked by.
-   */
-  async tier(table: string, options: TierOptions | null): Promise<void> {
-    this.gate.refuseHolder();
-    await (await this.#core.files()).tiering.set(table, options);
-  }
-
-  /** Makes what is old enough cold now, of one table or of all, instead of at the next alarm. */
-  async tierPass(table?: string): Promise<TierPass> {
-    this.gate.refuseHolder();
-    return (await this.#core.files()).tiering.pass(table);
-  }
-
-  /**
-   * Writes the rows of a query as a Parquet file, or with `partitionBy` as one in each folder, to a bucket that the
-   * database was given or to its own file store (`fsx://`).
-   *
-   * ```ts
-   * await db.copy('SELECT * FROM orders WHERE year = 2025', 'r2://exports/orders-2025.parquet', { sortBy: ['customer'] });
-   * ```
-   *
-   * @throws DoSQLError `FORBIDDEN_URL`, `BAD_PARAMETER`, `STORAGE_UNAVAILABLE`
-   */
-  async copy(
-    sql: string,
-    url: string,
-    { params, ...options }: CopyOptions & { readonly params?: SqlParameters | undefined } = {},
-  ): Promise<CopyResult> {
-    this.gate.refuseHolder();
-    const { target } = await this.#core.files();
-    const { copy } = await import('./tier/copy.ts');
-    const statement = this.engine.statement(sql);
-    const pass: Pass = (work) => this.gate.pass(work);
-    return copy(this.engine, statement, params, url, options, this.scope(), pass, target);
-  }
-
-  /**
-   * The rows of a query as an Arrow IPC stream, which `tableFromIPC` of apache-arrow, Polars or DuckDB read.
-   *
-   * ```ts
-   * return new Response(await db.arrow('SELECT * FROM readings'), { headers: { 'content-type': ARROW } });
-   * ```
-   */
-  async arrow(sql: string, params?: SqlParameters): Promise<ReadableStream<Uint8Array>> {
-    const { names, rows } = await this.exactRows(sql, params);
-    const { arrowStream, rowTypes, rowVectors } = await import('./arrow/index.ts');
-    const types = rowTypes(rows, names.length);
-    const batches = function* (): Generator<readonly Vector[]> {
-      for (let at = 0; at < rows.length; at += ARROW_BATCH_ROWS)
-        yield rowVectors(rows.slice(at, at + ARROW_BATCH_ROWS), names.length);
-    };
-    return arrowStream(names, types, batches());
-  }
-
-  /** What is cold, what waits for the cold storage, and what keeps it from going on. */
-  async tierStatus(): Promise<TierStatus[]> {
-    this.gate.refuseHolder();
-    const { tiering } = await this.#core.files();
-    return this.gate.pass(() => tiering.status());
   }
 
   /** The migrations that have been applied, in order; a branch's are its parent's up to the fork, and its own. */
@@ -483,12 +350,12 @@ export class Database extends Session {
    * this database it is part of the transaction.
    */
   schedule(name: string, at: Date | number, payload?: unknown): Promise<void> {
-    return this.#core.schedule(name, at, payload);
+    return this.core.schedule(name, at, payload);
   }
 
   /** Removes the timer `name`; returns whether there was one. */
   cancel(name: string): Promise<boolean> {
-    return this.#core.cancel(name);
+    return this.core.cancel(name);
   }
 
   /**
@@ -496,7 +363,7 @@ export class Database extends Session {
    * object may be woken by the very alarm that needs it. Handlers run at least once.
    */
   onTimer<P = unknown>(name: string, handler: TimerHandler<P>): void {
-    this.#core.timers.on(name, handler as TimerHandler);
+    this.core.timers.on(name, handler as TimerHandler);
   }
 
   /**
@@ -510,7 +377,7 @@ export class Database extends Session {
    * `isOwnDue` tells its alarm from ours in every case, also where its own has replaced an earlier one of ours.
    */
   alarm(info?: AlarmInvocationInfo): Promise<AlarmResult> {
-    return this.#core.timers.alarm(info);
+    return this.core.timers.alarm(info);
   }
 
   /** Makes the cold rows hot that changes after `lsn` are about: what follows goes by the log, and finds rows by keys. */
@@ -536,18 +403,6 @@ export class Database extends Session {
       await files.cold.row(found.relation.tableId, found.key);
       return work();
     });
-  }
-
-  async #explainFiles(sql: string, params: SqlParameters | undefined): Promise<Plan> {
-    const { runner } = await this.#core.files();
-    const statement = this.engine.statement(sql);
-    if (statement.kind !== 'read')
-      throw new DoSQLError('READ_ONLY', 'only a query that reads files can be explained: a write would be made', {
-        sql,
-      });
-    let files: FileReport | undefined;
-    await runner.run(statement, params, this.scope(), (work) => this.gate.pass(work), (report) => (files = report));
-    return { sql, steps: [], files };
   }
 
   /** Takes its turn before it loads what changes many rows: turns are in the order of the calls. */

@@ -9,11 +9,13 @@ import { Catalog, sameName } from './schema/catalog.ts';
 import { pragmaOutcome, pragmaWords } from './pragma.ts';
 import { plainNames } from './schema/line.ts';
 import { violatedKey } from './schema/foreign-key.ts';
-import type { Branching, FileStatements, Outcome, RunOptions } from './outcome.ts';
+import { waits, type Branching, type FileStatements, type Outcome, type RunOptions } from './outcome.ts';
 import { keepNames } from './sql/names.ts';
 import { disguise } from './sql/disguise.ts';
+import { keepingLastRowId } from './sql/last-rowid.ts';
 import { first } from './sql/read.ts';
-import { parse, readsUrl, splice, type Statement } from './sql/statement.ts';
+import { readsUrl, splice, type Statement } from './sql/statement.ts';
+import { Statements } from './sql/statements.ts';
 import { bind, encode, orderParameters } from './value/parameter.ts';
 import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
 import type { RawValue } from './value/row.ts';
@@ -23,8 +25,6 @@ export type { Branching, Outcome, RunOptions } from './outcome.ts';
 const AFTER_WRITE = 'SELECT changes(), last_insert_rowid(), total_changes()';
 const NO_ROWS: RawValue[][] = [];
 const NO_NAMES: string[] = [];
-const MAX_CACHED_STATEMENTS = 500;
-const MAX_CACHED_LENGTH = 20_000;
 
 /**
  * Runs statements against the object's SQLite, synchronously, and keeps log and catalog in step with what
@@ -41,7 +41,7 @@ export class Engine {
   readonly #sql: SqlStorage;
   readonly rewriter: Rewriter;
   readonly #clock: (() => number) | undefined;
-  readonly #statements = new Map<string, Statement>();
+  readonly #statements = new Statements();
   readonly #listeners = new Set<() => void>();
   /** Undefined while the database has no branches. */
   branching: Branching | undefined;
@@ -97,25 +97,18 @@ export class Engine {
 
   /** True once the storage was found to have been deleted behind the database. */
   get isGone(): boolean {
-    if (!this.#isGone)
-      this.#isGone =
-        first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_meta'") === undefined;
+    if (!this.#isGone) this.#isGone = !this.hasOwn('__dosql_meta');
     return this.#isGone;
   }
 
-  /** True when branches have been made in this database. */
-  get hasBranches(): boolean {
-    return first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_branch'") !== undefined;
+  /** Whether a table of DoSQL's own is there: those of a part that is not used are not. */
+  hasOwn(table: string): boolean {
+    return first(this.#sql, 'SELECT 1 FROM sqlite_schema WHERE name = ?', table) !== undefined;
   }
 
   /** True while there are branches. */
   get hasBranchesNow(): boolean {
     return this.branching?.heldFrom !== undefined;
-  }
-
-  /** True when tables of this database are tiered. */
-  get hasTiers(): boolean {
-    return first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_tier'") !== undefined;
   }
 
   /** True while a transaction is open. */
@@ -132,27 +125,10 @@ export class Engine {
   /**
    * The one statement that `sql` is.
    *
-   * @throws DoSQLError `SYNTAX` when it is none or several, and what {@link parse} throws.
+   * @throws DoSQLError `SYNTAX` when it is none or several, `FORBIDDEN`.
    */
   statement(sql: string): Statement {
-    const known = this.#statements.get(sql);
-    if (known !== undefined) return known;
-    if (typeof sql !== 'string')
-      throw new DoSQLError('BAD_PARAMETER', `the statement is ${typeof sql}, not text`);
-    const [statement, ...more] = parse(sql);
-    if (statement === undefined) throw new DoSQLError('SYNTAX', 'the text holds no statement', { sql });
-    if (more.length > 0)
-      throw new DoSQLError(
-        'SYNTAX',
-        `the text holds ${more.length + 1} statements: run several with exec() or batch()`,
-        { sql, offset: sql.indexOf((more[0] as Statement).sql) },
-      );
-    if (sql.length <= MAX_CACHED_LENGTH) {
-      if (this.#statements.size >= MAX_CACHED_STATEMENTS)
-        this.#statements.delete(this.#statements.keys().next().value as string);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
+    return this.#statements.get(sql);
   }
 
   /** Whether a statement has to wait for files; one that is none is left to fail where it is run. */
@@ -425,17 +401,7 @@ export class Engine {
 
   /** What the log notes of DDL are inserts of ours, which last_insert_rowid() must not show: only an insert can mend it. */
   keepingLastRowId<T>(callback: () => T): T {
-    const read = (): string =>
-      first<[string]>(this.#sql, 'SELECT CAST(last_insert_rowid() AS TEXT)')?.[0] as string;
-    const before = read();
-    try {
-      return callback();
-    } finally {
-      if (read() !== before && !this.isGone) {
-        this.#sql.exec('INSERT INTO __dosql_rowid(id) VALUES(CAST(? AS INTEGER))', before);
-        this.#sql.exec('DELETE FROM __dosql_rowid');
-      }
-    }
+    return keepingLastRowId(this.#sql, callback, () => this.isGone);
   }
 
   #runPragma(asked: Statement, branch: number | undefined): Outcome {
@@ -472,7 +438,8 @@ export class Engine {
 
   #prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound {
     const { at, branch, redirect, isHotOnly = false } = options;
-    if (redirect === undefined && !isHotOnly && (this.files?.concerns(statement) ?? false)) throw waits(statement);
+    if (redirect === undefined && !isHotOnly && (this.files?.concerns(statement) ?? false))
+      throw waits(statement);
     const bound =
       at === undefined && branch === undefined && !statement.isSpecial
         ? bind(statement, values)
@@ -523,11 +490,6 @@ export class Engine {
       { sql, cause: error },
     );
   }
-}
-
-function waits({ sql }: Statement): DoSQLError {
-  const message = 'the statement reads files, which takes waiting: use db.query(), db.run() or a transaction';
-  return new DoSQLError('WAITS', message, { sql });
 }
 
 interface Before {

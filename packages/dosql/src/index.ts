@@ -23,7 +23,8 @@ export type {
   RestoreResult,
   Violation,
 } from './change/index.ts';
-export type { Database, Plan } from './database.ts';
+export type { Database } from './database.ts';
+export type { Plan } from './file-session.ts';
 export { DoSQLError, type ErrorCode } from './error.ts';
 export type { Blame } from './history/blame.ts';
 export type { Point } from './history/point.ts';
@@ -52,14 +53,7 @@ export type {
   Session,
   Transaction,
 } from './session.ts';
-export type {
-  CopyOptions,
-  CopyResult,
-  FileReport,
-  TierOptions,
-  TierPass,
-  TierStatus,
-} from './tier/index.ts';
+export type { CopyOptions, CopyResult, FileReport, TierOptions, TierPass, TierStatus } from './tier/index.ts';
 export type { AlarmResult, Timer, TimerHandler } from './timer/timers.ts';
 export type { SqlParameter, SqlParameters } from './value/parameter.ts';
 export type { Row, SqlValue } from './value/row.ts';

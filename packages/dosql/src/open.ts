@@ -123,10 +123,10 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
   engine.open(name);
   const core = new Core(name, engine, window, fileAccess(name, options), policy);
   // Migrations are refused what cold rows forbid.
-  if (engine.hasTiers) await core.files();
+  if (engine.hasOwn('__dosql_tier')) await core.files();
   const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);
   if (migrations !== undefined) await migrate(engine, migrations);
-  if (engine.hasBranches) await core.branching();
+  if (engine.hasOwn('__dosql_branch')) await core.branching();
   await openTiers(core, options.tiers);
   await core.startTrimming();
   await core.startBackups();
@@ -135,7 +135,7 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
 
 /** Sets how tables are tiered, once their migrations have run, and goes on with what was tiered before. */
 async function openTiers(core: Core, tiers: DatabaseOptions['tiers']): Promise<void> {
-  if (tiers === undefined && !core.engine.hasTiers) return;
+  if (tiers === undefined && !core.engine.hasOwn('__dosql_tier')) return;
   const { tiering } = await core.files();
   for (const [table, policy] of Object.entries(tiers ?? {})) await tiering.set(table, policy);
   await tiering.start();
@@ -164,7 +164,10 @@ function backupPolicy({ history, backup, storage }: DatabaseOptions): BackupPoli
 function refuseUnfinished({ sql }: DurableObjectStorage): void {
   const [mark] = sql.exec("SELECT 1 FROM sqlite_schema WHERE name = '__dosql_restoring'").raw();
   if (mark !== undefined)
-    throw new DoSQLError('STORAGE_UNAVAILABLE', 'a restore of this database was cut off: call restore() again');
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      'a restore of this database was cut off: call restore() again',
+    );
 }
 
 function coldOf(storage: DatabaseStorage, name: string): FileAccess['cold'] {

@@ -1,3 +1,4 @@
+import { DoSQLError } from './error.ts';
 import type { Point } from './history/point.ts';
 import type { SchemaChoice } from './history/rewrite.ts';
 import type { Statement } from './sql/statement.ts';
@@ -102,4 +103,10 @@ export interface Branching {
   /** A statement has been written on a branch, after which the log ends at `end`. */
   wrote(end: number): void;
   rolledBack(): void;
+}
+
+/** What a synchronous statement fails with that would have to wait for files. */
+export function waits({ sql }: Statement): DoSQLError {
+  const message = 'the statement reads files, which takes waiting: use db.query(), db.run() or a transaction';
+  return new DoSQLError('WAITS', message, { sql });
 }

@@ -126,7 +126,9 @@ export class Reader {
       ? await this.wait(sql, params)
       : await this.gate.pass(() => this.engine.run(this.engine.statement(sql), params, this.scope()));
     const isExact = raw.every((row) =>
-      row.every((value) => typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)),
+      row.every(
+        (value) => typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value),
+      ),
     );
     if (isExact) return { names, rows: raw.map((row) => row.map(toValue)) };
     const rows = await this.query(sql, params, { integers: 'bigint' });

@@ -42,7 +42,9 @@ it('writes the rows of a query to a file, and reads them back as they were', asy
     expect(await db.query("SELECT * FROM 'r2://lake/orders.parquet' ORDER BY id", [], exact)).toEqual(
       await db.query('SELECT * FROM orders ORDER BY id', [], exact),
     );
-    const { files } = await db.explain("SELECT count(*) FROM 'r2://lake/orders.parquet' WHERE day = '2026-01-03'");
+    const { files } = await db.explain(
+      "SELECT count(*) FROM 'r2://lake/orders.parquet' WHERE day = '2026-01-03'",
+    );
     expect(files).toMatchObject({ engine: 'scan', files: { total: 1, read: 1 } });
   });
 });
@@ -57,17 +59,29 @@ it('answers every kind of query over files: alone, joined, windowed, inserted fr
       expect(fromFiles).toEqual(await db.query(sql.replaceAll('FILE', 'orders'), params));
       expect(fromFiles.length).toBeGreaterThan(0);
     };
-    await both('SELECT customer, count(*) AS n, sum(total) AS total FROM FILE GROUP BY customer ORDER BY customer');
+    await both(
+      'SELECT customer, count(*) AS n, sum(total) AS total FROM FILE GROUP BY customer ORDER BY customer',
+    );
     await both('SELECT id, note FROM FILE WHERE day = ? AND total > ? ORDER BY id', ['2026-01-02', 50]);
-    await both('SELECT c.name, sum(o.total) AS s FROM FILE AS o JOIN customers c ON c.id = o.customer GROUP BY c.name ORDER BY 1');
-    await both('SELECT id, rank() OVER (PARTITION BY day ORDER BY total DESC) AS r FROM FILE ORDER BY id LIMIT 7');
-    await both('SELECT count(*) AS n FROM FILE WHERE customer IN (SELECT id FROM customers WHERE name > ?)', ['B']);
-    await both('WITH t AS (SELECT day, total FROM FILE) SELECT day, max(total) AS m FROM t GROUP BY day ORDER BY day');
+    await both(
+      'SELECT c.name, sum(o.total) AS s FROM FILE AS o JOIN customers c ON c.id = o.customer GROUP BY c.name ORDER BY 1',
+    );
+    await both(
+      'SELECT id, rank() OVER (PARTITION BY day ORDER BY total DESC) AS r FROM FILE ORDER BY id LIMIT 7',
+    );
+    await both('SELECT count(*) AS n FROM FILE WHERE customer IN (SELECT id FROM customers WHERE name > ?)', [
+      'B',
+    ]);
+    await both(
+      'WITH t AS (SELECT day, total FROM FILE) SELECT day, max(total) AS m FROM t GROUP BY day ORDER BY day',
+    );
     await both('SELECT id FROM FILE WHERE raw IS NOT NULL UNION SELECT id FROM customers ORDER BY id');
     const { files } = await db.explain(`SELECT count(*) FROM '${url}' WHERE day = '2026-01-03'`);
     expect(files).toMatchObject({ files: { total: 5, pruned: 4, read: 1 } });
     await db.exec('CREATE TABLE kept(id, total)');
-    expect((await db.run(`INSERT INTO kept SELECT id, total FROM '${url}' WHERE customer = 2`)).changes).toBe(250);
+    expect((await db.run(`INSERT INTO kept SELECT id, total FROM '${url}' WHERE customer = 2`)).changes).toBe(
+      250,
+    );
     const medians = await db.query(`SELECT median(total) AS m FROM '${url}'`);
     expect(medians).toEqual([{ m: 1_001 / 16 }]);
   });
@@ -83,12 +97,15 @@ it('reads CSV, NDJSON and JSON', async () => {
       { id: 1, name: 'Ada, Countess' },
       { id: 2, name: null },
     ]);
-    expect(
-      await db.query("SELECT * FROM 'r2://lake/b.ndjson'", [], { integers: 'bigint' }),
-    ).toMatchObject([{ id: 1n, tags: '["a"]', ok: 1n }, { id: 9_007_199_254_740_993n, name: 'ü' }]);
+    expect(await db.query("SELECT * FROM 'r2://lake/b.ndjson'", [], { integers: 'bigint' })).toMatchObject([
+      { id: 1n, tags: '["a"]', ok: 1n },
+      { id: 9_007_199_254_740_993n, name: 'ü' },
+    ]);
     expect(await db.query("SELECT sum(total) AS t FROM 'r2://lake/*.json'")).toEqual([{ t: 3.5 }]);
     expect(
-      await db.query("SELECT c.name, j.total FROM 'r2://lake/c.json' j JOIN customers c USING (id) ORDER BY 1"),
+      await db.query(
+        "SELECT c.name, j.total FROM 'r2://lake/c.json' j JOIN customers c USING (id) ORDER BY 1",
+      ),
     ).toEqual([
       { name: 'Ada', total: 1.5 },
       { name: 'Grace', total: 2 },
@@ -102,8 +119,13 @@ it('keeps files of its own, and gives Arrow', async () => {
     await db.copy('SELECT id, total, note FROM orders', 'fsx://exports/orders.parquet');
     const rows = await db.query("SELECT * FROM 'fsx://exports/*.parquet' ORDER BY id");
     expect(rows).toEqual(await db.query('SELECT id, total, note FROM orders ORDER BY id'));
-    for (const sql of ['SELECT id, total, note, raw FROM orders', "SELECT * FROM 'fsx://exports/orders.parquet'"]) {
-      const table = tableFromIPC(await new Response(await db.arrow(sql)).arrayBuffer().then((b) => new Uint8Array(b)));
+    for (const sql of [
+      'SELECT id, total, note, raw FROM orders',
+      "SELECT * FROM 'fsx://exports/orders.parquet'",
+    ]) {
+      const table = tableFromIPC(
+        await new Response(await db.arrow(sql)).arrayBuffer().then((b) => new Uint8Array(b)),
+      );
       expect(table.numRows).toBe(10);
       expect(Number(table.getChild('id')?.get(3))).toBe(4);
       expect(table.getChild('note')?.get(3)).toBe('n4');
@@ -128,7 +150,9 @@ it('says what cannot be reached or read, and the way out', async () => {
     for (const [sql, code] of codes) expect([sql, (await failure(db.query(sql))).code]).toEqual([sql, code]);
     expect((await failure(() => db.sql.exec("SELECT * FROM 'r2://lake/bad.parquet'"))).code).toBe('WAITS');
     expect((await failure(db.copy('SELECT 1', 'r2://lake/x.txt'))).code).toBe('BAD_PARAMETER');
-    expect((await failure(db.copy('SELECT 1 AS a', 'https://example.com/x.parquet'))).code).toBe('FORBIDDEN_URL');
+    expect((await failure(db.copy('SELECT 1 AS a', 'https://example.com/x.parquet'))).code).toBe(
+      'FORBIDDEN_URL',
+    );
     expect((await failure(db.copy('DELETE FROM customers', 'r2://lake/x.parquet'))).code).toBe('READ_ONLY');
   });
 });

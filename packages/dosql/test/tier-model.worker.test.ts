@@ -134,7 +134,10 @@ class Model {
     const random = this.#random;
     this.#clock.now += random.int(3) * HOUR;
     const [sql, params] = this.#statement();
-    await this.#compare(sql + JSON.stringify(params, big), async (on) => (await this.#db.run(on(sql), params)).changes);
+    await this.#compare(
+      sql + JSON.stringify(params, big),
+      async (on) => (await this.#db.run(on(sql), params)).changes,
+    );
   }
 
   async #transaction(): Promise<void> {
@@ -155,9 +158,13 @@ class Model {
 
   async #alter(): Promise<void> {
     const sql = this.#random.pick([
-      `ALTER TABLE r ADD COLUMN c${this.#columns} ${this.#random.pick(['', 'TEXT DEFAULT \'é\'', 'INTEGER DEFAULT 7', 'REAL NOT NULL DEFAULT 2.5'])}`,
-      this.#columns > 0 ? `ALTER TABLE r DROP COLUMN c${this.#columns - 1}` : 'CREATE INDEX IF NOT EXISTS r_s ON r(s)',
-      this.#columns > 0 ? `ALTER TABLE r RENAME COLUMN c${this.#columns - 1} TO c${this.#columns}` : 'CREATE VIEW IF NOT EXISTS r_w AS SELECT s, count(*) AS n FROM r GROUP BY s',
+      `ALTER TABLE r ADD COLUMN c${this.#columns} ${this.#random.pick(['', "TEXT DEFAULT 'é'", 'INTEGER DEFAULT 7', 'REAL NOT NULL DEFAULT 2.5'])}`,
+      this.#columns > 0
+        ? `ALTER TABLE r DROP COLUMN c${this.#columns - 1}`
+        : 'CREATE INDEX IF NOT EXISTS r_s ON r(s)',
+      this.#columns > 0
+        ? `ALTER TABLE r RENAME COLUMN c${this.#columns - 1} TO c${this.#columns}`
+        : 'CREATE VIEW IF NOT EXISTS r_w AS SELECT s, count(*) AS n FROM r GROUP BY s',
     ]);
     this.#columns++;
     await this.#compare(sql, (on) => this.#db.exec(on(sql)));
@@ -176,7 +183,7 @@ class Model {
       ['SELECT s, at, v FROM r WHERE s IN (?, ?) AND at <= ?', ['a', 'ü', at]],
       ['SELECT r.id, q.n FROM r JOIN (SELECT s, count(*) AS n FROM r GROUP BY s) AS q ON q.s = r.s', []],
       ['SELECT id FROM r WHERE v = (SELECT max(v) FROM r WHERE at < ?)', [at]],
-      ['SELECT count(*) FROM r WHERE x IS NULL OR typeof(x) = \'blob\'', []],
+      ["SELECT count(*) FROM r WHERE x IS NULL OR typeof(x) = 'blob'", []],
       ['SELECT DISTINCT typeof(v), typeof(x), typeof(at) FROM r', []],
       ['WITH t AS (SELECT s, v FROM r WHERE at BETWEEN ? AND ?) SELECT s, avg(v) FROM t GROUP BY s', [a, b]],
     ]);
@@ -201,15 +208,27 @@ class Model {
     return random.pick<() => [string, (string | number | bigint | null | Uint8Array)[]]>([
       () => ['INSERT INTO r(id, s, v, at, x) VALUES (?, ?, ?, ?, ?)', [1000 + random.int(1e6), s, v, at, x]],
       () => [`INSERT INTO r(${explicit}, s, v, at, x) VALUES (${marks}, ?, ?, ?, ?)`, [...keys, s, v, at, x]],
-      () => [`INSERT OR IGNORE INTO r(${explicit}, s, v, at, x) VALUES (${marks}, ?, ?, ?, ?)`, [...keys, s, v, at, x]],
-      () => [`INSERT OR REPLACE INTO r(${explicit}, s, v, at, x) VALUES (${marks}, ?, ?, ?, ?)`, [...keys, s, v, at, x]],
+      () => [
+        `INSERT OR IGNORE INTO r(${explicit}, s, v, at, x) VALUES (${marks}, ?, ?, ?, ?)`,
+        [...keys, s, v, at, x],
+      ],
+      () => [
+        `INSERT OR REPLACE INTO r(${explicit}, s, v, at, x) VALUES (${marks}, ?, ?, ?, ?)`,
+        [...keys, s, v, at, x],
+      ],
       () =>
         key === 'id' && !this.#shape.ddl.includes('WITHOUT')
-          ? ['INSERT INTO r(id, s, v, at) VALUES (?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET v = ifnull(v, 0) + 1', [id, s, v, at]]
+          ? [
+              'INSERT INTO r(id, s, v, at) VALUES (?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET v = ifnull(v, 0) + 1',
+              [id, s, v, at],
+            ]
           : ['UPDATE r SET v = v + 1 WHERE s = ?', [s]],
       () =>
         key === 'id' && !this.#shape.ddl.includes('WITHOUT')
-          ? ['INSERT INTO r(s, v, at, x) VALUES (?, ?, ?, ?), (?, ?, ?, ?)', [s, v, at, x, 'b', 1, this.#time(), x]]
+          ? [
+              'INSERT INTO r(s, v, at, x) VALUES (?, ?, ?, ?), (?, ?, ?, ?)',
+              [s, v, at, x, 'b', 1, this.#time(), x],
+            ]
           : ['INSERT INTO r(id, s, v, at, x) VALUES (?, ?, ?, ?, ?)', [random.int(1e6), s, v, at, x]],
       () => [`UPDATE r SET v = ?, x = ? WHERE ${range}`, [v, x, ...values]],
       () => [`UPDATE r SET at = ? WHERE ${range}`, [at, ...values]],
@@ -217,7 +236,10 @@ class Model {
       () => ['UPDATE r SET v = (SELECT max(v) FROM r) WHERE v = (SELECT min(v) FROM r) AND s = ?', [s]],
       () => [`DELETE FROM r WHERE ${range}`, values],
       () => [`DELETE FROM r WHERE ${key} = (SELECT max(${key}) FROM r)`, []],
-      () => ['INSERT INTO r(id, s, v, at) SELECT id + 100000, s, v, at FROM r WHERE s = ? AND at < ? ORDER BY id, v, at', [s, at]],
+      () => [
+        'INSERT INTO r(id, s, v, at) SELECT id + 100000, s, v, at FROM r WHERE s = ? AND at < ? ORDER BY id, v, at',
+        [s, at],
+      ],
     ])();
   }
 
@@ -225,7 +247,9 @@ class Model {
   #time(): string | number {
     const random = this.#random;
     if (random.chance(0.03)) return random.pick(['', 'never', '2026', '2026-05-02']);
-    return this.#shape.time(this.#clock.now - random.int(6 * 24) * HOUR - (random.chance(0.3) ? random.int(1e6) : 0));
+    return this.#shape.time(
+      this.#clock.now - random.int(6 * 24) * HOUR - (random.chance(0.3) ? random.int(1e6) : 0),
+    );
   }
 
   #both(sql: string, params: (string | number)[] = [], from: Reader = this.#db): Promise<void> {

@@ -92,7 +92,10 @@ it('writes cold rows as if they were hot', async () => {
       "INSERT INTO readings(id, sensor, value, at) VALUES (4, 'x', 7, '2026-03-01') ON CONFLICT(id) DO UPDATE SET value = excluded.value",
     );
     expect(upsert.changes).toBe(1);
-    expect(await db.get('SELECT sensor, value FROM readings WHERE id = 4')).toEqual({ sensor: 'a', value: 7 });
+    expect(await db.get('SELECT sensor, value FROM readings WHERE id = 4')).toEqual({
+      sensor: 'a',
+      value: 7,
+    });
     expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 696 });
     await db.tierPass();
     expect(await db.get('SELECT count(*) AS n, sum(id) AS s FROM readings')).toMatchObject({ n: 696 });
@@ -101,7 +104,7 @@ it('writes cold rows as if they were hot', async () => {
 
 it('reads the past of rows that have become cold since', async () => {
   await withReadings(async (db, clock) => {
-    await db.run("UPDATE readings SET value = 5 WHERE id = 10");
+    await db.run('UPDATE readings SET value = 5 WHERE id = 10');
     const lsn = db.lsn();
     const then = await db.query('SELECT * FROM readings ORDER BY id');
     await db.run('UPDATE readings SET value = 6 WHERE id = 10');
@@ -134,7 +137,9 @@ it('copies files to the bucket, from which they are read', async () => {
       expect(objects.length).toBe(8);
       expect(await db.query('SELECT * FROM readings ORDER BY id')).toEqual(before);
       expect(await db.tierStatus()).toMatchObject([{ waiting: { files: 0 } }]);
-      const { files } = await db.explain("SELECT count(*) FROM readings WHERE at >= '2026-03-02' AND at < '2026-03-03'");
+      const { files } = await db.explain(
+        "SELECT count(*) FROM readings WHERE at >= '2026-03-02' AND at < '2026-03-03'",
+      );
       expect(files).toMatchObject({ engine: 'scan', files: { total: 8, pruned: 7, read: 1 } });
     },
     { cold: env.BUCKET, coldPrefix: 'cold-test' },
@@ -153,14 +158,24 @@ it('is as before to all that works on rows: streams, branches, setting back, und
       expect(await db.tierStatus()).toMatchObject([{ coldRows: 576 }]);
 
       const snapshot: unknown[] = [];
-      for await (const { after } of createCDC(db).subscribe(0n, { snapshot: 'only', tables: ['readings'], batch: 50 }))
+      for await (const { after } of createCDC(db).subscribe(0n, {
+        snapshot: 'only',
+        tables: ['readings'],
+        batch: 50,
+      }))
         if (after !== undefined) snapshot.push(after);
       expect(snapshot).toEqual(await db.query('SELECT * FROM readings ORDER BY id'));
       const some: unknown[] = [];
       const where = { readings: "sensor = 'b' AND value > 20" };
-      for await (const { after } of createCDC(db).subscribe(0n, { snapshot: 'only', tables: ['readings'], where }))
+      for await (const { after } of createCDC(db).subscribe(0n, {
+        snapshot: 'only',
+        tables: ['readings'],
+        where,
+      }))
         if (after !== undefined) some.push(after);
-      expect(some).toEqual(await db.query("SELECT * FROM readings WHERE sensor = 'b' AND value > 20 ORDER BY id"));
+      expect(some).toEqual(
+        await db.query("SELECT * FROM readings WHERE sensor = 'b' AND value > 20 ORDER BY id"),
+      );
 
       expect((await db.history('readings', 2)).map(({ row }) => row['value'])).toEqual([0, 77]);
       expect((await db.history('readings', 40)).length).toBe(1);
@@ -170,9 +185,14 @@ it('is as before to all that works on rows: streams, branches, setting back, und
       expect(await draft.query('SELECT * FROM readings ORDER BY id')).toEqual(
         await db.query('SELECT * FROM readings ORDER BY id'),
       );
-      expect((await draft.run("UPDATE readings SET value = value + 1 WHERE at < '2026-03-02' AND sensor = 'a'")).changes).toBe(24);
+      expect(
+        (await draft.run("UPDATE readings SET value = value + 1 WHERE at < '2026-03-02' AND sensor = 'a'"))
+          .changes,
+      ).toBe(24);
       expect((await draft.run('DELETE FROM readings WHERE id = 100')).changes).toBe(1);
-      expect((await failure(draft.run('INSERT INTO readings(id, sensor, at) VALUES (50, ?, ?)', ['x', 'y']))).code).toBe('CONSTRAINT_UNIQUE');
+      expect(
+        (await failure(draft.run('INSERT INTO readings(id, sensor, at) VALUES (50, ?, ?)', ['x', 'y']))).code,
+      ).toBe('CONSTRAINT_UNIQUE');
       expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 720 });
       expect(await draft.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 719 });
       clock.now += DAY;

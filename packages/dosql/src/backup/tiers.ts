@@ -30,9 +30,9 @@ export interface TierSnapshot {
 }
 
 /** What is tiered of a table; undefined when nothing is. */
-export function tierSnapshot({ hasTiers, storage }: Engine, tableId: number): TierSnapshot | undefined {
-  if (!hasTiers) return undefined;
-  const { sql } = storage;
+export function tierSnapshot(engine: Engine, tableId: number): TierSnapshot | undefined {
+  if (!engine.hasOwn('__dosql_tier')) return undefined;
+  const { sql } = engine.storage;
   const policy = first<[string]>(sql, 'SELECT policy FROM __dosql_tier WHERE table_id = ?', tableId)?.[0];
   if (policy === undefined) return undefined;
   const files = all<TierFileRow>(

@@ -169,3 +169,15 @@ export function nullOf(column: Column): string {
 export function collated(value: string, column: Column): string {
   return column.collation === undefined ? value : `${value} COLLATE ${column.collation}`;
 }
+
+/** What rows that are not in the table itself have in a column that has been dropped from it. */
+export function droppedName({ id }: Pick<Column, 'id'>): string {
+  return `$${id}`;
+}
+
+/** The present version with the columns that it has lost: rows that are elsewhere still have them. */
+export function withDropped(now: Relation, { columns }: Relation): Relation {
+  const lost = columns.filter(({ id }) => !now.columns.some((column) => column.id === id));
+  const dropped = lost.map((column) => ({ ...column, name: droppedName(column) }));
+  return { ...now, columns: [...now.columns, ...dropped] };
+}

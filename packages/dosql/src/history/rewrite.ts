@@ -1,14 +1,14 @@
 import { DoSQLError } from '../error.ts';
 import type { Log } from '../log/log.ts';
 import type { Catalog } from '../schema/catalog.ts';
-import type { Column, Relation, SchemaObject } from '../schema/relation.ts';
+import type { Relation, SchemaObject } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName, type Token } from '../sql/token.ts';
 import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
 import { all, first } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
-import { asOf, imageAt, type BaseAccess, type Past } from './as-of.ts';
+import { asOf, imageAt, withDropped, type BaseAccess, type Past } from './as-of.ts';
 import { defaultsOf } from './default.ts';
 import { KeyIndexes } from './key-index.ts';
 import { findPointLookup, type PointLookup } from './lookup.ts';
@@ -444,18 +444,6 @@ export class Rewriter {
     const { sql: text } = this.#write(body, targets, views, String, lsnOf, schema);
     return list === '' ? `(${text})` : `(WITH __dosql_view${list} AS (${text}) SELECT * FROM __dosql_view)`;
   }
-}
-
-/** What rows that are not in the table itself have in a column that has been dropped from it. */
-export function droppedName({ id }: Pick<Column, 'id'>): string {
-  return `$${id}`;
-}
-
-/** The present version with the columns that it has lost: rows that are elsewhere still have them. */
-function withDropped(now: Relation, { columns }: Relation): Relation {
-  const lost = columns.filter(({ id }) => !now.columns.some((column) => column.id === id));
-  const dropped = lost.map((column) => ({ ...column, name: droppedName(column) }));
-  return { ...now, columns: [...now.columns, ...dropped] };
 }
 
 function textKey({ relation, shape, access, interval, lsns }: Target): string {

@@ -54,7 +54,8 @@ export function keyOf(scalar: Scalar): string | number | bigint {
   if (typeof scalar === 'number')
     return Number.isInteger(scalar) &&
       Math.abs(scalar) > Number.MAX_SAFE_INTEGER &&
-      Math.abs(scalar) < 2 ** 63
+      scalar >= -(2 ** 63) &&
+      scalar < 2 ** 63
       ? BigInt(scalar)
       : scalar + 0;
   const number = Number(scalar);

@@ -63,6 +63,8 @@ export function resolve(select: Select, columnNames: readonly string[]): Resolve
   };
   const hasStar = select.columns.some(({ expression }) => expression === undefined);
   const ordinal = (expression: Expression): Expression | undefined => {
+    // SQLite takes a signed number for an ordinal, too.
+    if (expression.kind === 'unary' && isSignedLiteral(expression)) throw new Declined();
     if (expression.kind !== 'literal') return undefined;
     if (typeof expression.value !== 'bigint' || hasStar) throw new Declined();
     const column = select.columns[Number(expression.value) - 1]?.expression;
@@ -104,6 +106,10 @@ export function resolve(select: Select, columnNames: readonly string[]): Resolve
     offset,
   };
   return withDistinct(isGrouped ? grouped(plain, keys) : plain);
+}
+
+function isSignedLiteral(expression: Expression): boolean {
+  return expression.kind === 'unary' ? isSignedLiteral(expression.operand) : expression.kind === 'literal';
 }
 
 function aliasOf(expression: Expression, aliases: ReadonlyMap<string, Expression>): Expression | undefined {

@@ -247,7 +247,7 @@ export function castScalar(scalar: Scalar, type: CastType): Scalar {
     default: {
       if (typeof scalar === 'bigint' || typeof scalar === 'number') return scalar;
       const value = toNumber(scalar);
-      return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 63
+      return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 51
         ? BigInt(value)
         : value;
     }

@@ -51,7 +51,8 @@ export function stretchOf(value: SqlValue, form: TimeForm, partition: Partition)
   const start = startOf(whole, partition);
   return {
     name: whole.replace(' ', 'T'),
-    from: typeof value === 'string' && name.length < LENGTHS[partition] ? name : asForm(start, form, partition),
+    from:
+      typeof value === 'string' && name.length < LENGTHS[partition] ? name : asForm(start, form, partition),
     to: asForm(nextOf(start, partition), form, partition),
   };
 }

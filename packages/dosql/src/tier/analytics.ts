@@ -100,7 +100,12 @@ export class Analytics {
         `the rollup of "${relation.name}" is more than a SELECT of aggregates over it alone`,
         { sql: select },
       );
-    const { names, rows } = await execute(plan, table, [], new Budget({ bytes: Infinity, decodedBytes: Infinity }));
+    const { names, rows } = await execute(
+      plan,
+      table,
+      [],
+      new Budget({ bytes: Infinity, decodedBytes: Infinity }),
+    );
     const sql = `INSERT INTO ${quoteName(into)}(${names.map(quoteName).join(', ')}) VALUES(${names.map(() => '?').join(', ')})`;
     return rows.map((params) => ({ sql, params }));
   };
@@ -127,11 +132,7 @@ export class Analytics {
     };
   }
 
-  #snapshot(
-    statement: Statement,
-    values: readonly SqlParameter[],
-    { at }: RunOptions,
-  ): Snapshot | undefined {
+  #snapshot(statement: Statement, values: readonly SqlParameter[], { at }: RunOptions): Snapshot | undefined {
     const { catalog, log, points, rewriter } = this.#engine;
     const [reference] = statement.references;
     if (reference === undefined || reference.systemTime?.kind !== (reference.systemTime && 'as of'))

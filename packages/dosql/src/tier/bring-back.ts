@@ -15,7 +15,9 @@ export interface FileRows {
   /** As {@link storedFields} names their values. */
   readonly rows: readonly (readonly SqlValue[])[];
   /** The rows as the table was when the file was made, where it has lost a column since. */
-  readonly before: { readonly version: Relation; readonly rows: readonly (readonly SqlValue[])[] } | undefined;
+  readonly before:
+    | { readonly version: Relation; readonly rows: readonly (readonly SqlValue[])[] }
+    | undefined;
 }
 
 /** A value that a row of a table is made of. */
@@ -28,7 +30,9 @@ export interface StoredField {
 /** What a row of a table is made of: its columns that are not generated, and its rowid where that is none of them. */
 export function storedFields({ columns, key }: Relation): StoredField[] {
   const fields = columns.filter(({ isGenerated }) => !isGenerated).map(({ id, name }) => ({ id, name }));
-  return key.kind === 'rowid' && key.columnId === undefined ? [{ id: -1, name: key.name }, ...fields] : fields;
+  return key.kind === 'rowid' && key.columnId === undefined
+    ? [{ id: -1, name: key.name }, ...fields]
+    : fields;
 }
 
 /** The version of a table that a file was made of, where it has columns that the table has no more. */

@@ -27,7 +27,13 @@ export class BringChanged implements ColdRows {
   readonly #shred: () => Promise<number>;
 
   /** `shred` writes files anew without the rows that have gone from them, and deletes what is not needed any more. */
-  constructor(engine: Engine, manifest: Manifest, reads: Reads, writes: Writes, shred: () => Promise<number>) {
+  constructor(
+    engine: Engine,
+    manifest: Manifest,
+    reads: Reads,
+    writes: Writes,
+    shred: () => Promise<number>,
+  ) {
     this.#engine = engine;
     this.#manifest = manifest;
     this.#reads = reads;

@@ -57,7 +57,10 @@ export class ColdTable implements ScanTable {
   constructor(parts: ColdTableParts) {
     const { relation } = parts;
     this.#parts = parts;
-    const own = [ROWID_COLUMN, FILE_COLUMN, ROW_COLUMN].map((name): ScanColumn => ({ name, type: 'integer' }));
+    const own = [ROWID_COLUMN, FILE_COLUMN, ROW_COLUMN].map((name): ScanColumn => ({
+      name,
+      type: 'integer',
+    }));
     this.columns = [...relation.columns.map(scanColumn), ...(parts.dropped ?? []).map(scanColumn), ...own];
   }
 
@@ -97,7 +100,8 @@ export class ColdTable implements ScanTable {
     const isHiding = hidden !== undefined && hidden.lsn < file.lsn;
     const keys = isHiding ? hidden.columnIds.map((id) => nameIn(file, id) as string) : [];
     const rows = file.gone === undefined ? [] : [ROW_COLUMN];
-    const physical = (names: readonly string[]): string[] => names.flatMap((name) => this.#physical(file, name) ?? []);
+    const physical = (names: readonly string[]): string[] =>
+      names.flatMap((name) => this.#physical(file, name) ?? []);
     const columns = [...new Set([...physical(request.columns), ...keys, ...rows])];
     const conditions = request.conditions.flatMap((condition): Condition[] => {
       const [column] = physical([condition.column]);
@@ -143,7 +147,8 @@ export class ColdTable implements ScanTable {
       rowCount,
       column: (name) => {
         let vector = known.get(name);
-        if (vector === undefined) known.set(name, (vector = this.#column(file, table, batch, name, rowCount, seen)));
+        if (vector === undefined)
+          known.set(name, (vector = this.#column(file, table, batch, name, rowCount, seen)));
         return vector;
       },
       fetch: async (names, rows) => {

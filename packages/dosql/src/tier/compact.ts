@@ -5,10 +5,9 @@ import type { SqlValue } from '../value/row.ts';
 import { ROW_COLUMN } from './cold-table.ts';
 import { fileOf } from './hand-over.ts';
 import { isGone, type ColdFile, type Manifest, type TieredTable } from './manifest.ts';
-import { localPath, type Places } from './places.ts';
+import { localPath, pathOf, type Places } from './places.ts';
 import { compareValues } from './prune.ts';
 import type { Pass } from '../outcome.ts';
-import { pathOf } from './tiering.ts';
 import { valueAt } from './vectors.ts';
 import { GRACE_MS, type OpenStored } from './writes.ts';
 

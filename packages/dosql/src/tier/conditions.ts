@@ -47,7 +47,8 @@ export function conditionsOn(
       const name = nameOf(sql, first);
       return owns(name) ? name : undefined;
     }
-    if (part.length !== 3 || dot?.text !== '.' || !isName(second) || second.kind === 'string') return undefined;
+    if (part.length !== 3 || dot?.text !== '.' || !isName(second) || second.kind === 'string')
+      return undefined;
     return lowerName(nameOf(sql, first)) === own ? nameOf(sql, second) : undefined;
   };
   const constantOf = (part: readonly Token[]): SqlValue | undefined =>
@@ -130,14 +131,14 @@ function conjunctsOf(tokens: readonly Token[]): Token[][] {
   return parts;
 }
 
-function comparison(
-  part: readonly Token[],
-): { left: Token[]; operator: string; right: Token[] } | undefined {
+function comparison(part: readonly Token[]): { left: Token[]; operator: string; right: Token[] } | undefined {
   let depth = 0;
   const at = part.findIndex(({ text, kind }) => {
     depth += text === '(' ? 1 : text === ')' ? -1 : 0;
     if (depth > 0) return false;
-    return (kind === 'operator' && text in STRAIGHT) || (kind === 'word' && (text === 'BETWEEN' || text === 'IN'));
+    return (
+      (kind === 'operator' && text in STRAIGHT) || (kind === 'word' && (text === 'BETWEEN' || text === 'IN'))
+    );
   });
   const operator = part[at]?.text;
   if (operator === undefined) return undefined;

@@ -159,11 +159,7 @@ async function gather(
   });
 }
 
-function sorted(
-  { names, raw }: Outcome,
-  partitionBy: readonly string[],
-  sortBy: readonly string[],
-): Parts {
+function sorted({ names, raw }: Outcome, partitionBy: readonly string[], sortBy: readonly string[]): Parts {
   const parts = new Parts(names, partitionBy, sortBy);
   const at = sortBy.map((name) => names.indexOf(name));
   const rows = raw as unknown as SqlValue[][];
@@ -230,7 +226,10 @@ function affinityOf(value: SqlValue): Affinity | undefined {
 function folderName(value: SqlValue): string {
   if (value === null || value === '') return '__HIVE_DEFAULT_PARTITION__';
   if (value instanceof Uint8Array)
-    throw new DoSQLError('BAD_PARAMETER', 'a blob cannot be the name of a folder: partition by another column');
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      'a blob cannot be the name of a folder: partition by another column',
+    );
   const text = String(value);
   if (/[/\\]/.test(text))
     throw new DoSQLError(
@@ -241,7 +240,8 @@ function folderName(value: SqlValue): string {
 }
 
 function exact(value: RawValue): SqlValue {
-  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) throw new Inexact();
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value))
+    throw new Inexact();
   return value instanceof ArrayBuffer ? new Uint8Array(value) : value;
 }
 

@@ -10,7 +10,12 @@ import { GRACE_MS } from './writes.ts';
 export type Rollup = (
   tiered: TieredTable,
   files: readonly ColdFile[],
-) => Promise<readonly { readonly sql: string; readonly params: readonly (string | number | bigint | null | Uint8Array)[] }[]>;
+) => Promise<
+  readonly {
+    readonly sql: string;
+    readonly params: readonly (string | number | bigint | null | Uint8Array)[];
+  }[]
+>;
 
 /**
  * Deletes the rows of the oldest partition that is older than the policy keeps; returns how many, 0 when there is none.

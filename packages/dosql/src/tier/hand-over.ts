@@ -54,8 +54,14 @@ export function leaving(
     ...(rowid ? [{ id: -1, name: ROWID_COLUMN }] : []),
     ...relation.columns.map(({ id, name }) => ({ id, name })),
   ];
-  const values = columns.map(({ id, name }) => `t.${quoteName(id === -1 && key.kind === 'rowid' ? key.name : name)}`);
-  const order = [...policy.sortBy.map((name) => `t.${quoteName(name)}`), time, ...keyExpressions(relation, 't')];
+  const values = columns.map(
+    ({ id, name }) => `t.${quoteName(id === -1 && key.kind === 'rowid' ? key.name : name)}`,
+  );
+  const order = [
+    ...policy.sortBy.map((name) => `t.${quoteName(name)}`),
+    time,
+    ...keyExpressions(relation, 't'),
+  ];
   const rows = readExact(
     engine,
     values,
@@ -129,7 +135,13 @@ export interface Written {
  * @throws DoSQLError `CORRUPT_FILE` when it does not hold just these rows.
  */
 export async function fileOf(
-  { relation, partition, lsn, columns, rows }: Pick<Leaving, 'relation' | 'partition' | 'lsn' | 'columns' | 'rows'>,
+  {
+    relation,
+    partition,
+    lsn,
+    columns,
+    rows,
+  }: Pick<Leaving, 'relation' | 'partition' | 'lsn' | 'columns' | 'rows'>,
   sortBy: readonly string[],
 ): Promise<Written> {
   const gathered = sqliteColumns([
@@ -254,7 +266,8 @@ export function handOver(
 export function changedKeys(engine: Engine, relation: Relation, lsn: number): Set<string> {
   const keys = new Set<string>();
   for (const version of engine.catalog.versions(relation.tableId))
-    for (const key of logKeys(engine, version, lsn, Infinity, [OP.insert, OP.rewrite])) keys.add(keyText(key));
+    for (const key of logKeys(engine, version, lsn, Infinity, [OP.insert, OP.rewrite]))
+      keys.add(keyText(key));
   return keys;
 }
 
@@ -314,5 +327,8 @@ function assertHighestStays(sql: SqlStorage, { key, table }: Relation, left: rea
   const [row] = all<[number | null]>(sql, `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(table)}`);
   const highest = left.reduce((most, [rowid]) => Math.max(most, Number(rowid)), -Infinity);
   if ((row?.[0] ?? -Infinity) < highest)
-    throw new DoSQLError('STORAGE_UNAVAILABLE', 'the newest row was deleted meanwhile: the next pass goes on');
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      'the newest row was deleted meanwhile: the next pass goes on',
+    );
 }

@@ -56,7 +56,10 @@ export class HotTable implements ScanTable {
   #assertClear(columns: readonly string[], from: string, values: readonly SqlValue[]): void {
     const unclear = this.#relation.columns
       .filter(({ name, affinity }) => affinity === 'blob' && columns.includes(name))
-      .map(({ name }) => `(typeof(${quoteName(name)}) = 'real' AND ${quoteName(name)} = round(${quoteName(name)}))`);
+      .map(
+        ({ name }) =>
+          `(typeof(${quoteName(name)}) = 'real' AND ${quoteName(name)} = round(${quoteName(name)}))`,
+      );
     if (unclear.length === 0) return;
     const isIn = balanced(unclear, 'OR');
     if (readExact(this.#engine, [`max(${isIn})`], from, values)[0]?.[0] === 1) throw new Unclear('unclear');

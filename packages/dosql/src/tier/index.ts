@@ -43,7 +43,10 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
   const { storage, catalog } = engine;
   const places: Places = {
     local: createDOBackend(storage, { clock: () => engine.nowMs() }),
-    cold: cold === undefined || !('bucket' in cold) ? cold : createR2Backend(cold.bucket, { prefix: cold.prefix }),
+    cold:
+      cold === undefined || !('bucket' in cold)
+        ? cold
+        : createR2Backend(cold.bucket, { prefix: cold.prefix }),
   };
   const manifest = new Manifest(storage.sql);
   engine.atomically(() => manifest.open());

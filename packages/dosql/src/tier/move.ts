@@ -55,7 +55,10 @@ async function put(cold: FileStore, path: string, bytes: Uint8Array): Promise<st
       { cause },
     );
   }
-  throw new DoSQLError('STORAGE_UNAVAILABLE', `the cold store gives back other bytes than "${path}" was written with`);
+  throw new DoSQLError(
+    'STORAGE_UNAVAILABLE',
+    `the cold store gives back other bytes than "${path}" was written with`,
+  );
 }
 
 /** Deletes the bytes of files that nothing names any more and that nobody may be reading: what is garbage by `nowMs`. */

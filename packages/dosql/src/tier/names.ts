@@ -36,7 +36,8 @@ export class Names {
     }
     let is = this.#known.get(statement);
     if (is === undefined) {
-      const names = ({ name, isCte }: TableReference): boolean => !isCte && (isUrl(name) || this.#isCold(name, 0));
+      const names = ({ name, isCte }: TableReference): boolean =>
+        !isCte && (isUrl(name) || this.#isCold(name, 0));
       is = statement.references.some(names) && !this.#isSafe(statement);
       this.#known.set(statement, is);
     }
@@ -65,12 +66,17 @@ export class Names {
     };
     const isTable = ddl.what === 'table' && this.coldTable(ddl.name) !== undefined;
     if (isTable && ddl.verb === 'drop')
-      refuse(ddl.name, `before it is dropped, make them hot with db.tier('${ddl.name}', null), or delete them`);
+      refuse(
+        ddl.name,
+        `before it is dropped, make them hot with db.tier('${ddl.name}', null), or delete them`,
+      );
     // Branches keep the rows of main's table when it changes its shape, and cold ones are not there to be kept.
     if (isTable && ddl.verb === 'alter' && hasBranches)
       refuse(ddl.name, `while there are branches it cannot be altered; merge and drop them first`);
     const { column } = ddl;
-    const policy = isTable ? this.#manifest.tables.get(this.coldTable(ddl.name) as number)?.policy : undefined;
+    const policy = isTable
+      ? this.#manifest.tables.get(this.coldTable(ddl.name) as number)?.policy
+      : undefined;
     if (policy !== undefined && column !== undefined)
       for (const name of [policy.column, ...policy.sortBy])
         if (sameName(name, column.from))
@@ -78,7 +84,10 @@ export class Names {
     if (ddl.what !== 'index' || ddl.verb !== 'create' || tokens[1]?.text !== 'UNIQUE') return;
     for (const { name } of references)
       if (this.coldTable(name) !== undefined)
-        refuse(name, `a unique index is not checked against them; make them hot with db.tier('${name}', null) first`);
+        refuse(
+          name,
+          `a unique index is not checked against them; make them hot with db.tier('${name}', null) first`,
+        );
   }
 
   /** The text with the views that read cold rows or files spelled out. */
@@ -106,9 +115,7 @@ export class Names {
     const { tables } = this.#manifest;
     for (const id of this.#catalog.tableIdsCalled(plain))
       if ((tables.get(id)?.files.length ?? 0) > 0) return true;
-    return this.#catalog.objects
-      .views(plain)
-      .some((view) => this.#isColdView(view, depth));
+    return this.#catalog.objects.views(plain).some((view) => this.#isColdView(view, depth));
   }
 
   #isColdView(view: SchemaObject, depth: number): boolean {

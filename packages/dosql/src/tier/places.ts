@@ -2,6 +2,7 @@ import type { DOBackend, FileStore } from '@dotdo/fsx';
 import { DoSQLError } from '../error.ts';
 import type { RangeFile } from '../scan/file.ts';
 import type { FileReader } from '../scan/source/environment.ts';
+import type { Relation } from '../schema/relation.ts';
 import type { ColdFile } from './manifest.ts';
 
 /** Where the bytes of cold rows are: in the object's own file store until they have been copied to the cold one. */
@@ -34,6 +35,12 @@ export function appFiles(local: FileStore): FileReader {
       return { ...page, files: page.files.filter(({ path }) => !isOwnPath(path)) };
     },
   };
+}
+
+/** A path that no other file has had. */
+export function pathOf({ name, tableId }: Relation, partition: string): string {
+  const plain = name.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, 60);
+  return `tables/${plain}-${tableId}/partition=${partition}/${crypto.randomUUID()}.parquet`;
 }
 
 /**

@@ -30,6 +30,7 @@ export function mayFulfil({ operator, values }: Condition, range: ColumnRange | 
     case '>':
       return compareValues(max, value) > 0;
     case '>=':
+    default:
       return compareValues(max, value) >= 0;
   }
 }

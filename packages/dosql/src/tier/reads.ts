@@ -3,7 +3,7 @@ import type { Engine, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { defaultsOf } from '../history/default.ts';
 import { mentions, rowidMention } from '../history/mention.ts';
-import { droppedName } from '../history/rewrite.ts';
+import { droppedName } from '../history/as-of.ts';
 import type { Budget } from '../scan/budget.ts';
 import { HandOffBuilder, type HandedColumn } from '../scan/handoff.ts';
 import type { FormatOptions } from '../scan/source/formats.ts';
@@ -17,7 +17,14 @@ import { isUrl, parse, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf } from '../sql/token.ts';
 import type { Bound, SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
-import { ColdTable, FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, scanColumn, type HiddenKeys } from './cold-table.ts';
+import {
+  ColdTable,
+  FILE_COLUMN,
+  ROW_COLUMN,
+  ROWID_COLUMN,
+  scanColumn,
+  type HiddenKeys,
+} from './cold-table.ts';
 import { conditionsOn } from './conditions.ts';
 import type { ColdFile, Manifest } from './manifest.ts';
 import type { Names } from './names.ts';

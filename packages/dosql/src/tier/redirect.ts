@@ -50,7 +50,8 @@ export function redirect(bound: Bound, instead: ReadonlyMap<string, ReadInstead>
       texts.set(key, (text = textOf(source, name, handed.sql)));
     }
     names.push(alias ?? name);
-    if (source.table?.stars !== undefined) stars.push(...spellStars(statement, reference, source.table.stars));
+    if (source.table?.stars !== undefined)
+      stars.push(...spellStars(statement, reference, source.table.stars));
     if (kind === 'in') edits.push({ ...whole, text });
     else
       edits.push({

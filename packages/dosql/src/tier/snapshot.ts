@@ -57,7 +57,9 @@ export async function coldChunk(
     }
     found.sort(compareKeys);
     const wanted =
-      condition === undefined ? found : await pass(() => matching(engine, relation, found, keyIds.length, condition));
+      condition === undefined
+        ? found
+        : await pass(() => matching(engine, relation, found, keyIds.length, condition));
     kept = [...kept, ...wanted].sort(compareKeys).slice(0, limit);
   }
   return {

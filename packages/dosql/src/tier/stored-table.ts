@@ -136,6 +136,7 @@ function instantCondition({ column, operator, values }: Condition): Condition | 
     case '<=':
       return { column, operator: '<', values: [firstFrom(text, (order) => order > 0)] };
     case '>':
+    default:
       return { column, operator: '>=', values: [firstFrom(text, (order) => order > 0)] };
   }
 }

@@ -12,7 +12,7 @@ import { fileOf, handOver, leaving } from './hand-over.ts';
 import type { Manifest } from './manifest.ts';
 import { collectGarbage, moveFile } from './move.ts';
 import { policyOf, type TierOptions } from './options.ts';
-import type { Places } from './places.ts';
+import { pathOf, type Places } from './places.ts';
 import type { Pass } from '../outcome.ts';
 import type { OpenStored, Writes } from './writes.ts';
 
@@ -62,7 +62,14 @@ export class Tiering {
   readonly #rollup: Rollup;
   #running: Promise<unknown> = Promise.resolve();
 
-  constructor(core: Core, manifest: Manifest, places: Places, writes: Writes, open: OpenStored, rollup: Rollup) {
+  constructor(
+    core: Core,
+    manifest: Manifest,
+    places: Places,
+    writes: Writes,
+    open: OpenStored,
+    rollup: Rollup,
+  ) {
     this.#core = core;
     this.#engine = core.engine;
     this.#manifest = manifest;
@@ -116,7 +123,9 @@ export class Tiering {
     }
     const isWaiting = [...this.#manifest.tables.values()].some(({ problem }) => problem !== undefined);
     const garbage = this.#manifest.garbageDue ?? Infinity;
-    await this.#arm(Math.min(now + (isWaiting ? FIRST_RETRY_MS : MAX_IDLE_MS), Math.max(garbage, now + 1_000)));
+    await this.#arm(
+      Math.min(now + (isWaiting ? FIRST_RETRY_MS : MAX_IDLE_MS), Math.max(garbage, now + 1_000)),
+    );
   }
 
   /**
@@ -126,7 +135,7 @@ export class Tiering {
   async shred(): Promise<number> {
     const now: Pass = async (work) => work();
     let written = 0;
-    for (const { tableId } of [...this.#manifest.tables.values()])
+    for (const { tableId } of this.#manifest.tables.values())
       for (;;) {
         const tiered = this.#manifest.tables.get(tableId);
         const file = tiered?.files.find(({ goneCount }) => goneCount > 0);
@@ -155,14 +164,15 @@ export class Tiering {
 
   /** Whether a timer is set, and if not sets it: on opening. */
   async start(): Promise<void> {
-    if (this.#manifest.tables.size > 0 && !this.#core.timers.has(TIER_TIMER)) await this.#arm(this.#engine.nowMs());
+    if (this.#manifest.tables.size > 0 && !this.#core.timers.has(TIER_TIMER))
+      await this.#arm(this.#engine.nowMs());
   }
 
   async #run(only: string | undefined, steps: number): Promise<TierPass> {
     const done = { rows: 0, files: 0, moved: 0, expired: 0 };
     let left = steps;
     let more = false;
-    for (const { tableId } of [...this.#manifest.tables.values()]) {
+    for (const { tableId } of this.#manifest.tables.values()) {
       const relation = this.#engine.catalog
         .current()
         .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
@@ -245,7 +255,12 @@ export class Tiering {
       const relation = this.#relation(table);
       const file = this.#manifest.tables.get(tableId)?.files[0];
       if (file === undefined) break;
-      await this.#writes.bringFile(relation, file, this.#pass, new Budget({ bytes: Infinity, decodedBytes: Infinity }));
+      await this.#writes.bringFile(
+        relation,
+        file,
+        this.#pass,
+        new Budget({ bytes: Infinity, decodedBytes: Infinity }),
+      );
     }
     await this.#pass(() => this.#engine.atomically(() => this.#manifest.remove(tableId)));
   }
@@ -277,12 +292,6 @@ export class Tiering {
   }
 }
 
-/** A path that no other file has had. */
-export function pathOf({ name, tableId }: Relation, partition: string): string {
-  const plain = name.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, 60);
-  return `tables/${plain}-${tableId}/partition=${partition}/${crypto.randomUUID()}.parquet`;
-}
-
 /** Refuses a table of whose cold rows SQLite would have to know to keep its constraints. */
 function refuseUnfit(engine: Engine, relation: Relation): void {
   const { sql } = engine.storage;
@@ -292,7 +301,9 @@ function refuseUnfit(engine: Engine, relation: Relation): void {
   const shape = shapeOf(sql, relation);
   const [own] = shape.foreignKeys;
   if (own !== undefined)
-    refuse(`it refers to "${own.parent}", which cold rows could not be checked against; drop the foreign key`);
+    refuse(
+      `it refers to "${own.parent}", which cold rows could not be checked against; drop the foreign key`,
+    );
   const other = engine.catalog
     .current()
     .find(

@@ -37,6 +37,7 @@ export function valueAt(vector: Vector, row: number, type: ColumnType = 'any'): 
       return Number.isSafeInteger(number) ? number : value;
     }
     case 'number':
+    default:
       return vector.values[row] as number;
   }
 }

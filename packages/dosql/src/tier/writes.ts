@@ -77,7 +77,9 @@ export class Writes {
       // An INSERT of values reads nothing.
       const isAlone = statement.references.length === 1 && target !== undefined;
       const readsNothing = isAlone && clausesOf(statement)?.verb === 'insert';
-      const needs = readsNothing ? undefined : await pass(() => this.#reads.needs(statement, values, options));
+      const needs = readsNothing
+        ? undefined
+        : await pass(() => this.#reads.needs(statement, values, options));
       const instead = needs && (await this.#reads.fetch(needs, budget));
       const result = await pass((): Outcome | Undo | undefined => {
         if (needs !== undefined && !this.#reads.isCurrent(needs)) return undefined;
@@ -104,7 +106,8 @@ export class Writes {
       if (!(result instanceof Undo)) return result;
       if (target === undefined) continue;
       if (result.lacksHighest) await this.#bringHighest(target.relation, harmless, pass, budget);
-      if (result.clashes.length > 0) await this.#bringClashing(target, result.clashes, harmless, pass, budget);
+      if (result.clashes.length > 0)
+        await this.#bringClashing(target, result.clashes, harmless, pass, budget);
     }
     throw new DoSQLError(
       'STORAGE_UNAVAILABLE',
@@ -223,10 +226,15 @@ export class Writes {
         budget,
       );
       for (const [file, rows] of found)
-        places.set(file, [...new Set([...(places.get(file) ?? []), ...rows])].sort((a, b) => a - b));
+        places.set(
+          file,
+          [...new Set([...(places.get(file) ?? []), ...rows])].sort((a, b) => a - b),
+        );
     }
     if (places.size > 0) await this.#bring(relation, places, version, pass, budget);
-    else for (const { key, values } of clashes) harmless.add(`${version} ${key.columnIds.join()} ${keyText(values)}`);
+    else
+      for (const { key, values } of clashes)
+        harmless.add(`${version} ${key.columnIds.join()} ${keyText(values)}`);
   }
 
   /** Whether SQLite would not see the highest rowid that the table has, and give it to a new row. */
@@ -237,7 +245,10 @@ export class Writes {
     const cold = highestIn(this.#manifest.tables.get(relation.tableId)?.files ?? [], key.columnId ?? -1);
     if (cold === undefined) return false;
     const { sql } = this.#engine.storage;
-    const hot = first<[number | null]>(sql, `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(relation.table)}`);
+    const hot = first<[number | null]>(
+      sql,
+      `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(relation.table)}`,
+    );
     return (hot?.[0] ?? -Infinity) < cold;
   }
 
@@ -267,7 +278,12 @@ export class Writes {
     else await this.#bring(relation, new Map([[highest.file, [highest.row]]]), version, pass, budget);
   }
 
-  #clashes(relation: Relation, before: number, { branch = MAIN }: RunOptions, harmless: Set<string>): Clash[] {
+  #clashes(
+    relation: Relation,
+    before: number,
+    { branch = MAIN }: RunOptions,
+    harmless: Set<string>,
+  ): Clash[] {
     const files = this.#manifest.tables.get(relation.tableId)?.files ?? [];
     const { version } = this.#manifest;
     return clashesAfter(
@@ -316,7 +332,9 @@ export class Writes {
     pass: Pass,
     budget: Budget,
   ): Promise<boolean> {
-    const files = (this.#manifest.tables.get(relation.tableId)?.files ?? []).filter(({ id }) => places.has(id));
+    const files = (this.#manifest.tables.get(relation.tableId)?.files ?? []).filter(({ id }) =>
+      places.has(id),
+    );
     const rows: FileRows[] = [];
     for (const file of files) {
       const version = lostVersion(this.#engine, relation, file);
@@ -353,7 +371,10 @@ function columnList({ tokens, sql }: Statement, end: number): string[] | undefin
   const open = tokens.findIndex(({ start }) => start >= end);
   if (tokens[open]?.text !== '(') return undefined;
   const close = tokens.findIndex(({ text }, i) => i > open && text === ')');
-  return tokens.slice(open + 1, close).filter(isName).map((token) => nameOf(sql, token));
+  return tokens
+    .slice(open + 1, close)
+    .filter(isName)
+    .map((token) => nameOf(sql, token));
 }
 
 function highestIn(files: readonly ColdFile[], id: number): number | bigint | undefined {
@@ -393,7 +414,11 @@ async function readRows(
 function placesIn(raw: readonly (readonly [number, number])[]): Places {
   const places: Places = new Map();
   for (const [file, row] of raw) place(places, file, row);
-  for (const [file, rows] of places) places.set(file, [...new Set(rows)].sort((a, b) => a - b));
+  for (const [file, rows] of places)
+    places.set(
+      file,
+      [...new Set(rows)].sort((a, b) => a - b),
+    );
   return places;
 }
 
@@ -426,7 +451,9 @@ function selectionOf(statement: Statement, relation: Relation, isOnBranch: boole
   };
   const name = target.alias ?? relation.name;
   const own = `'${COLD_PLACES}' AS ${quoteName(name)}`;
-  const places = [FILE_COLUMN, ROW_COLUMN].map((column) => `${quoteName(name)}.${quoteName(column)}`).join(', ');
+  const places = [FILE_COLUMN, ROW_COLUMN]
+    .map((column) => `${quoteName(name)}.${quoteName(column)}`)
+    .join(', ');
   const isSimple = from === undefined && statement.references.length === 1;
   if (isOnBranch && !isSimple) return `SELECT ${places} FROM ${own}`;
   const others = from === undefined ? '' : `${text(from).replace(/^\s*FROM/i, '')}, `;

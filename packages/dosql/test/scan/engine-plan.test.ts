@@ -104,6 +104,7 @@ describe('plans', () => {
     'SELECT a FROM t WHERE a IS TRUE',
     'SELECT CURRENT_TIMESTAMP FROM t',
     'SELECT a FROM t GROUP BY 2',
+    'SELECT a FROM t ORDER BY -(-1)',
     "SELECT a FROM t WHERE a LIKE 'x' ESCAPE 'ab'",
     'SELECT a FROM t WHERE b = 1_ OR 1__0',
   ])('leave %s to SQLite', (sql) => {
