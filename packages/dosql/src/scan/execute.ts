@@ -41,6 +41,8 @@ export interface ExecuteResult {
  *   differ in the last digit, since it is exact before it is rounded.
  * - In a column of no one class (`any`) a number without fraction is an INTEGER.
  * - group_concat, any_value and rows without ORDER BY follow the order of the scan, equal rows of ORDER BY too.
+ * - Where 1 and 1.0 are in one group, which of them stands for it. Of very small and very large REALs as text, the 17th digit.
+ * - A column's collation is BINARY; times are read from texts as SQLite does, but for `now`, which is no time.
  * - What SQLite's text functions make of bytes that are no UTF-8, and of text that holds NUL, may differ.
  *
  * @throws DoSQLError `NO_SUCH_COLUMN`, `TOO_BIG`, `BAD_PARAMETER`, `SYNTAX`, and what the table throws.

@@ -57,8 +57,7 @@ export function caseNode(
 ): Node {
   const inputs = branches.flatMap(({ when, result }) => [when, result]);
   const results = [...branches.map(({ result }) => result), otherwise];
-  const zeroIsReal =
-    isSummed && results.every((node) => node.type?.type !== 'integer' || node.constant === 0n);
+  const zeroIsReal = isSummed && results.every(isRealOrZero);
   return valueNode(
     [...inputs, otherwise],
     (frame) => {
@@ -79,6 +78,11 @@ export function caseNode(
     },
     { type: commonType(results) },
   );
+}
+
+function isRealOrZero({ constant, type }: Node): boolean {
+  if (constant === undefined) return type?.type === 'real';
+  return constant === null || constant === 0n || typeof constant === 'number';
 }
 
 /** One condition between numbers that are at hand: both are taken row by row, which is less work than parting the rows. */

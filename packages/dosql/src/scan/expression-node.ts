@@ -17,8 +17,11 @@ import type { DictionaryVector, PlainVector, RunsVector, Vector } from './vector
 
 /** The truths of a predicate, one for each row. */
 export type Truths = Uint8Array<ArrayBuffer>;
+/** It does not hold. */
 export const FALSE = 0;
+/** It holds. */
 export const TRUE = 1;
+/** It is NULL. */
 export const UNKNOWN = 2;
 
 /** An expression ready to be evaluated. */

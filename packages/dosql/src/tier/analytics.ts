@@ -1,6 +1,6 @@
 import type { Engine, Outcome, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import { rowidMention } from '../history/mention.ts';
+import { namedColumns, rowidMention } from '../history/mention.ts';
 import type { Pass } from '../outcome.ts';
 import { Budget } from '../scan/budget.ts';
 import { execute } from '../scan/execute.ts';
@@ -32,6 +32,7 @@ interface Snapshot {
   readonly files: readonly ColdFile[];
   readonly hidden: HiddenKeys | undefined;
   readonly version: number;
+  readonly generation: number;
 }
 
 /** Runs the statements that the scan can answer by itself, over hot and cold rows as one table, or over files. */
@@ -66,9 +67,10 @@ export class Analytics {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const snapshot = await pass(() => this.#snapshot(statement, values, options));
       if (snapshot === undefined) return undefined;
-      const { relation, lsn, files, hidden, version } = snapshot;
+      const { relation, lsn, files, hidden, version, generation } = snapshot;
       const hot = new HotTable(this.#engine, relation, lsn, pass, () => {
-        if (this.#manifest.version !== version) throw new Changed('changed');
+        if (this.#manifest.version !== version || this.#engine.catalog.generation !== generation)
+          throw new Changed('changed');
       });
       const whole = unionTable([hot, this.#reads.coldTable(relation, files, hidden)]);
       // Where cold rows are is not for users to see.
@@ -143,6 +145,9 @@ export class Analytics {
     const tiered = relation && this.#manifest.tables.get(relation.tableId);
     if (relation === undefined || tiered === undefined) return undefined;
     if (rowidMention(statement, relation) !== undefined) return undefined;
+    // The scan compares by bytes.
+    if (namedColumns(statement, relation.columns).some(({ collation }) => collation !== undefined))
+      return undefined;
     const { files } = tiered;
     const last = Math.max(0, ...files.map((file) => file.lsn));
     return {
@@ -151,6 +156,7 @@ export class Analytics {
       files,
       hidden: lsn === undefined || lsn >= last ? undefined : this.#hidden(relation, lsn),
       version: this.#manifest.version,
+      generation: catalog.generation,
     };
   }
 

@@ -8,6 +8,7 @@ import { isGone, type ColdFile } from './manifest.ts';
 
 /** Which file a cold row is in, and where: columns that every cold table has beside its own. */
 export const FILE_COLUMN = '$file';
+/** See {@link FILE_COLUMN}. */
 export const ROW_COLUMN = '$row';
 /** What a file calls a rowid that is no column. */
 export const ROWID_COLUMN = '$rowid';

@@ -25,16 +25,21 @@ export async function compactNext(
   manifest: Manifest,
   places: Places,
   open: OpenStored,
-  tiered: TieredTable,
+  tableId: number,
   pass: Pass,
 ): Promise<boolean> {
-  const group = worthwhile(tiered.files);
-  if (group.length === 0) return false;
+  // As it is now: what is read of the files is good for this version of the manifest only.
+  const tiered = manifest.tables.get(tableId);
+  const group = worthwhile(tiered?.files ?? []);
+  if (tiered === undefined || group.length === 0) return false;
   await rewriteFile(engine, manifest, places, open, tiered, group, pass);
   return true;
 }
 
-/** Writes files of one partition anew as one, without the rows that have gone from them. */
+/**
+ * Writes files of one partition anew as one, without the rows that have gone from them. `group` is from the manifest as
+ * it is when this is called.
+ */
 export async function rewriteFile(
   engine: Engine,
   manifest: Manifest,

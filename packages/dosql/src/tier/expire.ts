@@ -25,17 +25,20 @@ export async function expireNext(
   engine: Engine,
   manifest: Manifest,
   rollup: Rollup,
-  { tableId, policy, files }: TieredTable,
+  tableId: number,
   pass: Pass,
 ): Promise<number> {
+  // As it is now: what is computed of the files is good for this version of the manifest only.
+  const { version } = manifest;
+  const tiered = manifest.tables.get(tableId);
+  if (tiered === undefined) return 0;
+  const { policy, files } = tiered;
   const { expireAfterMs, partition, column } = policy;
   if (expireAfterMs === undefined) return 0;
   const limit = engine.nowMs() - expireAfterMs;
   const oldest = files.find((file) => endOf(file.partition, partition) <= limit);
   if (oldest === undefined) return pass(() => expireHot(engine, tableId, column, limit, partition));
   const going = files.filter((file) => file.partition === oldest.partition);
-  const { version } = manifest;
-  const tiered = manifest.tables.get(tableId) as TieredTable;
   const kept = policy.rollup === undefined ? [] : await rollup(tiered, going);
   return pass(() => {
     // Some row of them may have been written meanwhile: the next step sees it.

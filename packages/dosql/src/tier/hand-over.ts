@@ -8,7 +8,7 @@ import { createParquetWriter } from '../scan/parquet/write.ts';
 import { sqliteColumns } from '../scan/parquet/write-sqlite.ts';
 import { keyExpressions } from '../schema/capture.ts';
 import type { Relation } from '../schema/relation.ts';
-import { all } from '../sql/read.ts';
+import { all, first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import type { SqlValue } from '../value/row.ts';
 import { boundary, hasForm, stretchOf, timeForm, type Stretch, type TimeForm } from './age.ts';
@@ -70,14 +70,58 @@ export function leaving(
   );
   const keyIds = key.kind === 'rowid' ? [key.columnId ?? -1] : key.columnIds;
   const places = keyIds.map((id) => columns.findIndex((column) => column.id === id));
+  const keys = rows.map((row) => places.map((at) => row[at] as SqlValue));
+  assertText(engine, relation, columns, rows, keys);
   return {
     relation,
     partition: stretch.name,
     lsn: engine.log.end(),
     columns,
     rows,
-    keys: rows.map((row) => places.map((at) => row[at] as SqlValue)),
+    keys,
   };
+}
+
+/**
+ * Text that is not UTF-8 is read as other text than it is, and would come back so. Where the sign stands that the
+ * platform puts in its place, SQLite is asked whether it is the row's own.
+ */
+function assertText(
+  { storage }: Engine,
+  relation: Relation,
+  columns: readonly FileColumn[],
+  rows: readonly SqlValue[][],
+  keys: readonly SqlValue[][],
+): void {
+  const { key, name, table } = relation;
+  const names =
+    key.kind === 'rowid' ? [quoteName(key.name)] : keyExpressions(relation, '').map((text) => text.slice(1));
+  rows.forEach((row, i) => {
+    row.forEach((value, c) => {
+      if (typeof value !== 'string' || !value.includes('\uFFFD')) return;
+      const column = columns[c]?.name ?? '';
+      const same = all(
+        storage.sql,
+        `SELECT 1 FROM main.${quoteName(table)} WHERE ${names.map(isKey(keys[i] as SqlValue[])).join(' AND ')} AND ${quoteName(column)} = ? COLLATE BINARY`,
+        ...(keys[i] as SqlValue[]).map(keyBinding),
+        value,
+      );
+      if (same.length === 0)
+        throw new DoSQLError(
+          'FORBIDDEN',
+          `a row of "${name}" stays, and others of its age with it: "${column}" has text that is not UTF-8, which a file could not give back; write it anew, or as a BLOB`,
+        );
+    });
+  });
+}
+
+/** A condition for a key's value. Without the affinity of the column, of which a key may have none, a text would not be the integer. */
+function isKey(key: readonly SqlValue[]): (name: string, i: number) => string {
+  return (name, i) => `${name} = ${typeof key[i] === 'bigint' ? 'CAST(? AS INTEGER)' : '?'}`;
+}
+
+function keyBinding(value: SqlValue): SqlStorageValue | Uint8Array {
+  return typeof value === 'bigint' ? String(value) : value;
 }
 
 /** SQL for the condition that a row may leave. */
@@ -256,7 +300,16 @@ export function handOver(
     if (leave.length === 0) return 0;
     const { etag } = local.writeSync(localPath(path), bytes, { ifAbsent: true });
     manifest.add({ ...file, path, place: 'local', etag }, gone);
-    withoutTriggers(engine, relation.table, () => deleteKeys(sql, relation, leave));
+    withoutTriggers(engine, relation.table, () => {
+      const before = totalChanges(sql);
+      deleteKeys(sql, relation, leave);
+      const deleted = totalChanges(sql) - before;
+      if (deleted !== leave.length)
+        throw new DoSQLError(
+          'FORBIDDEN',
+          `${leave.length} rows of "${relation.name}" that were to leave, of the partition ${left.partition}, are ${deleted} by their keys: they stay`,
+        );
+    });
     assertHighestStays(sql, relation, leave);
     return leave.length;
   });
@@ -315,10 +368,11 @@ function deleteKeys(sql: SqlStorage, relation: Relation, keys: readonly SqlValue
   }
   const names = keyExpressions(relation, '').map((name) => name.slice(1));
   for (const row of keys)
-    sql.exec(
-      `DELETE FROM ${table} WHERE ${names.map((name) => `${name} = ?`).join(' AND ')}`,
-      ...row.map((value) => (typeof value === 'bigint' ? String(value) : value)),
-    );
+    sql.exec(`DELETE FROM ${table} WHERE ${names.map(isKey(row)).join(' AND ')}`, ...row.map(keyBinding));
+}
+
+function totalChanges(sql: SqlStorage): number {
+  return first<[number]>(sql, 'SELECT total_changes()')?.[0] ?? 0;
 }
 
 /** The row with the highest rowid may have been deleted since the rows were read. */

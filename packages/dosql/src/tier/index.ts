@@ -47,6 +47,7 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
       cold === undefined || !('bucket' in cold)
         ? cold
         : createR2Backend(cold.bucket, { prefix: cold.prefix }),
+    moving: new Set(),
   };
   const manifest = new Manifest(storage.sql);
   engine.atomically(() => manifest.open());

@@ -15,6 +15,22 @@ import type { Pass } from '../outcome.ts';
 export async function moveFile(
   engine: Engine,
   manifest: Manifest,
+  places: Places,
+  file: ColdFile,
+  pass: Pass,
+): Promise<void> {
+  const { moving } = places;
+  moving.add(file.path);
+  try {
+    await copyFile(engine, manifest, places, file, pass);
+  } finally {
+    moving.delete(file.path);
+  }
+}
+
+async function copyFile(
+  engine: Engine,
+  manifest: Manifest,
   { local, cold }: Places,
   file: ColdFile,
   pass: Pass,
@@ -65,17 +81,20 @@ async function put(cold: FileStore, path: string, bytes: Uint8Array): Promise<st
 export async function collectGarbage(
   engine: Engine,
   manifest: Manifest,
-  { local, cold }: Places,
+  { local, cold, moving }: Places,
   pass: Pass,
   nowMs: number = engine.nowMs(),
 ): Promise<void> {
   for (const { path, place } of await pass(() => manifest.garbage(nowMs))) {
+    // A database that was opened without its cold store deletes it when it has that again.
+    if (place === 'cold' && cold === undefined) continue;
     // One that was about to move may be in both.
-    if (place === 'cold' || cold !== undefined) await cold?.delete(path);
+    await cold?.delete(path);
     await pass(() =>
       engine.atomically(() => {
         local.deleteSync(localPath(path));
-        manifest.collected(path);
+        // One that is being copied just now may come there yet, whether this object lives to see it or not.
+        if (!moving.has(path)) manifest.collected(path);
       }),
     );
   }

@@ -3,11 +3,12 @@ import { DoSQLError } from '../error.ts';
 import type { Catalog } from '../schema/catalog.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
-import type { SchemaObject } from '../schema/relation.ts';
+import type { Relation, SchemaObject } from '../schema/relation.ts';
 import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
 import type { Manifest } from './manifest.ts';
+import { looksAtOthers } from './unfit.ts';
 
 const MAX_DEPTH = 20;
 
@@ -59,7 +60,8 @@ export class Names {
    *
    * @throws DoSQLError `FORBIDDEN`
    */
-  refuse({ ddl, tokens, references, sql }: Statement, hasBranches: boolean): void {
+  refuse(statement: Statement, hasBranches: boolean): void {
+    const { ddl, tokens, references, sql } = statement;
     if (ddl === undefined) return;
     const refuse = (table: string, why: string): never => {
       throw new DoSQLError('FORBIDDEN', `"${table}" has cold rows: ${why}`, { sql });
@@ -81,6 +83,20 @@ export class Names {
       for (const name of [policy.column, ...policy.sortBy])
         if (sameName(name, column.from))
           refuse(ddl.name, `"${name}" is a column that it is tiered by; set db.tier() without it first`);
+    if (ddl.verb !== 'drop')
+      for (const { kind, name } of references)
+        if (kind === 'reference' && this.coldTable(name) !== undefined)
+          refuse(
+            name,
+            `a foreign key cannot be checked against them; make them hot with db.tier('${name}', null) first`,
+          );
+    if (ddl.verb === 'create' && ddl.what === 'trigger')
+      for (const relation of this.#coldRelations())
+        if (looksAtOthers(this.#catalog, statement, relation))
+          refuse(
+            relation.name,
+            `the trigger "${ddl.name}" would not know of them: it may be about the row that it fires for only`,
+          );
     if (ddl.what !== 'index' || ddl.verb !== 'create' || tokens[1]?.text !== 'UNIQUE') return;
     for (const { name } of references)
       if (this.coldTable(name) !== undefined)
@@ -88,6 +104,13 @@ export class Names {
           name,
           `a unique index is not checked against them; make them hot with db.tier('${name}', null) first`,
         );
+  }
+
+  #coldRelations(): Relation[] {
+    const { tables } = this.#manifest;
+    return this.#catalog
+      .current()
+      .filter(({ branch, tableId }) => branch === MAIN && (tables.get(tableId)?.files.length ?? 0) > 0);
   }
 
   /** The text with the views that read cold rows or files spelled out. */

@@ -10,6 +10,8 @@ export interface Places {
   readonly local: DOBackend;
   /** Undefined where the database was given none: then files stay in the object. */
   readonly cold: FileStore | undefined;
+  /** Paths that are being copied from one to the other. */
+  readonly moving: Set<string>;
 }
 
 /** What paths of the database's own begin with in the object's file store, which the app may use for its files, too. */

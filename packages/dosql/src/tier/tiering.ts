@@ -1,4 +1,3 @@
-import { shapeOf } from '../branch/shape.ts';
 import type { Core } from '../core.ts';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
@@ -14,6 +13,7 @@ import { collectGarbage, moveFile } from './move.ts';
 import { policyOf, type TierOptions } from './options.ts';
 import { pathOf, type Places } from './places.ts';
 import type { Pass } from '../outcome.ts';
+import { refuseUnfit } from './unfit.ts';
 import type { OpenStored, Writes } from './writes.ts';
 
 /** What a pass has done. */
@@ -87,7 +87,8 @@ export class Tiering {
    */
   async set(table: string, options: TierOptions | null): Promise<void> {
     if (options === null) {
-      await this.#end(table);
+      await this.#afterOthers(() => this.#end(table));
+      await this.start();
       return;
     }
     await this.#pass(() => {
@@ -107,10 +108,7 @@ export class Tiering {
 
   /** Makes what is old enough cold, copies files and expires rows, until there is nothing more to do or `steps` are. */
   pass(table?: string, steps: number = Infinity): Promise<TierPass> {
-    // One after the other: each works on what the one before has left.
-    const run = this.#running.then(() => this.#run(table, steps));
-    this.#running = run.catch(() => {});
-    return run;
+    return this.#afterOthers(() => this.#run(table, steps));
   }
 
   /** What the timer does. */
@@ -121,10 +119,16 @@ export class Tiering {
       await this.#arm(now);
       return;
     }
-    const isWaiting = [...this.#manifest.tables.values()].some(({ problem }) => problem !== undefined);
-    const garbage = this.#manifest.garbageDue ?? Infinity;
+    const { tables, garbageDue: garbage } = this.#manifest;
+    if (tables.size === 0 && garbage === undefined) return;
+    const isWaiting = [...tables.values()].some(({ problem }) => problem !== undefined);
+    // What is due still could not be deleted now: the cold store is asked again after a while, not at once.
+    const isStuck = garbage !== undefined && garbage <= now;
     await this.#arm(
-      Math.min(now + (isWaiting ? FIRST_RETRY_MS : MAX_IDLE_MS), Math.max(garbage, now + 1_000)),
+      Math.min(
+        now + (isWaiting || isStuck ? FIRST_RETRY_MS : MAX_IDLE_MS),
+        isStuck ? Infinity : (garbage ?? Infinity),
+      ),
     );
   }
 
@@ -164,8 +168,16 @@ export class Tiering {
 
   /** Whether a timer is set, and if not sets it: on opening. */
   async start(): Promise<void> {
-    if (this.#manifest.tables.size > 0 && !this.#core.timers.has(TIER_TIMER))
-      await this.#arm(this.#engine.nowMs());
+    const { tables, garbageDue } = this.#manifest;
+    const hasWork = tables.size > 0 || garbageDue !== undefined;
+    if (hasWork && !this.#core.timers.has(TIER_TIMER)) await this.#arm(this.#engine.nowMs());
+  }
+
+  /** One after the other: each works on what the one before has left. */
+  #afterOthers<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#running.then(work);
+    this.#running = run.catch(() => {});
+    return run;
   }
 
   async #run(only: string | undefined, steps: number): Promise<TierPass> {
@@ -192,7 +204,7 @@ export class Tiering {
         await this.#note(tableId, problem.message);
       }
     }
-    if (this.#manifest.tables.size > 0)
+    if (this.#manifest.garbageDue !== undefined)
       await collectGarbage(this.#engine, this.#manifest, this.#places, this.#pass).catch((error: unknown) => {
         // What cannot be deleted now is deleted later.
         if (DoSQLError.from(error) === undefined && !(error instanceof Error)) throw error;
@@ -205,26 +217,24 @@ export class Tiering {
     tableId: number,
     done: { rows: number; files: number; moved: number; expired: number },
   ): Promise<boolean> {
-    const tiered = this.#manifest.tables.get(tableId);
-    const waiting = tiered?.files.find(({ place }) => place === 'local');
     const left = await this.#handOverNext(tableId);
     if (left > 0) {
       done.rows += left;
       done.files++;
       return true;
     }
-    if (tiered === undefined) return false;
-    const expired = await expireNext(this.#engine, this.#manifest, this.#rollup, tiered, this.#pass);
+    const expired = await expireNext(this.#engine, this.#manifest, this.#rollup, tableId, this.#pass);
     if (expired > 0) {
       done.expired += expired;
       return true;
     }
+    const waiting = this.#manifest.tables.get(tableId)?.files.find(({ place }) => place === 'local');
     if (waiting !== undefined && this.#places.cold !== undefined) {
       await moveFile(this.#engine, this.#manifest, this.#places, waiting, this.#pass);
       done.moved++;
       return true;
     }
-    return compactNext(this.#engine, this.#manifest, this.#places, this.#open, tiered, this.#pass);
+    return compactNext(this.#engine, this.#manifest, this.#places, this.#open, tableId, this.#pass);
   }
 
   async #handOverNext(tableId: number): Promise<number> {
@@ -235,6 +245,8 @@ export class Tiering {
         .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
       if (tiered === undefined || relation === undefined) return undefined;
       const left = leaving(this.#engine, relation, tiered.policy, STEP_ROWS);
+      // Its constraints and triggers may have become others since it was tiered.
+      if (left !== undefined) refuseUnfit(this.#engine, relation);
       return left && { left, policy: tiered.policy, generation: this.#engine.catalog.generation };
     });
     if (read === undefined || read.left.rows.length === 0) return 0;
@@ -243,7 +255,7 @@ export class Tiering {
     const path = pathOf(left.relation, left.partition);
     return this.#pass(() => {
       // The schema has changed meanwhile: the rows are read again as they are now.
-      if (this.#engine.catalog.generation !== generation) return 0;
+      if (this.#engine.catalog.generation !== generation || !this.#manifest.tables.has(tableId)) return 0;
       return handOver(this.#engine, this.#manifest, this.#places, left, written, path);
     });
   }
@@ -262,7 +274,12 @@ export class Tiering {
         new Budget({ bytes: Infinity, decodedBytes: Infinity }),
       );
     }
-    await this.#pass(() => this.#engine.atomically(() => this.#manifest.remove(tableId)));
+    const isOver = await this.#pass(() => {
+      if ((this.#manifest.tables.get(tableId)?.files.length ?? 0) > 0) return false;
+      this.#engine.atomically(() => this.#manifest.remove(tableId));
+      return true;
+    });
+    if (!isOver) await this.#end(table);
   }
 
   #note(tableId: number, problem: string | undefined): Promise<void> {
@@ -289,35 +306,5 @@ export class Tiering {
       // A class without alarm() has no timer: passes are then only called.
       if (error instanceof DoSQLError) throw error;
     }
-  }
-}
-
-/** Refuses a table of whose cold rows SQLite would have to know to keep its constraints. */
-function refuseUnfit(engine: Engine, relation: Relation): void {
-  const { sql } = engine.storage;
-  const refuse = (why: string): never => {
-    throw new DoSQLError('FORBIDDEN', `"${relation.name}" cannot be tiered: ${why}`);
-  };
-  const shape = shapeOf(sql, relation);
-  const [own] = shape.foreignKeys;
-  if (own !== undefined)
-    refuse(
-      `it refers to "${own.parent}", which cold rows could not be checked against; drop the foreign key`,
-    );
-  const other = engine.catalog
-    .current()
-    .find(
-      (one) =>
-        one.branch === MAIN &&
-        shapeOf(sql, one).foreignKeys.some(({ parent }) => sameName(parent, relation.name)),
-    );
-  if (other !== undefined)
-    refuse(`rows of "${other.name}" refer to it, which cold rows could not answer for; drop the foreign key`);
-  for (const { isUnique, name, columns, sql: text } of shape.indexes) {
-    if (!isUnique) continue;
-    if (columns.some((column) => column.name === undefined) || /\bWHERE\b/i.test(text ?? ''))
-      refuse(`its unique index "${name}" is of an expression or of some rows only`);
-    if (columns.some(({ collation }) => collation !== 'BINARY'))
-      refuse(`its unique index "${name}" does not compare by bytes`);
   }
 }

@@ -44,6 +44,12 @@ class Undo extends Error {
   }
 }
 
+/** A statement that was undone, in this version of the manifest. */
+interface Undone {
+  readonly undo: Undo;
+  readonly version: number;
+}
+
 /**
  * Writes tables that have cold rows. Nothing is written to files: the rows that a statement could meet, those that its
  * WHERE takes and those that have the same unique values, become hot first, and then SQLite runs the user's own
@@ -81,7 +87,7 @@ export class Writes {
         ? undefined
         : await pass(() => this.#reads.needs(statement, values, options));
       const instead = needs && (await this.#reads.fetch(needs, budget));
-      const result = await pass((): Outcome | Undo | undefined => {
+      const result = await pass((): Outcome | Undone | undefined => {
         if (needs !== undefined && !this.#reads.isCurrent(needs)) return undefined;
         const redirected =
           instead === undefined
@@ -98,16 +104,18 @@ export class Writes {
             return outcome;
           });
         } catch (error) {
-          if (error instanceof Undo) return error;
+          // What is looked up for it is looked up in the manifest of this moment.
+          if (error instanceof Undo) return { undo: error, version: this.#manifest.version };
           throw error;
         }
       });
       if (result === undefined) continue;
-      if (!(result instanceof Undo)) return result;
+      if (!('undo' in result)) return result;
       if (target === undefined) continue;
-      if (result.lacksHighest) await this.#bringHighest(target.relation, harmless, pass, budget);
-      if (result.clashes.length > 0)
-        await this.#bringClashing(target, result.clashes, harmless, pass, budget);
+      const { undo, version } = result;
+      if (undo.lacksHighest) await this.#bringHighest(target.relation, harmless, pass, budget);
+      if (undo.clashes.length > 0)
+        await this.#bringClashing(target, undo.clashes, version, harmless, pass, budget);
     }
     throw new DoSQLError(
       'STORAGE_UNAVAILABLE',
@@ -208,11 +216,11 @@ export class Writes {
   async #bringClashing(
     { relation }: { relation: Relation },
     clashes: readonly Clash[],
+    version: number,
     harmless: Set<string>,
     pass: Pass,
     budget: Budget,
   ): Promise<void> {
-    const { version } = this.#manifest;
     const byKey = new Map<UniqueKey, Clash[]>();
     for (const clash of clashes) byKey.set(clash.key, [...(byKey.get(clash.key) ?? []), clash]);
     const places: Places = new Map();

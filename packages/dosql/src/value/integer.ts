@@ -20,7 +20,8 @@ export function exactRows(
   const marked = columns.map(
     (c) => `CASE typeof(${c}) WHEN 'integer' THEN 'i' || ${c} WHEN 'text' THEN 't' || ${c} ELSE ${c} END`,
   );
-  const text = `WITH q(${columns.join(', ')}) AS (${sql}) SELECT ${marked.join(', ')} FROM q`;
+  // By a name that no table of the query has.
+  const text = `WITH __dosql_exact(${columns.join(', ')}) AS (${sql}) SELECT ${marked.join(', ')} FROM __dosql_exact`;
   const raw = [...read.exec(text, ...bindings).raw()] as RawValue[][];
   const rows = toRows(names, raw);
   for (const row of rows)

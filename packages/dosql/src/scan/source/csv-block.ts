@@ -12,9 +12,11 @@ const QUOTE = 34;
 const CR = 13;
 const LF = 10;
 
-/** Where a field stands: as it is, in quotes, or in quotes with doubled ones in it. */
+/** A field that stands as it is. */
 export const PLAIN = 0;
+/** One in quotes. */
 export const QUOTED = 1;
+/** One in quotes, with doubled ones in it. */
 export const ESCAPED = 2;
 
 /** Which rows and fields to look at. */

@@ -179,6 +179,7 @@ const A_TYPE: Readonly<Record<ScanColumn['type'], string>> = {
   any: 'a value',
 };
 
+/** What is wrong with a field that is not of its column's type, with its value and the way out. */
 export function misfit(
   bytes: Uint8Array,
   block: FieldBlock,

@@ -3,12 +3,17 @@ import type { FieldBlock } from './fields.ts';
 import { unescaped, type JsonKeys } from './json-keys.ts';
 import { TextFault } from './text-fault.ts';
 
-/** How a value is written. */
+/** A value that is null, or not there. */
 export const NULL = 0;
+/** Text as it stands. */
 export const PLAIN = 1;
+/** Text with escapes in it. */
 export const ESCAPED = 2;
+/** A number. */
 export const NUMBER = 3;
+/** `true` or `false`. */
 export const WORD = 4;
+/** An object or an array. */
 export const NESTED = 5;
 
 /**
