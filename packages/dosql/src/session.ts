@@ -7,6 +7,7 @@ import { InsertOutcome, resolveInserts } from './inserts.ts';
 import type { FormatOptions } from './scan/source/formats.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
+import { isExact } from './value/marked.ts';
 import type { SqlParameters } from './value/parameter.ts';
 import { toRows, toValue, type RawValue, type Row, type SqlValue } from './value/row.ts';
 
@@ -125,12 +126,7 @@ export class Reader {
     const { names, raw } = isWaiting
       ? await this.wait(sql, params)
       : await this.gate.pass(() => this.engine.run(this.engine.statement(sql), params, this.scope()));
-    const isExact = raw.every((row) =>
-      row.every(
-        (value) => typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value),
-      ),
-    );
-    if (isExact) return { names, rows: raw.map((row) => row.map(toValue)) };
+    if (raw.every((row) => row.every(isExact))) return { names, rows: raw.map((row) => row.map(toValue)) };
     const rows = await this.query(sql, params, { integers: 'bigint' });
     return {
       names,

@@ -55,12 +55,13 @@ export class Archive {
     return this.#notes.lastSegment()?.last ?? this.#core.engine.log.earliest().lsn;
   }
 
-  /** Archives what has come since; returns how many segments it took. */
+  /** Archives what has come since, up to where the log ends now; returns how many segments it took. */
   async run(): Promise<number> {
     const { gate } = this.#core;
     let count = 0;
+    const end = await gate.pass(() => this.#end());
     for (;;) {
-      const leaving = await gate.pass(() => this.#next());
+      const leaving = await gate.pass(() => this.#next(end));
       if (leaving === undefined) return count;
       const { about, columns, rows, path, epoch } = leaving;
       const bytes = await rowsFile(path, columns, rows, { [SEGMENT_KEY]: JSON.stringify(about) });
@@ -78,14 +79,18 @@ export class Archive {
     }
   }
 
-  /** Forgets everything when the log has been trimmed past what was archived: what follows would not fit on. */
-  #next(): Leaving | undefined {
-    const { engine } = this.#core;
-    const { log } = engine;
+  #end(): number {
+    const { log } = this.#core.engine;
     log.settleClock();
     const end = log.end();
     log.skip(end);
-    const { lsn: earliest } = log.earliest();
+    return end;
+  }
+
+  /** Forgets everything when the log has been trimmed past what was archived: what follows would not fit on. */
+  #next(end: number): Leaving | undefined {
+    const { engine } = this.#core;
+    const { lsn: earliest } = engine.log.earliest();
     if (this.archived() < earliest) engine.atomically(() => forget(this.#notes, engine.nowMs() + GRACE_MS));
     const last = this.#notes.lastSegment();
     if (this.archived() >= end) return undefined;

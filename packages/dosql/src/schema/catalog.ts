@@ -110,6 +110,13 @@ export class Catalog {
     return this.#relations.filter((relation) => relation.until === undefined);
   }
 
+  /** The present version of main's table with this number. */
+  present(tableId: number): Relation | undefined {
+    return this.#relations.find(
+      (relation) => relation.branch === MAIN && relation.tableId === tableId && relation.until === undefined,
+    );
+  }
+
   /** The versions that a branch's own tables had at `lsn`. */
   tablesAt(lsn: number, branch: number = MAIN): Relation[] {
     return this.#relations.filter((relation) => relation.branch === branch && isAt(relation, lsn));

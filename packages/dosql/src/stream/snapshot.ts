@@ -3,6 +3,7 @@ import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
+import { isExact, marked, unmarked } from '../value/marked.ts';
 import { toValue, type RawValue } from '../value/row.ts';
 import type { TableView } from './selection.ts';
 
@@ -62,24 +63,9 @@ function readRows(
     }
   };
   const raw = read(column);
-  if (raw.every((row) => row.every(isSafe))) return raw.map((row) => row.map(toValue));
+  if (raw.every((row) => row.every(isExact))) return raw.map((row) => row.map(toValue));
   // Integers that a double cannot hold leave SQLite as marked text.
-  const marked = read((name) => {
-    const value = column(name);
-    return `CASE typeof(${value}) WHEN 'integer' THEN 'i' || ${value} WHEN 'text' THEN 't' || ${value} ELSE ${value} END`;
-  });
-  return marked.map((row) => row.map(unmarked));
-}
-
-function unmarked(value: RawValue): ChangeValue {
-  if (typeof value !== 'string') return toValue(value);
-  const text = value.slice(1);
-  if (value.startsWith('t')) return text;
-  return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text);
-}
-
-function isSafe(value: RawValue): boolean {
-  return typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value);
+  return read((name) => marked(column(name))).map((row) => row.map(unmarked));
 }
 
 function record(entries: readonly (readonly [string, ChangeValue | undefined])[]): ChangeRow {

@@ -1,6 +1,5 @@
 import type { Engine } from '../engine.ts';
 import { Budget } from '../scan/budget.ts';
-import { MAIN } from '../schema/line.ts';
 import type { SqlValue } from '../value/row.ts';
 import { ROW_COLUMN } from './cold-table.ts';
 import { fileOf } from './hand-over.ts';
@@ -49,9 +48,7 @@ export async function rewriteFile(
   group: readonly ColdFile[],
   pass: Pass,
 ): Promise<void> {
-  const relation = engine.catalog
-    .current()
-    .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+  const relation = engine.catalog.present(tableId);
   const [first] = group;
   if (first === undefined || relation === undefined) return;
   const { version } = manifest;

@@ -9,7 +9,8 @@ import { bucketOf, parseUrl, type Buckets } from '../scan/url.ts';
 import type { Statement } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe, type SqlParameters } from '../value/parameter.ts';
-import type { RawValue, SqlValue } from '../value/row.ts';
+import { isExact, marked, unmarked } from '../value/marked.ts';
+import { toValue, type RawValue, type SqlValue } from '../value/row.ts';
 import { joined } from './hand-over.ts';
 import { isOwnPath, type Places } from './places.ts';
 import { compareValues } from './prune.ts';
@@ -150,11 +151,8 @@ async function gather(
     } catch (error) {
       if (!(error instanceof Inexact)) throw error;
       const names = engine.cursor(engine.statement(statement.sql), params, scope).columnNames;
-      const marked = names.map((name) => {
-        const c = quoteName(name);
-        return `CASE typeof(${c}) WHEN 'integer' THEN 'i' || ${c} WHEN 'text' THEN 't' || ${c} ELSE ${c} END AS ${c}`;
-      });
-      return run(`SELECT ${marked.join(', ')} FROM (SELECT * FROM (${statement.sql})${order})`, true);
+      const columns = names.map((name) => `${marked(quoteName(name))} AS ${quoteName(name)}`);
+      return run(`SELECT ${columns.join(', ')} FROM (SELECT * FROM (${statement.sql})${order})`, true);
     }
   });
 }
@@ -240,13 +238,6 @@ function folderName(value: SqlValue): string {
 }
 
 function exact(value: RawValue): SqlValue {
-  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value))
-    throw new Inexact();
-  return value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-}
-
-function unmarked(value: RawValue): SqlValue {
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (typeof value !== 'string') return value;
-  return value.startsWith('t') ? value.slice(1) : BigInt(value.slice(1));
+  if (!isExact(value)) throw new Inexact();
+  return toValue(value);
 }

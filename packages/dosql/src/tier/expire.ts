@@ -1,5 +1,4 @@
 import type { Engine } from '../engine.ts';
-import { MAIN } from '../schema/line.ts';
 import { quoteName } from '../sql/token.ts';
 import { boundary, endOf, hasForm } from './age.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
@@ -60,9 +59,7 @@ function expireHot(
   limit: number,
   partition: TieredTable['policy']['partition'],
 ): number {
-  const relation = engine.catalog
-    .current()
-    .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+  const relation = engine.catalog.present(tableId);
   if (relation === undefined) return 0;
   const name = quoteName(column);
   let expired = 0;

@@ -10,7 +10,8 @@ import { keyExpressions } from '../schema/capture.ts';
 import type { Relation } from '../schema/relation.ts';
 import { all, first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
-import type { SqlValue } from '../value/row.ts';
+import { marked, unmarked } from '../value/marked.ts';
+import type { RawValue, SqlValue } from '../value/row.ts';
 import { boundary, hasForm, stretchOf, timeForm, type Stretch, type TimeForm } from './age.ts';
 import { withoutTriggers } from './bring-back.ts';
 import { keyText } from './clashes.ts';
@@ -336,25 +337,13 @@ export function logKeys(
     key.kind === 'rowid'
       ? ['k']
       : key.columnIds.map((of) => layout.slots.find(({ columnId }) => columnId === of)?.name ?? 'NULL');
-  const marked = names.map(
-    (name) =>
-      `CASE typeof(${name}) WHEN 'integer' THEN 'i' || ${name} WHEN 'text' THEN 't' || ${name} ELSE ${name} END`,
-  );
-  return all<(SqlValue | ArrayBuffer)[]>(
+  return all<RawValue[]>(
     engine.storage.sql,
-    `SELECT DISTINCT ${marked.join(', ')} FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND rel = ? AND op BETWEEN ${least} AND ${most}`,
+    `SELECT DISTINCT ${names.map(marked).join(', ')} FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND rel = ? AND op BETWEEN ${least} AND ${most}`,
     after,
     Math.min(to, Number.MAX_SAFE_INTEGER),
     id,
   ).map((row) => row.map(unmarked));
-}
-
-function unmarked(value: SqlValue | ArrayBuffer): SqlValue {
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (typeof value !== 'string') return value;
-  if (value.startsWith('t')) return value.slice(1);
-  const number = Number(value.slice(1));
-  return Number.isSafeInteger(number) ? number : BigInt(value.slice(1));
 }
 
 function deleteKeys(sql: SqlStorage, relation: Relation, keys: readonly SqlValue[][]): void {

@@ -255,9 +255,7 @@ export class Reads {
   }
 
   #present(tableId: number): Relation | undefined {
-    return this.#engine.catalog
-      .current()
-      .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+    return this.#engine.catalog.present(tableId);
   }
 
   /** Conditions of the user's own statement, where it names the table just once and nothing else reads it. */

@@ -2,6 +2,7 @@ import type { Engine, RunOptions } from '../engine.ts';
 import type { Condition } from '../scan/table.ts';
 import { quoteName } from '../sql/token.ts';
 import type { SqlParameter } from '../value/parameter.ts';
+import { isExact, marked, unmarked } from '../value/marked.ts';
 import { toValue, type RawValue, type SqlValue } from '../value/row.ts';
 
 /**
@@ -21,11 +22,8 @@ export function readExact(
       isHotOnly: true,
     }).raw;
   const raw = read(columns);
-  if (raw.every((row) => row.every(isSafe))) return raw.map((row) => row.map(toValue));
-  const marked = columns.map(
-    (c) => `CASE typeof(${c}) WHEN 'integer' THEN 'i' || ${c} WHEN 'text' THEN 't' || ${c} ELSE ${c} END`,
-  );
-  return read(marked).map((row) => row.map(unmarked));
+  if (raw.every((row) => row.every(isExact))) return raw.map((row) => row.map(toValue));
+  return read(columns.map(marked)).map((row) => row.map(unmarked));
 }
 
 /** SQL for a condition of a scan, and what it binds. */
@@ -34,15 +32,4 @@ export function conditionSql({ column, operator, values }: Condition): { sql: st
   if (operator === 'is null' || operator === 'is not null') return { sql: `${name} ${operator}`, values: [] };
   if (operator !== 'in') return { sql: `${name} ${operator} ?`, values: [...values] };
   return { sql: `${name} IN (${values.map(() => '?').join(', ')})`, values: [...values] };
-}
-
-function isSafe(value: RawValue): boolean {
-  return typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value);
-}
-
-function unmarked(value: RawValue): SqlValue {
-  if (typeof value !== 'string') return toValue(value);
-  const text = value.slice(1);
-  if (value.startsWith('t')) return text;
-  return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text);
 }

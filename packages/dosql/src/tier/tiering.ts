@@ -185,9 +185,7 @@ export class Tiering {
     let left = steps;
     let more = false;
     for (const { tableId } of this.#manifest.tables.values()) {
-      const relation = this.#engine.catalog
-        .current()
-        .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+      const relation = this.#engine.catalog.present(tableId);
       if (relation === undefined || (only !== undefined && !sameName(relation.name, only))) continue;
       try {
         for (;;) {
@@ -240,9 +238,7 @@ export class Tiering {
   async #handOverNext(tableId: number): Promise<number> {
     const read = await this.#pass(() => {
       const tiered = this.#manifest.tables.get(tableId);
-      const relation = this.#engine.catalog
-        .current()
-        .find((relation) => relation.branch === MAIN && relation.tableId === tableId);
+      const relation = this.#engine.catalog.present(tableId);
       if (tiered === undefined || relation === undefined) return undefined;
       const left = leaving(this.#engine, relation, tiered.policy, STEP_ROWS);
       // Its constraints and triggers may have become others since it was tiered.

@@ -177,9 +177,7 @@ export class Writes {
     const ids = this.#engine.catalog.tableIdsCalled(name.slice(name.lastIndexOf('/') + 1));
     for (const tiered of this.#manifest.tables.values()) {
       if (!ids.has(tiered.tableId) || tiered.files.length === 0) continue;
-      const relation = this.#engine.catalog
-        .current()
-        .find(({ branch, tableId }) => branch === MAIN && tableId === tiered.tableId);
+      const relation = this.#engine.catalog.present(tiered.tableId);
       if (relation !== undefined) return { tiered, relation };
     }
     return undefined;

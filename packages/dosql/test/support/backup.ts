@@ -6,7 +6,8 @@ import { shapeOf } from './history.ts';
 
 const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 /** Every value with its type, exactly; integers leave SQLite as text. */
-const exact = (name: string): string => `typeof(${name}) || ' ' || quote(${name})`;
+const exact = (name: string): string =>
+  `typeof(${name}) || ' ' || iif(octet_length(${name}) > 10000, octet_length(${name}) || hex(substr(${name}, 1, 40)), quote(${name}))`;
 
 /** Names of the user's tables. */
 export function tableNames(sql: SqlStorage): string[] {
