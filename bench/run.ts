@@ -2,8 +2,9 @@
  * Runs the benchmarks and writes `results/<name>.json`.
  *
  * `npm run bench` runs all; `npm run bench -- engine` one of `engine`, `history`, `branches`, `changes`,
- * `live` and `scan`. `ROUNDS=15` asks for more rounds than usual. `QUICK=1` only shows that they work: small tables, one round, no results.
+ * `live`, `scan` and `backup`. `ROUNDS=15` asks for more rounds than usual. `QUICK=1` only shows that they work: small tables, one round, no results.
  */
+import { backup } from './backup.ts';
 import { branches } from './branches.ts';
 import { changes } from './changes.ts';
 import { engine } from './engine.ts';
@@ -18,6 +19,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   changes,
   live,
   scan,
+  backup,
 };
 const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : Object.keys(benchmarks)) {

@@ -1,6 +1,7 @@
 /**
  * Writes the figures of the benchmark results into the README: the engine's between its `figures` marks, those
- * beside other engines between its `peers` marks, those of change streams between its `streams` marks.
+ * beside other engines between its `peers` marks, those of change streams between its `streams` marks, those of queries
+ * over files between its `scans` marks.
  *
  * `node tools/figures.ts` after `npm run bench`; a test checks that the README agrees with the results.
  */
@@ -76,10 +77,32 @@ interface LiveResults {
   readonly perSecond: { readonly snapshot: Figure; readonly stream: Figure };
 }
 
+interface ScanResults extends PeerResults {
+  readonly rows: { readonly telemetry: number; readonly hits: number };
+  readonly geometricMean: { readonly node: number; readonly workerd: number };
+  readonly measured: {
+    readonly name: string;
+    readonly table: string;
+    readonly duckdb: Figure;
+    readonly node: Figure;
+    readonly workerd: Figure;
+    readonly nodeRatio: number;
+    readonly workerdRatio: number;
+  }[];
+  readonly written: {
+    readonly dosql: { readonly rowsPerSecond: number };
+    readonly duckdb: { readonly rowsPerSecond: number };
+  };
+  readonly memory: { readonly fileBytes: number; readonly mebibytes: number };
+}
+
 const readme = new URL('../README.md', import.meta.url);
 const ENGINE_MARKS = /(<!-- figures -->\n)[\s\S]*?(<!-- \/figures -->)/;
 const PEER_MARKS = /(<!-- peers -->\n)[\s\S]*?(<!-- \/peers -->)/;
 const STREAM_MARKS = /(<!-- streams -->\n)[\s\S]*?(<!-- \/streams -->)/;
+const SCAN_MARKS = /(<!-- scans -->\n)[\s\S]*?(<!-- \/scans -->)/;
+/** Queries that the README shows by name, of all that are measured. */
+const SHOWN_SCANS = ['count', 'one hour', 'sum by day', 'sum by sensor', 'one sensor by hour', 'median'];
 const PEERS = ['DoSQL', 'DoltLite', 'MariaDB'];
 
 function hasResults(name: string): boolean {
@@ -244,6 +267,35 @@ function streamFigures(): string {
   );
 }
 
+/** The figures of queries over Parquet files, as Markdown. */
+function scanFigures(): string {
+  const { date, machine, workerd, engines, rows, geometricMean, measured, written, memory } =
+    results<ScanResults>('scan');
+  const worst = measured.toSorted((a, b) => b.workerdRatio - a.workerdRatio)[0];
+  const shown = measured.filter(({ name }) => SHOWN_SCANS.includes(name));
+  const named = (worst === undefined || shown.includes(worst) ? shown : [...shown, worst]).map(
+    ({ name, duckdb, node, workerd, workerdRatio }) => [
+      name,
+      cell(duckdb),
+      cell(node),
+      cell(workerd),
+      `${workerdRatio.toFixed(2)}×`,
+    ],
+  );
+  const header = [
+    ['', 'DuckDB', 'DoSQL in Node', 'in workerd', 'ratio'],
+    ['---', '---:', '---:', '---:', '---:'],
+  ];
+  const rate = (value: number): string => `${(value / 1e6).toFixed(1)} M`;
+  return (
+    `\n${table([...header, ...named])}\n\nOver all ${measured.length} queries the geometric mean is ${geometricMean.node.toFixed(2)}× DuckDB's time in Node and ` +
+    `${geometricMean.workerd.toFixed(2)}× in workerd; the last row is the worst of them. ${thousands(rows.telemetry)} readings, and ${thousands(rows.hits)} page views for ` +
+    `ClickBench's queries, in zstd files that DuckDB wrote; in workerd they lie in the object's own file store. Seven columns are written at ` +
+    `${rate(written.dosql.rowsPerSecond)} rows a second, by DuckDB at ${rate(written.duckdb.rowsPerSecond)}. A query over ${Math.round(memory.fileBytes / 1e6)} MB took ` +
+    `${memory.mebibytes.toFixed(0)} MiB of memory. Taken ${date} on ${machine}, workerd ${workerd}, DuckDB ${engines['DuckDB']}.\n\n`
+  );
+}
+
 function cell(figure: Figure | undefined): string {
   return figure === undefined ? '–' : micros(figure.median);
 }
@@ -273,9 +325,13 @@ export function withFigures(text: string): string {
     hasResults('branches') && hasResults('history')
       ? engine.replace(PEER_MARKS, (_, open: string, close: string) => open + peerFigures() + close)
       : engine;
-  return hasResults('changes') && hasResults('live')
-    ? withPeers.replace(STREAM_MARKS, (_, open: string, close: string) => open + streamFigures() + close)
-    : withPeers;
+  const withStreams =
+    hasResults('changes') && hasResults('live')
+      ? withPeers.replace(STREAM_MARKS, (_, open: string, close: string) => open + streamFigures() + close)
+      : withPeers;
+  return hasResults('scan')
+    ? withStreams.replace(SCAN_MARKS, (_, open: string, close: string) => open + scanFigures() + close)
+    : withStreams;
 }
 
 if (import.meta.main) writeFileSync(readme, withFigures(readFileSync(readme, 'utf8')));

@@ -25,8 +25,10 @@ export default defineConfig({
     // workerd sees neither files nor variables, so texts that have to agree are handed in, and the seed to replay, or how many to run.
     provide: {
       readmes: ['../../README.md', 'README.md'].map(read),
-      readmeCode: read('test/readme.ts'),
+      readmeCode: ['test/readme.ts', 'test/guide-tiering.ts'].map(read).join('\n'),
       guides: ['../../docs/guides/change-streams.md', '../cdc/README.md'].map(read),
+      tieringGuide: read('../../docs/guides/tiering-and-files.md'),
+      tieringCode: read('test/guide-tiering.ts'),
       guideCode: ['test/guide.ts', 'test/guide-client.ts', 'test/guide-readme.ts'].map(read).join('\n'),
       seed: process.env['VITE_SEED'] ?? '',
       runs: process.env['VITE_RUNS'] ?? '',

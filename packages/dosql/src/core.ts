@@ -66,6 +66,14 @@ export class Core {
     }));
   }
 
+  /** Where in the bucket cold files are; undefined where no bucket was given, or nothing was written to it yet. */
+  get coldPrefix(): string | undefined {
+    const { cold } = this.#access;
+    if (cold === undefined || !('bucket' in cold)) return undefined;
+    const own = this.engine.log.meta('cold_prefix');
+    return cold.prefix ?? (own === undefined ? undefined : String(own));
+  }
+
   /** What reads files and cold rows; loaded when it is first asked for. */
   async files(): Promise<FileStack> {
     if (this.#files !== undefined) return this.#files;
@@ -86,16 +94,25 @@ export class Core {
   /** Sets what keeps the log until it is archived, and the timer of backups. */
   async startBackups(): Promise<void> {
     const { archive, everyMs } = this.#policy;
-    const held = this.holds.lsnOf(ARCHIVE_HOLD);
-    if (archive !== undefined || held !== undefined) {
-      const lsn = BigInt(held ?? this.engine.log.earliest().lsn);
-      // Without the option a log that nobody backs up any more is let go of in the end, as that of a slot is.
-      await this.gate.pass(() =>
-        this.holds.set(ARCHIVE_HOLD, lsn, archive === undefined ? {} : { bytes: Infinity }),
+    const held = this.holds.of(ARCHIVE_HOLD);
+    // Without the option a log that nobody backs up any more is let go of in the end, as that of a slot is.
+    const isBounded = archive === undefined;
+    if ((held?.isBounded ?? true) !== isBounded)
+      await this.gate.pass(() => {
+        const lsn = BigInt(held?.lsn ?? this.engine.log.earliest().lsn);
+        this.holds.set(ARCHIVE_HOLD, lsn, isBounded ? {} : { bytes: Infinity });
+      });
+    if (everyMs === undefined || this.timers.has(BACKUP_TIMER)) return;
+    try {
+      await this.schedule(BACKUP_TIMER, this.engine.nowMs());
+    } catch (cause) {
+      if (cause instanceof DoSQLError) throw cause;
+      throw new DoSQLError(
+        'BAD_PARAMETER',
+        'backup.every is set, but the class has no alarm(): give it one that calls db.alarm()',
+        { cause },
       );
     }
-    if (everyMs !== undefined && !this.timers.has(BACKUP_TIMER))
-      await this.schedule(BACKUP_TIMER, this.engine.nowMs());
   }
 
   /** The branches, once loaded. */

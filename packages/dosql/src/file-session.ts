@@ -30,6 +30,11 @@ export class FileSession extends Session {
     this.core = core;
   }
 
+  /** Where in the bucket the cold files of this database are: what `restore` has to be given. */
+  get coldPrefix(): string | undefined {
+    return this.core.coldPrefix;
+  }
+
   /** How SQLite would run a statement; does not run it, unless it is a query that reads files. */
   async explain(sql: string, params?: SqlParameters): Promise<Plan> {
     if (this.engine.waits(sql)) return this.#explainFiles(sql, params);

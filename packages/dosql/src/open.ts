@@ -25,7 +25,8 @@ interface TieredStorageBackend {
 
 /**
  * Where a database lives: the object's storage, alone or with cold storage beside it, for the rows of tiered tables.
- * In a bucket they are under `coldPrefix`, by default the database's name.
+ * In a bucket they are under `coldPrefix`, by default the database's name and an id of its own, so that objects do
+ * not share one: `db.coldPrefix` tells it.
  */
 export type DatabaseStorage =
   | DurableObjectStorage
@@ -121,7 +122,7 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
   const policy = backupPolicy(options);
   refuseUnfinished(engine.storage);
   engine.open(name);
-  const core = new Core(name, engine, window, fileAccess(name, options), policy);
+  const core = new Core(name, engine, window, fileAccess(options), policy);
   // Migrations are refused what cold rows forbid.
   if (engine.hasOwn('__dosql_tier')) await core.files();
   const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);
@@ -141,15 +142,15 @@ async function openTiers(core: Core, tiers: DatabaseOptions['tiers']): Promise<v
   await tiering.start();
 }
 
-function fileAccess(name: string, { storage, buckets, fetch, limits }: DatabaseOptions): FileAccess {
-  return { cold: coldOf(storage, name), buckets, fetch, limits };
+function fileAccess({ storage, buckets, fetch, limits }: DatabaseOptions): FileAccess {
+  return { cold: coldOf(storage), buckets, fetch, limits };
 }
 
 /** @throws DoSQLError `BAD_PARAMETER` */
 function backupPolicy({ history, backup, storage }: DatabaseOptions): BackupPolicy {
   const archive = history?.archive;
   const wanted = archive !== undefined ? 'history.archive' : backup !== undefined ? 'backup' : undefined;
-  if (wanted !== undefined && coldOf(storage, '') === undefined)
+  if (wanted !== undefined && coldOf(storage) === undefined)
     throw new DoSQLError(
       'BAD_PARAMETER',
       `${wanted} is set, but there is no cold storage: give storage: { hot: ctx.storage, cold: env.BUCKET }`,
@@ -170,11 +171,11 @@ function refuseUnfinished({ sql }: DurableObjectStorage): void {
     );
 }
 
-function coldOf(storage: DatabaseStorage, name: string): FileAccess['cold'] {
+function coldOf(storage: DatabaseStorage): FileAccess['cold'] {
   if (!('cold' in storage) || storage.cold === undefined) return undefined;
   if ('kind' in storage) return storage.cold;
   const { cold, coldPrefix } = storage as { cold: R2Bucket; coldPrefix?: string };
-  return { bucket: cold, prefix: coldPrefix ?? name };
+  return { bucket: cold, prefix: coldPrefix };
 }
 
 function storageOf(storage: DatabaseStorage | undefined): DurableObjectStorage {

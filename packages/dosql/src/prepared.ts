@@ -2,6 +2,7 @@ import { DoSQLError } from './error.ts';
 import type { Engine, Outcome, RunOptions } from './engine.ts';
 import type { Gate } from './gate.ts';
 import type { SqlParameter } from './value/parameter.ts';
+import { inTurn } from './turn.ts';
 import { toRows, toValue, type Row, type SqlValue } from './value/row.ts';
 
 /** D1's result (https://developers.cloudflare.com/d1/worker-api/return-object/). */
@@ -91,16 +92,18 @@ export class PreparedStatement {
   }
 
   async #run<T>(use: (outcome: Outcome, started: number) => T): Promise<T> {
-    if (this.#engine.waits(this.sql)) {
+    const waiting = async (): Promise<T> => {
       const started = Date.now();
       const files = await this.#engine.loadFiles();
       const statement = this.#engine.statement(this.sql);
       const outcome = await files.run(statement, this.params, this.#scope, (work) => this.#gate.pass(work));
       return use(outcome, started);
-    }
-    return this.#gate.pass(() => {
+    };
+    if (this.#engine.waits(this.sql)) return waiting();
+    const run = (): T => {
       const started = Date.now();
       return use(this.#engine.run(this.#engine.statement(this.sql), this.params, this.#scope), started);
-    });
+    };
+    return inTurn(this.#gate, run, waiting);
   }
 }

@@ -9,6 +9,7 @@ import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
 import { isExact } from './value/marked.ts';
 import type { SqlParameters } from './value/parameter.ts';
+import { inTurn } from './turn.ts';
 import { toRows, toValue, type RawValue, type Row, type SqlValue } from './value/row.ts';
 
 /** How to give results back. */
@@ -71,14 +72,19 @@ export class Reader {
    */
   query<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T[]> {
     if (this.engine.waits(sql)) return this.#waitingRows(sql, params, options) as Promise<T[]>;
-    return this.gate.pass(() => this.#rows(sql, params, options) as T[]);
+    return inTurn(
+      this.gate,
+      () => this.#rows(sql, params, options) as T[],
+      () => this.#waitingRows(sql, params, options) as Promise<T[]>,
+    );
   }
 
   /** The first row of a query; null when it has none. */
   async get<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T | null> {
-    if (this.engine.waits(sql))
-      return ((await this.#waitingRows(sql, params, options))[0] as T | undefined) ?? null;
-    return this.gate.pass(() => (this.#rows(sql, params, options)[0] as T | undefined) ?? null);
+    const waiting = async (): Promise<T | null> =>
+      ((await this.#waitingRows(sql, params, options))[0] as T | undefined) ?? null;
+    if (this.engine.waits(sql)) return waiting();
+    return inTurn(this.gate, () => (this.#rows(sql, params, options)[0] as T | undefined) ?? null, waiting);
   }
 
   /**
@@ -91,7 +97,7 @@ export class Reader {
       yield* await this.query<T>(sql, params);
       return;
     }
-    const cursor = await this.gate.pass(() => {
+    const open = (): Rows => {
       this.assertOpen();
       const statement = this.engine.statement(sql);
       const options = this.scope();
@@ -99,7 +105,8 @@ export class Reader {
         return buffered(this.engine.run(statement, params, options));
       if (statement.kind === 'read') return this.engine.cursor(statement, params, options);
       throw new DoSQLError('READ_ONLY', 'iterate() only reads: use query()', { sql });
-    });
+    };
+    const cursor = await inTurn(this.gate, open, async () => buffered(await this.wait(sql, params)));
     const names = cursor.columnNames;
     const rows = cursor.raw();
     for (;;) {
@@ -125,7 +132,11 @@ export class Reader {
     const isWaiting = this.engine.waits(sql);
     const { names, raw } = isWaiting
       ? await this.wait(sql, params)
-      : await this.gate.pass(() => this.engine.run(this.engine.statement(sql), params, this.scope()));
+      : await inTurn(
+          this.gate,
+          () => this.engine.run(this.engine.statement(sql), params, this.scope()),
+          () => this.wait(sql, params),
+        );
     if (raw.every((row) => row.every(isExact))) return { names, rows: raw.map((row) => row.map(toValue)) };
     const rows = await this.query(sql, params, { integers: 'bigint' });
     return {
@@ -188,23 +199,27 @@ export class Reader {
 export class Session extends Reader {
   /** Runs one statement and tells what it did. */
   run(sql: string, params?: SqlParameters): Promise<RunResult> {
-    if (this.engine.waits(sql)) return this.wait(sql, params).then(runResult);
-    return this.gate.pass(() => {
+    const waiting = (): Promise<RunResult> => this.wait(sql, params).then(runResult);
+    if (this.engine.waits(sql)) return waiting();
+    const run = (): RunResult => {
       this.assertOpen();
       return runResult(this.engine.run(this.engine.statement(sql), params, this.scope()));
-    });
+    };
+    return inTurn(this.gate, run, waiting);
   }
 
   /** Runs any number of statements, all or none. */
   async exec(sql: string): Promise<void> {
     const texts = parse(sql).map((statement) => statement.sql);
-    if (texts.some((text) => this.engine.waits(text))) {
-      await this.transaction(async (tx) => {
+    const waiting = (): Promise<void> =>
+      this.transaction(async (tx) => {
         for (const text of texts) await tx.run(text);
       });
+    if (texts.some((text) => this.engine.waits(text))) {
+      await waiting();
       return;
     }
-    await this.gate.pass(() => {
+    const run = (): void => {
       this.assertOpen();
       const statements = parse(sql);
       if (statements.length === 1) void this.engine.run(this.engine.statement(sql), [], this.scope());
@@ -212,17 +227,19 @@ export class Session extends Reader {
         this.engine.atomically(() =>
           statements.forEach((statement) => this.engine.run(statement, [], this.scope())),
         );
-    });
+    };
+    await inTurn(this.gate, run, waiting);
   }
 
   /** Runs statements with parameters, all or none. */
   batch<T = Row>(statements: readonly BatchStatement[]): Promise<BatchResult<T>[]> {
-    if (statements.some(({ sql }) => this.engine.waits(sql)))
-      return this.transaction(async (tx) => {
+    const waiting = (): Promise<BatchResult<T>[]> =>
+      this.transaction(async (tx) => {
         const results: BatchResult<T>[] = [];
         for (const { sql, params } of statements) results.push(await tx.waitForBatch<T>(sql, params));
         return results;
       });
+    if (statements.some(({ sql }) => this.engine.waits(sql))) return waiting();
     const runAll = (): BatchResult<T>[] => {
       this.assertOpen();
       const outcomes = statements.map(({ sql, params }) =>
@@ -235,8 +252,13 @@ export class Session extends Reader {
       }));
     };
     if (statements.length <= MAX_STATEMENTS_IN_TURN || this.engine.isInTransaction)
-      return this.gate.pass(() => this.engine.atomically(runAll));
-    return this.gate.hold(() => this.engine.transaction(async () => runAll()));
+      return inTurn(this.gate, () => this.engine.atomically(runAll), waiting);
+    return this.gate
+      .hold(() => this.engine.transaction(async () => runAll()))
+      .catch((error: unknown) => {
+        if (error instanceof DoSQLError && error.code === 'WAITS') return waiting();
+        throw error;
+      });
   }
 
   /**
@@ -313,8 +335,14 @@ export class Transaction extends Session {
   }
 }
 
+/** A cursor, or what has its shape. */
+interface Rows {
+  readonly columnNames: string[];
+  raw(): Iterator<RawValue[]>;
+}
+
 /** Rows that have been read, in the shape of a cursor. */
-function buffered({ names, raw }: Outcome): { columnNames: string[]; raw(): Iterator<RawValue[]> } {
+function buffered({ names, raw }: Outcome): Rows {
   return { columnNames: [...names], raw: () => raw.values() };
 }
 

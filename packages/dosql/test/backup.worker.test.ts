@@ -29,17 +29,20 @@ describe('a database restored from the cold store alone', () => {
         await db.exec(
           `CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT, "it's" TEXT, "__proto__" INTEGER, "ä b" BLOB)`,
         );
-        const note = (): void => void moments.push({ lsn: db.lsn(), ms: clock.now, picture: picture(sql, false) });
+        const note = (): void =>
+          void moments.push({ lsn: db.lsn(), ms: clock.now, picture: picture(sql, false) });
         note();
         for (let i = 0; i < 150; i++) {
           clock.now += 1 + random.int(3) * 1_000;
           const names = tableNames(sql);
-          const one = (): string => change(random, shapeOf(sql, random.pick(names))).replaceAll('INTO counted(', 'INTO counted (');
+          const one = (): string =>
+            change(random, shapeOf(sql, random.pick(names))).replaceAll('INTO counted(', 'INTO counted (');
           const dice = random.next();
           if (dice < 0.08) await attempt(db.exec(alter(random, shapeOf(sql, random.pick(names)))));
           else if (dice < 0.1)
             await attempt(db.exec('DROP TABLE kv; CREATE TABLE kv(k TEXT PRIMARY KEY, v, w) WITHOUT ROWID'));
-          else if (dice < 0.12) await db.run(`INSERT INTO counted("it's", "__proto__", "ä b") VALUES ('💥', ?, x'00')`, [i]);
+          else if (dice < 0.12)
+            await db.run(`INSERT INTO counted("it's", "__proto__", "ä b") VALUES ('💥', ?, x'00')`, [i]);
           else if (dice < 0.4)
             await attempt(
               db.transaction(async (tx) => {
@@ -75,7 +78,10 @@ describe('a database restored from the cold store alone', () => {
     for (const moment of random.times(20, () => random.pick(moments))) {
       const at = random.chance(0.5) ? { lsn: moment.lsn } : moment.ms;
       await withRestored({ from, at }, async (storage, restored, open) => {
-        expect(restored.lsn, JSON.stringify(at, (_, v) => typeof v === 'bigint' ? String(v) : v)).toBe(moment.lsn);
+        expect(
+          restored.lsn,
+          JSON.stringify(at, (_, v) => (typeof v === 'bigint' ? String(v) : v)),
+        ).toBe(moment.lsn);
         expect(picture(storage.sql, false)).toEqual(moment.picture);
         const db = await open();
         expect(db.lsn()).toBe(moment.lsn);

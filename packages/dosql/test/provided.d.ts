@@ -7,6 +7,8 @@ declare module 'vitest' {
     readmeCode: string;
     guides: string[];
     guideCode: string;
+    tieringGuide: string;
+    tieringCode: string;
     /** What VITE_SEED says; empty without it. */
     seed: string;
     /** How many random runs of the streams' model; empty for a few. */

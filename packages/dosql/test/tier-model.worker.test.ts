@@ -1,10 +1,11 @@
 import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
 import { expect, inject, it, vi } from 'vitest';
-import { createCDC, DB, DoSQLError, type Database, type Reader } from '../src/index.ts';
+import { DB, DoSQLError, type Database, type Reader } from '../src/index.ts';
 import { newObject } from './support/database.ts';
 import { Random } from './support/random.ts';
 import { seeds } from './support/seeds.ts';
+import { checkStreams, onTwin, outcomeOf, plainly, textsOf } from './support/tier-twin.ts';
 
 /**
  * Two tables, r and p, are written alike. One is tiered: its old rows become cold at random moments, files are copied,
@@ -59,17 +60,6 @@ const SHAPES: readonly Shape[] = [
   },
 ];
 
-/** What running a statement comes to: rows or counts, or the error's code. */
-async function outcome(work: () => Promise<unknown>): Promise<unknown> {
-  try {
-    return await work();
-  } catch (error) {
-    const known = DoSQLError.from(error);
-    if (known === undefined) throw error;
-    return known.code;
-  }
-}
-
 class Model {
   readonly #random: Random;
   readonly #db: Database;
@@ -109,16 +99,7 @@ class Model {
       await this.#both('SELECT r.*, one.v AS one FROM r, (SELECT 1 AS v) AS one', [], this.#db.asOf({ lsn }));
     }
     await this.#both('SELECT id, s, v FROM r FOR SYSTEM_TIME ALL');
-    // Rows of one transaction come in the order in which SQLite has met them, which nobody has asked for.
-    const changes: Record<string, Map<bigint, string[]>> = { r: new Map(), p: new Map() };
-    await this.#db.run('CREATE TABLE z(id)');
-    await this.#db.run('INSERT INTO z VALUES (1)');
-    for await (const { tx, table, op, key, before, after } of createCDC(this.#db).subscribe(0n)) {
-      if (table === 'z') break;
-      const of = changes[table];
-      of?.set(tx, [...(of.get(tx) ?? []), JSON.stringify([op, key, before, after], big)].sort());
-    }
-    expect([...(changes['r']?.values() ?? [])], this.trace).toEqual([...(changes['p']?.values() ?? [])]);
+    await checkStreams(this.#db, this.trace);
   }
 
   async #pass(): Promise<void> {
@@ -135,7 +116,7 @@ class Model {
     this.#clock.now += random.int(3) * HOUR;
     const [sql, params] = this.#statement();
     await this.#compare(
-      sql + JSON.stringify(params, big),
+      sql + JSON.stringify(params, plainly),
       async (on) => (await this.#db.run(on(sql), params)).changes,
     );
   }
@@ -143,7 +124,7 @@ class Model {
   async #transaction(): Promise<void> {
     const statements = this.#random.times(1 + this.#random.int(4), () => this.#statement());
     const fails = this.#random.chance(0.3);
-    await this.#compare(`transaction ${JSON.stringify(statements, big)} ${fails}`, (on) =>
+    await this.#compare(`transaction ${JSON.stringify(statements, plainly)} ${fails}`, (on) =>
       this.#db.transaction(async (tx) => {
         const results = [];
         for (const [sql, params] of statements) {
@@ -253,28 +234,14 @@ class Model {
   }
 
   #both(sql: string, params: (string | number)[] = [], from: Reader = this.#db): Promise<void> {
-    return this.#compare(sql + JSON.stringify(params), async (on) => {
-      const rows = await from.query(on(sql), params, { integers: 'bigint' });
-      return rows.map((row) => JSON.stringify(Object.entries(row), big)).sort();
-    });
+    return this.#compare(sql + JSON.stringify(params), (on) => textsOf(from, on(sql), params));
   }
 
   async #compare(what: string, work: (on: (sql: string) => string) => Promise<unknown>): Promise<void> {
     this.#log.push(what);
-    const plain = await outcome(() => work(onPlain));
-    expect(await outcome(() => work((sql) => sql)), this.trace).toEqual(plain);
+    const plain = await outcomeOf(() => work(onTwin));
+    expect(await outcomeOf(() => work((sql) => sql)), this.trace).toEqual(plain);
   }
-}
-
-/** A statement about the table that is not tiered. */
-function onPlain(sql: string): string {
-  return sql.replaceAll(/\br(?=\b|_)/g, 'p');
-}
-
-function big(_: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'number' && !Number.isInteger(value)) return `${value}r`;
-  return value instanceof Uint8Array ? `x'${[...value].join()}'` : value;
 }
 
 for (const first of seeds(20261121))
@@ -292,7 +259,7 @@ for (const first of seeds(20261121))
           history: { keep: '1000d' },
         });
         await db.exec(shape.ddl);
-        await db.exec(onPlain(shape.ddl));
+        await db.exec(onTwin(shape.ddl));
         await db.tier('r', {
           column: 'at',
           hotFor: '1d',

@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { QueuedEvent } from '@dotdo/cdc';
 import { consume, crm, worker, type Env as GuideEnv } from './guide.ts';
+import type { Plant } from './guide-tiering.ts';
 import type { Guide } from './readme.ts';
 import type { Inbox, Outbox } from './support/deliver-objects.ts';
 import { serveFiles } from './support/file-server.ts';
@@ -16,7 +17,10 @@ interface Env extends GuideEnv {
   OUTBOX: DurableObjectNamespace<Outbox>;
   QUEUE: Queue<QueuedEvent>;
   LIVE: DurableObjectNamespace<LiveObject>;
+  PLANT: DurableObjectNamespace<Plant>;
   BUCKET: R2Bucket;
+  TELEMETRY: R2Bucket;
+  LAKE: R2Bucket;
 }
 
 declare global {
@@ -70,6 +74,7 @@ export class SilentObject extends DurableObject<Env> {
 }
 
 export { Mirror, Shop } from './guide.ts';
+export { Plant } from './guide-tiering.ts';
 export { Guide } from './readme.ts';
 export { Inbox, Outbox } from './support/deliver-objects.ts';
 export { LiveObject } from './support/live-object.ts';

@@ -95,18 +95,26 @@ export class Archive {
     const last = this.#notes.lastSegment();
     if (this.archived() >= end) return undefined;
     const isSmall = last !== undefined && last.rows < SMALL_ROWS && last.sizeBytes < SMALL_BYTES;
-    const replaced = isSmall && last.first - 1 >= earliest ? last : undefined;
-    return this.#read((replaced?.first ?? this.archived() + 1) - 1, end, replaced);
+    if (isSmall && last.first - 1 >= earliest) {
+      const joined = this.#read(last.first - 1, end, last);
+      // What comes next may be too large to go with it.
+      if (joined.about.last > last.last) return joined;
+    }
+    return this.#read(this.archived(), end, undefined);
   }
 
   #read(after: number, end: number, replaced: Segment | undefined): Leaving {
     const { engine } = this.#core;
     const { sql } = engine.storage;
     const columns = logColumns(sql);
-    const source = { tail: 'FROM __dosql_log WHERE lsn > ? AND lsn <= ? ORDER BY lsn', bindings: [after, end] };
+    const source = {
+      tail: 'FROM __dosql_log WHERE lsn > ? AND lsn <= ? ORDER BY lsn',
+      bindings: [after, end],
+    };
     const rows = readRows(sql, columns, source, SEGMENT_ROWS);
     let last = rows.at(-1)?.[LSN] as number;
-    if (first(sql, 'SELECT 1 FROM __dosql_log WHERE lsn > ? AND lsn <= ? LIMIT 1', last, end) === undefined) last = end;
+    if (first(sql, 'SELECT 1 FROM __dosql_log WHERE lsn > ? AND lsn <= ? LIMIT 1', last, end) === undefined)
+      last = end;
     else {
       // It ends with a transaction, unless that is larger than a segment.
       const whole = engine.log.wholeUpTo(last);
@@ -164,8 +172,8 @@ export function padded(lsn: number): string {
 /** The columns of the log. */
 function logColumns(sql: SqlStorage): ReadColumn[] {
   const types = { INTEGER: 'integer', TEXT: 'text', REAL: 'real', NUMERIC: 'numeric', '': 'blob' } as const;
-  return all<[string, keyof typeof types]>(sql, "SELECT name, type FROM pragma_table_info('__dosql_log')").map(
-    ([name, type]) => ({ name, affinity: types[type], value: name }),
-  );
+  return all<[string, keyof typeof types]>(
+    sql,
+    "SELECT name, type FROM pragma_table_info('__dosql_log')",
+  ).map(([name, type]) => ({ name, affinity: types[type], value: name }));
 }
-

@@ -9,7 +9,13 @@ import { Archive, forget, GRACE_MS } from './archive.ts';
 import { BaseWriter, sequencesOf, type Base } from './base.ts';
 import { catalogRows } from './catalog-rows.ts';
 import { reaching, type ColdFileInfo } from './cold-file.ts';
-import { manifestPath, manifestPaths, writeManifest, type BackupManifest, type MigrationRow } from './manifest.ts';
+import {
+  manifestPath,
+  manifestPaths,
+  writeManifest,
+  type BackupManifest,
+  type MigrationRow,
+} from './manifest.ts';
 import { Notes, type Segment } from './notes.ts';
 import { tierFiles } from './tiers.ts';
 
@@ -36,7 +42,6 @@ interface NotedBase extends Base {
 
 interface NotedManifest {
   readonly path: string;
-  readonly sequence: number;
   readonly lsn: number;
 }
 
@@ -98,12 +103,19 @@ export class Backup {
     const base = noted ?? (await this.#newBase());
     if (noted === undefined) segments += await this.#archive.run();
     const last = await gate.pass(() => this.#notes.get<NotedManifest>('manifest'));
-    const isNew = noted === undefined || last === undefined || last.lsn !== (await gate.pass(() => this.#archive.archived()));
-    const written = isNew ? await this.#write(base, last) : undefined;
+    const isNew =
+      noted === undefined ||
+      last === undefined ||
+      last.lsn !== (await gate.pass(() => this.#archive.archived()));
+    const written = isNew ? await this.#write(base) : undefined;
     await this.#collect();
     const now = await gate.pass(() => this.#notes.segments());
     const archived = segments === 0 ? [] : now.slice(-segments);
-    const files = [...(noted === undefined ? base.files : []), ...archived, ...(written === undefined ? [] : [written])];
+    const files = [
+      ...(noted === undefined ? base.files : []),
+      ...archived,
+      ...(written === undefined ? [] : [written]),
+    ];
     return {
       lsn: BigInt(written?.lsn ?? last?.lsn ?? 0),
       files: files.length,
@@ -130,7 +142,8 @@ export class Backup {
     ]);
     let isThere = true;
     for (const { path, sizeBytes } of files)
-      isThere &&= (await reaching(path, 'cannot be read from', () => this.#cold.stat(path)))?.size === sizeBytes;
+      isThere &&=
+        (await reaching(path, 'cannot be read from', () => this.#cold.stat(path)))?.size === sizeBytes;
     await gate.pass(() =>
       engine.atomically(() => {
         if (!isThere) forget(this.#notes, engine.nowMs() + GRACE_MS);
@@ -144,7 +157,8 @@ export class Backup {
   #noted(): NotedBase | undefined {
     const base = this.#notes.get<NotedBase>('base');
     if (base === undefined) return undefined;
-    const size = (files: readonly ColdFileInfo[]): number => files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const size = (files: readonly ColdFileInfo[]): number =>
+      files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const since = this.#notes.segments().filter(({ last }) => last > base.last);
     return size(since) > Math.max(LEAST_BYTES, size(base.files)) ? undefined : base;
   }
@@ -158,17 +172,27 @@ export class Backup {
     return { ...base, tierFiles: await tierFiles(this.#cold, local, base.tiers, known) };
   }
 
-  async #write(base: NotedBase, last: NotedManifest | undefined): Promise<ColdFileInfo & { lsn: number }> {
+  async #write(base: NotedBase): Promise<ColdFileInfo & { lsn: number }> {
     const { engine, gate } = this.#core;
-    const sequence = (last?.sequence ?? (await this.#lastSequence())) + 1;
+    const known = await gate.pass(() => this.#notes.get<number>('sequence'));
+    const sequence = (known ?? (await this.#lastSequence())) + 1;
     const path = manifestPath(sequence);
     const { manifest, dropped, epoch } = await this.#capture(base, sequence);
-    await gate.pass(() => engine.atomically(() => this.#notes.discard(path, engine.nowMs() + GRACE_MS)));
+    await gate.pass(() =>
+      engine.atomically(() => {
+        this.#notes.discard(path, engine.nowMs() + GRACE_MS);
+        // One whose writing fails may be there all the same: the next comes after it.
+        this.#notes.set('sequence', sequence);
+      }),
+    );
     const file = await writeManifest(this.#cold, path, manifest);
     await gate.pass(() => {
       if (this.#notes.get('epoch') !== epoch)
-        throw new DoSQLError('STORAGE_UNAVAILABLE', 'rows were erased while they were backed up: back up again');
-      engine.atomically(() => this.#note(base, { path, sequence, lsn: manifest.lsn }, dropped));
+        throw new DoSQLError(
+          'STORAGE_UNAVAILABLE',
+          'rows were erased while they were backed up: back up again',
+        );
+      engine.atomically(() => this.#note(base, { path, lsn: manifest.lsn }, dropped));
     });
     return { ...file, lsn: manifest.lsn };
   }
@@ -192,7 +216,13 @@ export class Backup {
           lsn,
           at: engine.nowMs(),
           window,
-          base: { first: base.first, last: base.last, files: base.files, sequences: base.sequences, tiers: base.tiers },
+          base: {
+            first: base.first,
+            last: base.last,
+            files: base.files,
+            sequences: base.sequences,
+            tiers: base.tiers,
+          },
           segments: kept,
           sequences: sequencesOf(
             storage.sql,
@@ -203,7 +233,11 @@ export class Backup {
           leftOut: leftOut(storage.sql),
           ...catalogRows(storage.sql, Math.min(window.lsn, lsn), lsn),
         };
-        return { manifest, dropped: segments.filter((segment) => !kept.includes(segment)), epoch: this.#notes.get('epoch') };
+        return {
+          manifest,
+          dropped: segments.filter((segment) => !kept.includes(segment)),
+          epoch: this.#notes.get('epoch'),
+        };
       });
       if (captured !== undefined) return captured;
       await this.#archive.run();
@@ -258,7 +292,10 @@ function migrationsOf(sql: SqlStorage, lsn: number): MigrationRow[] {
 }
 
 function leftOut(sql: SqlStorage): string[] {
-  return all<[string]>(sql, "SELECT name FROM pragma_table_list WHERE type = 'virtual' AND schema = 'main' ORDER BY name")
+  return all<[string]>(
+    sql,
+    "SELECT name FROM pragma_table_list WHERE type = 'virtual' AND schema = 'main' ORDER BY name",
+  )
     .flat()
     .filter((name) => !isInternal(name));
 }

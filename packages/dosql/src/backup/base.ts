@@ -117,7 +117,10 @@ export class BaseWriter {
       if (chunk === undefined || chunk.rows.length === 0) return files;
       const path = `base/${chunk.name}-${tableId}/${crypto.randomUUID()}.parquet`;
       await gate.pass(() => engine.atomically(() => this.#notes.discard(path, engine.nowMs() + GRACE_MS)));
-      const about: BaseAbout = { tableId, columns: chunk.ids.map((id, i) => [id, (chunk.columns[i] as ReadColumn).name]) };
+      const about: BaseAbout = {
+        tableId,
+        columns: chunk.ids.map((id, i) => [id, (chunk.columns[i] as ReadColumn).name]),
+      };
       const bytes = await rowsFile(path, chunk.columns, chunk.rows, { [BASE_KEY]: JSON.stringify(about) });
       files.push({ ...(await putFile(this.#cold, path, bytes)), tableId, rows: chunk.rows.length });
       after = chunk.last;
@@ -150,10 +153,18 @@ function chunkOf(sql: SqlStorage, relation: Relation, after: readonly SqlValue[]
   const { key, table } = relation;
   const stored = relation.columns.filter(({ isGenerated }) => !isGenerated);
   const ids = stored.map(({ id }) => id);
-  const columns: ReadColumn[] = stored.map(({ name, affinity }) => ({ name, affinity, value: `t.${quoteName(name)}` }));
+  const columns: ReadColumn[] = stored.map(({ name, affinity }) => ({
+    name,
+    affinity,
+    value: `t.${quoteName(name)}`,
+  }));
   if (key.kind === 'rowid' && key.columnId === undefined) {
     ids.unshift(-1);
-    columns.unshift({ name: freeName('$rowid', columns), affinity: 'integer', value: `t.${quoteName(key.name)}` });
+    columns.unshift({
+      name: freeName('$rowid', columns),
+      affinity: 'integer',
+      value: `t.${quoteName(key.name)}`,
+    });
   }
   const keyIds = key.kind === 'rowid' ? [key.columnId ?? -1] : key.columnIds;
   const places = keyIds.map((id) => ids.indexOf(id));
@@ -170,11 +181,12 @@ function sourceOf(table: string, keys: readonly string[], after: readonly SqlVal
   const bindings: Binding[] = [];
   const values = after.map((value) => {
     const isInteger = typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
-    bindings.push(isInteger ? String(value) : (value as Binding));
+    bindings.push(isInteger ? String(value) : value);
     // Without an affinity, so that the column's own decides how they compare.
     return isInteger ? '+CAST(? AS NUMERIC)' : '?';
   });
-  const [left, right] = keys.length === 1 ? [keys[0], values[0]] : [`(${keys.join(', ')})`, `(${values.join(', ')})`];
+  const [left, right] =
+    keys.length === 1 ? [keys[0], values[0]] : [`(${keys.join(', ')})`, `(${values.join(', ')})`];
   return { tail: `${from} WHERE ${left} > ${right} ${order}`, bindings };
 }
 

@@ -11,7 +11,7 @@ export interface ColdFileInfo {
 
 /** SHA-256 of some bytes, in hex. */
 export async function checksumOf(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
+  const digest = await crypto.subtle.digest('SHA-256', bytes);
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
@@ -27,7 +27,10 @@ export async function putFile(cold: FileStore, path: string, bytes: Uint8Array):
     return cold.read(path);
   });
   if (copy === null || copy.length !== bytes.length || (await checksumOf(copy)) !== checksum)
-    throw new DoSQLError('STORAGE_UNAVAILABLE', `the cold store gives back other bytes than "${path}" was written with`);
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      `the cold store gives back other bytes than "${path}" was written with`,
+    );
   return { path, sizeBytes: bytes.length, checksum };
 }
 
@@ -36,13 +39,23 @@ export async function putFile(cold: FileStore, path: string, bytes: Uint8Array):
  *
  * @throws DoSQLError `NO_SUCH_FILE`, `CORRUPT_FILE` when they are others, `STORAGE_UNAVAILABLE`.
  */
-export async function getFile(cold: FileStore, { path, sizeBytes, checksum }: ColdFileInfo): Promise<Uint8Array> {
+export async function getFile(
+  cold: FileStore,
+  { path, sizeBytes, checksum }: ColdFileInfo,
+): Promise<Uint8Array> {
   const bytes = await reaching(path, 'cannot be read from', () => cold.read(path));
-  if (bytes === null) throw new DoSQLError('NO_SUCH_FILE', `"${path}", which the backup needs, is gone from the cold store`);
+  if (bytes === null)
+    throw new DoSQLError('NO_SUCH_FILE', `"${path}", which the backup needs, is gone from the cold store`);
   if (bytes.length !== sizeBytes)
-    throw new DoSQLError('CORRUPT_FILE', `"${path}" has ${bytes.length} bytes, not the ${sizeBytes} that were written`);
+    throw new DoSQLError(
+      'CORRUPT_FILE',
+      `"${path}" has ${bytes.length} bytes, not the ${sizeBytes} that were written`,
+    );
   if ((await checksumOf(bytes)) !== checksum)
-    throw new DoSQLError('CORRUPT_FILE', `"${path}" has other bytes than were written: its checksum is another one`);
+    throw new DoSQLError(
+      'CORRUPT_FILE',
+      `"${path}" has other bytes than were written: its checksum is another one`,
+    );
   return bytes;
 }
 

@@ -30,10 +30,19 @@ export async function handRows(file: OpenRows, names: readonly string[], use: Us
   return count;
 }
 
-function handSome(batch: Batch, columns: readonly HandedColumn[], from: number, to: number, use: UseRows): void {
+function handSome(
+  batch: Batch,
+  columns: readonly HandedColumn[],
+  from: number,
+  to: number,
+  use: UseRows,
+): void {
   const builder = new HandOffBuilder(columns, { limitBytes: LIMIT_BYTES });
   try {
-    builder.addBatch(batch, Uint32Array.from({ length: to - from }, (_, i) => from + i));
+    builder.addBatch(
+      batch,
+      Uint32Array.from({ length: to - from }, (_, i) => from + i),
+    );
   } catch (error) {
     if (!(error instanceof DoSQLError) || error.code !== 'TOO_BIG') throw error;
     for (let row = from; row < to; row++) handOne(batch, columns, row, use);

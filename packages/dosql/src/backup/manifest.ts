@@ -6,7 +6,13 @@ import { checksumOf, putFile, reaching, type ColdFileInfo } from './cold-file.ts
 import type { Segment } from './notes.ts';
 
 /** A row of `__dosql_migration` of main. */
-export type MigrationRow = readonly [name: string, checksum: string, appliedAt: number, durationMs: number, lsn: number];
+export type MigrationRow = readonly [
+  name: string,
+  checksum: string,
+  appliedAt: number,
+  durationMs: number,
+  lsn: number,
+];
 
 /**
  * A backup: everything that it takes to make the database anew, at its LSN or at any before it that the segments reach
@@ -40,7 +46,11 @@ const PREFIX = 'backup/';
  *
  * @throws DoSQLError `STORAGE_UNAVAILABLE`
  */
-export async function writeManifest(cold: FileStore, path: string, manifest: BackupManifest): Promise<ColdFileInfo> {
+export async function writeManifest(
+  cold: FileStore,
+  path: string,
+  manifest: BackupManifest,
+): Promise<ColdFileInfo> {
   const checksum = await checksumOf(new TextEncoder().encode(JSON.stringify(manifest)));
   return putFile(cold, path, new TextEncoder().encode(JSON.stringify({ ...manifest, checksum })));
 }
@@ -62,12 +72,21 @@ export async function newestManifest(cold: FileStore): Promise<{ path: string; m
     if (parsed === undefined) continue;
     const { checksum, ...manifest } = parsed;
     if ((await checksumOf(new TextEncoder().encode(JSON.stringify(manifest)))) !== checksum)
-      throw new DoSQLError('CORRUPT_FILE', `"${path}" has other bytes than were written: its checksum is another one`);
+      throw new DoSQLError(
+        'CORRUPT_FILE',
+        `"${path}" has other bytes than were written: its checksum is another one`,
+      );
     if (manifest.format !== 1)
-      throw new DoSQLError('CORRUPT_FILE', `"${path}" is of format ${String(manifest.format)}, which this version does not read`);
+      throw new DoSQLError(
+        'CORRUPT_FILE',
+        `"${path}" is of format ${String(manifest.format)}, which this version does not read`,
+      );
     return { path, manifest };
   }
-  throw new DoSQLError('NO_SUCH_FILE', 'the cold store holds no backup: give the bucket and the prefix that db.backup() wrote to');
+  throw new DoSQLError(
+    'NO_SUCH_FILE',
+    'the cold store holds no backup: give the bucket and the prefix that db.backup() wrote to',
+  );
 }
 
 /** Paths of all manifests, the oldest first. */
@@ -83,7 +102,10 @@ export async function manifestPaths(cold: FileStore): Promise<string[]> {
 }
 
 /** Undefined for a text that ends too early. */
-function parse(path: string, bytes: Uint8Array): (BackupManifest & { readonly checksum: string }) | undefined {
+function parse(
+  path: string,
+  bytes: Uint8Array,
+): (BackupManifest & { readonly checksum: string }) | undefined {
   const text = new TextDecoder().decode(bytes);
   if (!/"checksum":"[0-9a-f]{64}"\}$/.test(text)) return undefined;
   try {

@@ -25,7 +25,7 @@ type SegmentRow = [
 ];
 
 /** What the database notes of its backups, besides the segments: texts of JSON by these keys. */
-type NoteKey = 'epoch' | 'base' | 'manifest' | 'adopted';
+type NoteKey = 'epoch' | 'base' | 'manifest' | 'sequence' | 'adopted';
 
 /**
  * What of the database is in the cold store, noted in the object's SQLite: the cold store is never listed for it. A path
@@ -93,12 +93,21 @@ export class Notes {
 
   set(key: NoteKey, value: unknown): void {
     if (value === undefined) this.#sql.exec('DELETE FROM __dosql_backup WHERE key = ?', key);
-    else this.#sql.exec('INSERT OR REPLACE INTO __dosql_backup(key, value) VALUES(?, ?)', key, JSON.stringify(value));
+    else
+      this.#sql.exec(
+        'INSERT OR REPLACE INTO __dosql_backup(key, value) VALUES(?, ?)',
+        key,
+        JSON.stringify(value),
+      );
   }
 
   /** Takes note that the bytes at `path` are to be deleted after `until`. */
   discard(path: string, until: number): void {
-    this.#sql.exec('INSERT OR REPLACE INTO __dosql_backup_garbage(path, until) VALUES(?, ?)', path, until);
+    this.#sql.exec(
+      'INSERT INTO __dosql_backup_garbage(path, until) VALUES(?, ?) ON CONFLICT(path) DO UPDATE SET until = min(until, excluded.until)',
+      path,
+      until,
+    );
   }
 
   /** Takes note that something refers to `path`. */
@@ -114,7 +123,10 @@ export class Notes {
   /** Keeps the bytes of these cold files of tiered tables, and of no others. */
   holdTierFiles(paths: readonly string[]): void {
     this.#sql.exec('DELETE FROM __dosql_backup_file');
-    this.#sql.exec('INSERT OR IGNORE INTO __dosql_backup_file(path) SELECT value FROM json_each(?)', JSON.stringify(paths));
+    this.#sql.exec(
+      'INSERT OR IGNORE INTO __dosql_backup_file(path) SELECT value FROM json_each(?)',
+      JSON.stringify(paths),
+    );
   }
 
   /** Paths whose bytes may be deleted by now. */

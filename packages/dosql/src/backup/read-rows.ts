@@ -72,6 +72,10 @@ function rowsWithin(
   const total = first<[number | null]>(sql, `SELECT sum(bytes) FROM (${inner})`, ...bindings)?.[0] ?? 0;
   if (total <= FILE_BYTES) return limit;
   const running = `SELECT sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS sum FROM (${inner})`;
-  const count = first<[number]>(sql, `SELECT count(*) FROM (${running}) WHERE sum <= ${FILE_BYTES}`, ...bindings);
+  const count = first<[number]>(
+    sql,
+    `SELECT count(*) FROM (${running}) WHERE sum <= ${FILE_BYTES}`,
+    ...bindings,
+  );
   return Math.max(1, count?.[0] ?? 1);
 }

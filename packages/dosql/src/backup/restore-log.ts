@@ -40,8 +40,9 @@ export async function loadLog(
     const file = await openRows(segment.path, bytes);
     const about = segmentAbout(segment, file.about(SEGMENT_KEY));
     catalogs.push(about);
-    const names = file.columns.map(({ name }) => name);
-    widen(sql, names);
+    const written = file.columns.map(({ name }) => name);
+    widen(sql, written);
+    const names = written.filter((name) => !file.empty.has(name));
     const values = names.map((name) => valueOf(file, name)).join(', ');
     loaded.rows += await handRows(file, names, (query, bindings) => {
       sql.exec(
@@ -51,7 +52,7 @@ export async function loadLog(
     });
     const transactions = about.transactions.filter(([, last]) => last > after && last <= keepsTo);
     sql.exec(
-      "INSERT OR IGNORE INTO __dosql_tx(last, first) SELECT value ->> 1, value ->> 0 FROM json_each(?)",
+      'INSERT OR IGNORE INTO __dosql_tx(last, first) SELECT value ->> 1, value ->> 0 FROM json_each(?)',
       JSON.stringify(transactions),
     );
     loaded.files++;

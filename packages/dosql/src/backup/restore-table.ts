@@ -155,7 +155,9 @@ export class TableFiller {
   }
 
   #unchanged(keys: readonly string[]): string {
-    return this.#hasChanges ? ` WHERE NOT EXISTS (SELECT 1 FROM ${CHANGED} AS c WHERE ${this.#same(keys)})` : '';
+    return this.#hasChanges
+      ? ` WHERE NOT EXISTS (SELECT 1 FROM ${CHANGED} AS c WHERE ${this.#same(keys)})`
+      : '';
   }
 
   #same(keys: readonly string[]): string {

@@ -28,10 +28,14 @@ export async function restoreTiers(
   for (const row of tier.files) {
     const [, path, , rows] = row;
     const info = tierFiles.find((file) => file.path === path);
-    if (info === undefined) throw new DoSQLError('CORRUPT_FILE', `the backup does not say what "${path}" is to be`);
+    if (info === undefined)
+      throw new DoSQLError('CORRUPT_FILE', `the backup does not say what "${path}" is to be`);
     const bytes = await getFile(cold, info);
     const columns = JSON.parse(row[7]) as FileColumn[];
-    const gone = bitsOf(row, await filler.gone(await openRows(path, bytes), keyNames(relation, columns), ROW_COLUMN));
+    const gone = bitsOf(
+      row,
+      await filler.gone(await openRows(path, bytes), keyNames(relation, columns), ROW_COLUMN),
+    );
     counts.files++;
     counts.bytes += bytes.length;
     if (gone.count < rows) insertFile(sql, row, gone);
@@ -43,9 +47,13 @@ function keyNames({ key }: Relation, columns: readonly FileColumn[]): string[] {
   return ids.map((id) => columns.find((column) => column.id === id)?.name as string);
 }
 
-function bitsOf([, , , rows, , , , , , hex]: TierFileRow, more: readonly number[]): { bits: Uint8Array; count: number } {
+function bitsOf(
+  [, , , rows, , , , , , hex]: TierFileRow,
+  more: readonly number[],
+): { bits: Uint8Array; count: number } {
   const bits = new Uint8Array(Math.ceil(rows / 8));
-  if (hex !== null && hex !== '') bits.set(Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)));
+  if (hex !== null && hex !== '')
+    bits.set(Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)));
   for (const position of more) bits[position >> 3] = (bits[position >> 3] as number) | (1 << (position & 7));
   let count = 0;
   for (let byte of bits) for (; byte !== 0; byte &= byte - 1) count++;

@@ -58,6 +58,8 @@ export async function restoreFrom({ storage, from, at }: RestoreSource): Promise
   storage.sql.exec(`CREATE TABLE ${MARK}(at)`);
   try {
     const restored = await fill(storage, cold, manifest, target);
+    // Its cold files are there, and there it goes on.
+    if ('bucket' in from) new Log(storage.sql).setMeta('cold_prefix', from.prefix);
     storage.sql.exec(`DROP TABLE ${MARK}`);
     await setForeignKeys(storage, true);
     return restored;
@@ -70,7 +72,10 @@ export async function restoreFrom({ storage, from, at }: RestoreSource): Promise
 
 function storeOf(from: RestoreSource['from']): FileStore {
   if (typeof from !== 'object' || from === null)
-    throw new DoSQLError('BAD_PARAMETER', `from is ${describe(from)}: give a file store, or { bucket, prefix }`);
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `from is ${describe(from)}: give a file store, or { bucket, prefix }`,
+    );
   return 'bucket' in from ? createR2Backend(from.bucket, { prefix: from.prefix }) : from;
 }
 
@@ -175,7 +180,12 @@ function defineObjects(sql: SqlStorage, { objects }: CatalogRows, target: number
 }
 
 /** AUTOINCREMENT goes on behind every number that may have been given. */
-function setSequences(sql: SqlStorage, manifest: BackupManifest, tables: readonly Relation[], target: number): void {
+function setSequences(
+  sql: SqlStorage,
+  manifest: BackupManifest,
+  tables: readonly Relation[],
+  target: number,
+): void {
   const hasTable = first(sql, "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'") !== undefined;
   if (!hasTable) return;
   const isEnd = target === manifest.lsn;
@@ -183,15 +193,22 @@ function setSequences(sql: SqlStorage, manifest: BackupManifest, tables: readonl
     const table = tables.find((relation) => relation.tableId === tableId)?.table;
     if (table === undefined) continue;
     const now = first<[number]>(sql, 'SELECT seq FROM sqlite_sequence WHERE name = ?', table)?.[0];
-    if (now === undefined) sql.exec('INSERT INTO sqlite_sequence(name, seq) VALUES(?, CAST(? AS INTEGER))', table, String(value));
+    if (now === undefined)
+      sql.exec('INSERT INTO sqlite_sequence(name, seq) VALUES(?, CAST(? AS INTEGER))', table, String(value));
     else if (isEnd || value > now)
       sql.exec('UPDATE sqlite_sequence SET seq = CAST(? AS INTEGER) WHERE name = ?', String(value), table);
   }
 }
 
 /** What was defined from the window's beginning to the target. */
-function keepCatalog(sql: SqlStorage, { relations, objects }: CatalogRows, from: number, target: number): void {
-  const isKept = (since: number, until: number | null): boolean => since <= target && (until === null || until > from);
+function keepCatalog(
+  sql: SqlStorage,
+  { relations, objects }: CatalogRows,
+  from: number,
+  target: number,
+): void {
+  const isKept = (since: number, until: number | null): boolean =>
+    since <= target && (until === null || until > from);
   const ended = (until: number | null): number | null => (until === null || until > target ? null : until);
   for (const [id, tableId, name, since, until, text, shape] of relations)
     if (isKept(since, until))
@@ -220,10 +237,17 @@ function keepCatalog(sql: SqlStorage, { relations, objects }: CatalogRows, from:
 }
 
 /** Of the log what lies in the window, without the rows of branches, which are not restored; its last LSN stays. */
-function keepLog(sql: SqlStorage, window: { readonly lsn: number; readonly at: number }, target: number): void {
+function keepLog(
+  sql: SqlStorage,
+  window: { readonly lsn: number; readonly at: number },
+  target: number,
+): void {
   sql.exec('DELETE FROM __dosql_log WHERE lsn > ? OR (lsn <= ? AND lsn < ?)', target, window.lsn, target);
   sql.exec('DELETE FROM __dosql_tx WHERE last > ? OR last <= ?', target, window.lsn);
-  sql.exec('DELETE FROM __dosql_log WHERE rel <> 0 AND rel NOT IN (SELECT id FROM __dosql_relation) AND lsn <> ?', target);
+  sql.exec(
+    'DELETE FROM __dosql_log WHERE rel <> 0 AND rel NOT IN (SELECT id FROM __dosql_relation) AND lsn <> ?',
+    target,
+  );
   const at = first<[number | null]>(sql, 'SELECT max(at) FROM __dosql_log')?.[0] ?? window.at;
   if (target > 0)
     sql.exec(
@@ -262,9 +286,11 @@ async function setForeignKeys(storage: DurableObjectStorage, isOn: boolean): Pro
   const isSet = (): boolean => (first<[number]>(sql, 'PRAGMA foreign_keys')?.[0] === 1) === isOn;
   for (let attempt = 0; !isSet(); attempt++) {
     if (attempt > 20)
-      throw new DoSQLError('STORAGE_UNAVAILABLE', 'foreign keys cannot be set while others write: restore in an object that does nothing else');
+      throw new DoSQLError(
+        'STORAGE_UNAVAILABLE',
+        'foreign keys cannot be set while others write: restore in an object that does nothing else',
+      );
     await storage.sync();
     sql.exec(`PRAGMA foreign_keys = ${isOn ? 'ON' : 'OFF'}`);
   }
 }
-

@@ -20,6 +20,8 @@ export interface RowsColumn {
 
 /** Names of the columns in a file that have marked values. */
 const MARKED_KEY = 'dosql.marked';
+/** Names of those that have none but NULLs, which need not be read. */
+const EMPTY_KEY = 'dosql.empty';
 
 /**
  * A Parquet file of these rows, with texts about it in its metadata; read back and compared with them, value by value.
@@ -38,9 +40,15 @@ export async function rowsFile(
   const markedColumns = columns.flatMap((column, i) =>
     needsMarks(column.affinity) && rows.some((row) => isMarked(row[i])) ? [column.name] : [],
   );
+  const empty = columns.flatMap((column, i) => (rows.every((row) => row[i] === null) ? [column.name] : []));
   const writer = createParquetWriter({
     columns: table.columns,
-    keyValue: { ...table.keyValue, ...about, [MARKED_KEY]: JSON.stringify(markedColumns) },
+    keyValue: {
+      ...table.keyValue,
+      ...about,
+      [MARKED_KEY]: JSON.stringify(markedColumns),
+      [EMPTY_KEY]: JSON.stringify(empty),
+    },
   });
   writer.write(table.vectors);
   const bytes = joined(writer.finish());
@@ -53,6 +61,8 @@ export interface OpenRows {
   readonly columns: readonly ScanColumn[];
   /** Names of columns that have marked values. */
   readonly marked: ReadonlySet<string>;
+  /** Names of columns that have none but NULLs. */
+  readonly empty: ReadonlySet<string>;
   about(key: string): string | undefined;
   batches(names: readonly string[]): AsyncIterable<Batch>;
 }
@@ -75,10 +85,15 @@ export async function openRows(name: string, bytes: Uint8Array): Promise<OpenRow
   const table = new StoredTable(parquet, name);
   return {
     columns: table.columns,
-    marked: new Set(JSON.parse(parquet.keyValue.get(MARKED_KEY) ?? '[]') as string[]),
+    marked: namesIn(parquet.keyValue.get(MARKED_KEY)),
+    empty: namesIn(parquet.keyValue.get(EMPTY_KEY)),
     about: (key) => parquet.keyValue.get(key),
     batches: (names) => table.scan({ columns: names, conditions: [], budget }),
   };
+}
+
+function namesIn(text: string | undefined): ReadonlySet<string> {
+  return new Set(JSON.parse(text ?? '[]') as string[]);
 }
 
 async function compare(
@@ -95,7 +110,11 @@ async function compare(
     const vectors = names.map((column) => batch.column(column));
     for (let i = 0; i < batch.rowCount; i++, at++) {
       const row = rows[at];
-      if (row?.every((value, c) => isSame(value, valueAt(vectors[c] as (typeof vectors)[number], i, types[c]))) !== true)
+      if (
+        row?.every((value, c) =>
+          isSame(value, valueAt(vectors[c] as (typeof vectors)[number], i, types[c])),
+        ) !== true
+      )
         throw new DoSQLError('CORRUPT_FILE', `row ${at} of "${name}" would not be read back as it is`);
     }
   }

@@ -45,10 +45,16 @@ function lsnOf(value: number | bigint): number {
 
 async function wholeAt(cold: FileStore, manifest: BackupManifest, lsn: number): Promise<number> {
   if (lsn > manifest.lsn)
-    throw new DoSQLError('BAD_PARAMETER', `LSN ${lsn} is not in the backup, which ends at LSN ${manifest.lsn}`);
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `LSN ${lsn} is not in the backup, which ends at LSN ${manifest.lsn}`,
+    );
   const earliest = earliestLsn(manifest);
   if (lsn < earliest)
-    throw new DoSQLError('HISTORY_EXPIRED', `LSN ${lsn} lies before the backup's archive: the earliest point is LSN ${earliest}`);
+    throw new DoSQLError(
+      'HISTORY_EXPIRED',
+      `LSN ${lsn} lies before the backup's archive: the earliest point is LSN ${earliest}`,
+    );
   // A transaction may go on in the segments behind the one that it begins in.
   for (const segment of manifest.segments) {
     if (segment.last < lsn) continue;
@@ -64,7 +70,10 @@ async function timeAt(cold: FileStore, manifest: BackupManifest, ms: number): Pr
   const iso = new Date(ms).toISOString();
   const end = new Date(manifest.at).toISOString();
   if (ms > manifest.at)
-    throw new DoSQLError('BAD_PARAMETER', `${iso} is not in the backup, which was made at ${end}: back up first, or restore without a point`);
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `${iso} is not in the backup, which was made at ${end}: back up first, or restore without a point`,
+    );
   const segment = manifest.segments.findLast(({ fromAt }) => fromJulian(fromAt) <= ms);
   if (segment !== undefined) return wholeAt(cold, manifest, await lastUntil(cold, segment, ms));
   const [first] = manifest.segments;
@@ -90,7 +99,10 @@ async function lastUntil(cold: FileStore, segment: Segment, ms: number): Promise
 }
 
 async function aboutOf(cold: FileStore, segment: Segment): Promise<SegmentAbout> {
-  return segmentAbout(segment, (await openRows(segment.path, await getFile(cold, segment))).about(SEGMENT_KEY));
+  return segmentAbout(
+    segment,
+    (await openRows(segment.path, await getFile(cold, segment))).about(SEGMENT_KEY),
+  );
 }
 
 /**

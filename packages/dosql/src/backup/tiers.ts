@@ -65,12 +65,18 @@ export async function tierFiles(
   return files;
 }
 
-async function checksumIn(cold: FileStore, local: DOBackend, path: string, sizeBytes: number): Promise<string> {
+async function checksumIn(
+  cold: FileStore,
+  local: DOBackend,
+  path: string,
+  sizeBytes: number,
+): Promise<string> {
   const there = await reaching(path, 'cannot be read from', () => cold.read(path));
   const isThere = there?.length === sizeBytes;
   const bytes = isThere ? there : await local.read(path);
   if (bytes === null)
     throw new DoSQLError('NO_SUCH_FILE', `"${path}", which holds cold rows, is gone: it cannot be backed up`);
-  if (!isThere) await reaching(path, 'was not taken by', () => cold.write(path, bytes, { size: bytes.length }));
+  if (!isThere)
+    await reaching(path, 'was not taken by', () => cold.write(path, bytes, { size: bytes.length }));
   return checksumOf(bytes);
 }

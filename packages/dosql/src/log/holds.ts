@@ -41,10 +41,13 @@ export class Holds {
     );
   }
 
-  /** The LSN after which `name` keeps the log; undefined when it keeps nothing. */
-  lsnOf(name: string): number | undefined {
+  /** After which LSN `name` keeps the log, and whether only up to some size; undefined when it keeps nothing. */
+  of(name: string): { readonly lsn: number; readonly isBounded: boolean } | undefined {
     if (!this.#exists()) return undefined;
-    return first<[number]>(this.#engine.storage.sql, 'SELECT lsn FROM __dosql_hold WHERE name = ?', name)?.[0];
+    const { sql } = this.#engine.storage;
+    const text = 'SELECT lsn, bytes FROM __dosql_hold WHERE name = ?';
+    const row = first<[number, number | null]>(sql, text, name);
+    return row && { lsn: row[0], isBounded: row[1] !== Infinity };
   }
 
   /** Lets go of what `name` holds. */

@@ -16,7 +16,7 @@ import {
   type Values,
   type ValueType,
 } from './values.ts';
-import type { BytesVector } from './vector.ts';
+import type { BytesVector, DictionaryVector } from './vector.ts';
 
 /** The least (-1) or the greatest (1) value of each group, or the first one (0); NULLs do not count. */
 export class ExtremeAccumulator implements Accumulator {
@@ -64,8 +64,11 @@ export class ExtremeAccumulator implements Accumulator {
       return this.#addNumbers(numbers.values as Float64Array, numbers.nulls, groups);
     }
     if (values.type === 'text' && this.#type === undefined && this.#scalars === undefined) {
-      const plain = expand(values.vector);
-      if (plain.kind === 'bytes') return this.#addTexts(plain, groups);
+      const { vector } = values;
+      if (vector.kind === 'dictionary' && vector.dictionary.kind === 'bytes' && vector.nulls === undefined)
+        return this.#addTexts(vector.dictionary, vector.codes, groups);
+      const plain = expand(vector);
+      if (plain.kind === 'bytes') return this.#addTexts(plain, undefined, groups);
     }
     this.#addScalars(values, groups);
   }
@@ -103,15 +106,21 @@ export class ExtremeAccumulator implements Accumulator {
     this.#isSet[group] = 1;
   }
 
-  #addTexts(vector: BytesVector, groups: Groups): void {
+  /** Texts, or those at `codes`, which need not be put side by side. */
+  #addTexts(
+    { data, offsets, nulls, length }: BytesVector,
+    codes: DictionaryVector['codes'] | undefined,
+    groups: Groups,
+  ): void {
     const kept = (this.#texts ??= []);
-    const { data, offsets, nulls } = vector;
     const sign = this.#sign;
-    for (let i = 0; i < vector.length; i++) {
-      if (nulls !== undefined && nulls[i] === 1) continue;
+    const count = codes?.length ?? length;
+    for (let i = 0; i < count; i++) {
+      const row = codes === undefined ? i : codes[i]!;
+      if (nulls !== undefined && nulls[row] === 1) continue;
       const group = typeof groups === 'number' ? groups : groups[i]!;
-      const start = offsets[i]!;
-      const end = offsets[i + 1]!;
+      const start = offsets[row]!;
+      const end = offsets[row + 1]!;
       const known = kept[group];
       if (known === undefined || (sign !== 0 && order(data, start, end, known) * sign > 0))
         kept[group] = data.slice(start, end);

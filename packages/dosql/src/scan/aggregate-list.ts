@@ -14,6 +14,7 @@ import {
   type Values,
   type ValueType,
 } from './values.ts';
+import type { NumberVector } from './vector.ts';
 
 /** What an object can hold in its memory beside everything else. */
 const MAX_TEXT = 2 ** 25;
@@ -83,23 +84,46 @@ export class QuantileAccumulator implements Accumulator {
     this.#values = grown(this.#values, total);
     this.#groups = grown(this.#groups, total);
     if (numbers !== undefined) this.#type = typeOnly(values);
-    const read = numbers === undefined ? scalarReader(values) : undefined;
+    if (numbers !== undefined) return this.#addNumbers(numbers, groups);
+    const read = scalarReader(values);
     for (let i = 0; i < frame.length; i++) {
-      if (numbers?.nulls?.[i] === 1) continue;
-      const value = read === undefined ? numbers?.values[i] : toNumber(read(i));
-      if (value === undefined || value === null) continue;
+      const value = toNumber(read(i));
+      if (value === null) continue;
       this.#values[this.#count] = Number(value);
       this.#groups[this.#count++] = typeof groups === 'number' ? groups : groups[i]!;
     }
   }
 
+  #addNumbers({ values, nulls, length }: NumberVector, groups: Groups): void {
+    const from = this.#count;
+    if (nulls === undefined) {
+      this.#values.set(values, from);
+      if (typeof groups === 'number') this.#groups.fill(groups, from, from + length);
+      else this.#groups.set(groups, from);
+      this.#count += length;
+      return;
+    }
+    const kept = this.#values;
+    const of = this.#groups;
+    let count = from;
+    for (let i = 0; i < length; i++) {
+      if (nulls[i] === 1) continue;
+      kept[count] = values[i]!;
+      of[count++] = typeof groups === 'number' ? groups : groups[i]!;
+    }
+    this.#count = count;
+  }
+
   result(size: number): Values {
     const starts = new Uint32Array(size + 1);
-    for (let i = 0; i < this.#count; i++) starts[this.#groups[i]! + 1]!++;
+    const count = this.#count;
+    const groups = this.#groups;
+    const values = this.#values;
+    for (let i = 0; i < count; i++) starts[groups[i]! + 1]!++;
     for (let group = 0; group < size; group++) starts[group + 1]! += starts[group]!;
-    const sorted = new Float64Array(this.#count);
+    const sorted = new Float64Array(count);
     const next = starts.slice();
-    for (let i = 0; i < this.#count; i++) sorted[next[this.#groups[i]!]!++] = this.#values[i]!;
+    for (let i = 0; i < count; i++) sorted[next[groups[i]!]!++] = values[i]!;
     const out = new Float64Array(size);
     const nulls = new Uint8Array(size);
     for (let group = 0; group < size; group++) {

@@ -7,12 +7,13 @@ import { trueRows } from './expression-compare.ts';
 import { nullsOf, type Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { KeyNumbers, PairNumbers } from './group-key.ts';
+import { RowNumbers } from './group-rows.ts';
 import { grown } from './group-table.ts';
 import { Declined } from './plan-expression.ts';
 import type { Call } from './plan-syntax.ts';
 import { toReal, toText } from './scalar.ts';
 import { integers } from './scratch.ts';
-import { numberValues, type Values } from './values.ts';
+import { gather, numberValues, type Values } from './values.ts';
 
 /** The group of each row, or the one group that all rows are in. */
 export type Groups = Uint32Array | number;
@@ -111,9 +112,9 @@ class CountAccumulator implements Accumulator {
 /** `count(DISTINCT operand)`. */
 class DistinctCount implements Accumulator {
   readonly #operand: Node;
+  /** The values, where there is one group; groups with their values, where there are more. */
   readonly #keys = new KeyNumbers();
-  readonly #pairs = new PairNumbers();
-  /** There is one group, so that its distinct values are all that there are. */
+  readonly #rows = new RowNumbers(2);
   readonly #isWhole: boolean;
 
   constructor(operand: Node, isWhole: boolean) {
@@ -122,18 +123,36 @@ class DistinctCount implements Accumulator {
   }
 
   add(frame: Frame, groups: Groups, size: number): void {
-    const numbers = this.#keys.add(this.#operand.evaluate(frame));
-    if (this.#isWhole) return;
-    this.#pairs.add(rowGroups(groups, frame.length), size, numbers, this.#keys.size);
+    const values = this.#operand.evaluate(frame);
+    if (this.#isWhole) {
+      this.#keys.add(values);
+      return;
+    }
+    const nulls = nullsOf(values);
+    const numbers = rowGroups(groups, frame.length);
+    if (nulls?.includes(1) !== true) {
+      this.#rows.add([{ numbers, size }, withoutNulls(values)], frame.length);
+      return;
+    }
+    const rows = trueRows(nulls.map((flag) => 1 - flag));
+    if (rows.length === 0) return;
+    const own = { numbers: rows.map((row) => numbers[row]!), size };
+    this.#rows.add([own, withoutNulls(gather(values, rows))], rows.length);
   }
 
   result(size: number): Values {
     const out = new Float64Array(size);
     if (this.#isWhole) out[0] = this.#keys.size - 1;
-    const { firsts, seconds } = this.#pairs;
-    for (let pair = 0; pair < this.#pairs.size; pair++) if (seconds[pair] !== 0) out[firsts[pair]!]!++;
+    else for (const group of this.#rows.numbersOf(0)) out[group]!++;
     return numberValues('integer', out, undefined);
   }
+}
+
+/** Values of which none is NULL, without the flags that say so. */
+function withoutNulls(values: Values): Values {
+  const { vector } = values;
+  if (vector.kind === 'mixed' || vector.kind === 'runs' || vector.nulls === undefined) return values;
+  return { ...values, vector: { ...vector, nulls: undefined } };
 }
 
 /** Any aggregate over the distinct values of its operand: it sees the first row of each. */

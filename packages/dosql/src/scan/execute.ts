@@ -82,13 +82,14 @@ export async function execute(
   const first = columnsOf(isTop ? [...where, ...shape.order.map(({ node }) => node)] : where);
   const rest = columnsOf(usedNodes(resolved, scope, outputs)).filter((column) => !first.includes(column));
   const isLate = first.length > 0 && rest.length >= LATE_COLUMNS && (isTop || isSelective(resolved.where));
+  const late = namesOf(table, rest);
   const request = {
     columns: namesOf(table, isLate ? first : [...first, ...rest]),
+    late: isLate ? late : [],
     conditions,
     budget,
     signal,
   };
-  const late = namesOf(table, rest);
   const scratch = new Scratch();
   const take = (kept: Frame): void => {
     if (grouper !== undefined) grouper.add(kept);

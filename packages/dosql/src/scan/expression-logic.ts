@@ -2,13 +2,15 @@ import { Frame } from './frame.ts';
 import { truthNode, UNKNOWN, valueNode, FALSE, TRUE, nullsOf, type Node } from './expression-node.ts';
 import { trueRows } from './expression-compare.ts';
 import {
+  constantValues,
   expand,
+  isTemporal,
   plainType,
   scalarReader,
   flatNumbers,
   mixedValues,
-  fromScalars,
   numberValues,
+  typeOnly,
   type Values,
   type ValueType,
 } from './values.ts';
@@ -140,7 +142,7 @@ export function coalesceNode(nodes: readonly Node[]): Node {
         }
         rest = at(rest, trueRows(nulls as Uint8Array<ArrayBuffer>));
       }
-      if (rest.length > 0) parts.push({ rows: rest, values: fromScalars(Array.from(rest, () => null)) });
+      if (rest.length > 0) parts.push({ rows: rest, values: constantValues(null, rest.length) });
       return merge(parts, frame.length, false);
     },
     { type: commonType(nodes) },
@@ -178,7 +180,12 @@ function otherRows(truths: Uint8Array): Uint32Array {
 function merge(parts: readonly Part[], length: number, zeroIsReal: boolean): Values {
   const [only] = parts;
   if (only !== undefined && parts.length === 1) return only.values;
-  return mergeNumbers(parts, length, zeroIsReal) ?? mergeTexts(parts, length) ?? mergeEach(parts, length);
+  return (
+    mergeNumbers(parts, length, zeroIsReal) ??
+    mergeIntegers(parts, length) ??
+    mergeTexts(parts, length) ??
+    mergeEach(parts, length)
+  );
 }
 
 /** Numbers of one type stay numbers; an integer that can only be 0 joins reals where `zeroIsReal`. */
@@ -204,6 +211,29 @@ function mergeNumbers(parts: readonly Part[], length: number, zeroIsReal: boolea
     for (let i = 0; i < part.rows.length; i++) nulls[part.rows[i]!] = numbers.nulls[i]!;
   }
   return like === undefined ? undefined : numberValues(like.type, values, nulls, like);
+}
+
+/** Integers and times of one type stay what they are where some are beyond ±2^53. */
+function mergeIntegers(parts: readonly Part[], length: number): Values | undefined {
+  const values = new BigInt64Array(length);
+  const nulls = new Uint8Array(length);
+  let like: ValueType | undefined;
+  for (const { rows, values: part } of parts) {
+    if (isNull(part)) {
+      for (let i = 0; i < rows.length; i++) nulls[rows[i]!] = 1;
+      continue;
+    }
+    if (part.type !== 'integer' && !isTemporal(part.type)) return undefined;
+    like ??= part;
+    const vector = expand(part.vector);
+    if (!sameType(like, part) || (vector.kind !== 'number' && vector.kind !== 'bigint')) return undefined;
+    for (let i = 0; i < rows.length; i++)
+      if (vector.nulls?.[i] === 1) nulls[rows[i]!] = 1;
+      else values[rows[i]!] = BigInt(vector.values[i]!);
+  }
+  if (like === undefined) return undefined;
+  const some = nulls.includes(1) ? nulls : undefined;
+  return { ...typeOnly(like), vector: { kind: 'bigint', length, nulls: some, values } };
 }
 
 /** Texts stay bytes. */

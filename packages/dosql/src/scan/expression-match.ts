@@ -10,9 +10,10 @@ import {
   type Truths,
 } from './expression-node.ts';
 import { logicNode, notNode } from './expression-logic.ts';
-import { byteLike, globMatcher, likeMatcher, matchBytes, type Matcher } from './pattern.ts';
+import { byteLike, globMatcher, likeMatcher, matchBytes, type ByteLike, type Matcher } from './pattern.ts';
 import { toText, type Scalar } from './scalar.ts';
 import { expand, isTemporal, scalarReader } from './values.ts';
+import type { Vector } from './vector.ts';
 
 /** Up to so many constants are sought one by one. */
 const FEW = 8;
@@ -111,9 +112,9 @@ function fixedLike(
   const bytes = operator === 'like' ? byteLike(pattern, escape) : undefined;
   return truthNode([operand], (frame): Truths => {
     const values = operand.evaluate(frame);
-    const plain = bytes === undefined || values.type !== 'text' ? undefined : expand(values.vector);
-    if (bytes !== undefined && plain?.kind === 'bytes')
-      return withUnknown(matchBytes(plain, bytes), plain.nulls);
+    const matched =
+      bytes === undefined || values.type !== 'text' ? undefined : matchVector(values.vector, bytes);
+    if (matched !== undefined) return matched;
     const read = scalarReader(values);
     const out = new Uint8Array(frame.length);
     for (let i = 0; i < out.length; i++) {
@@ -122,4 +123,12 @@ function fixedLike(
     }
     return out;
   });
+}
+
+/** Texts that have codes are matched where they stand: putting them side by side would cost more than the match. */
+function matchVector(vector: Vector, like: ByteLike): Truths | undefined {
+  if (vector.kind === 'dictionary' && vector.dictionary.kind === 'bytes' && vector.nulls === undefined)
+    return matchBytes(vector.dictionary, like, vector.codes);
+  const plain = expand(vector);
+  return plain.kind === 'bytes' ? withUnknown(matchBytes(plain, like), plain.nulls) : undefined;
 }

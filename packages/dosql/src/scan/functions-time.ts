@@ -43,21 +43,21 @@ export function truncatable(name: string): string | undefined {
 /** `date_trunc(part, operand)`: the beginning of the part that the time lies in; weeks begin on Monday. */
 export function truncateNode(part: string, operand: Node): Node {
   const input = operand.type;
-  const type: ValueType =
+  const like: ValueType =
     input?.type === 'timestamp' || input?.type === 'date'
       ? input
       : { type: 'timestamp', unit: 'ms', isUtc: true };
+  // Nanoseconds are past what a double counts; at the beginning of a part there are none.
+  const type = { ...typeOnly(like), unit: like.unit === 'ns' ? 'ms' : like.unit } as const;
   return valueNode(
     [operand],
     (frame) => {
-      const { ms, nulls, like } = millisecondsOf(operand.evaluate(frame));
-      // Nanoseconds are past what a double counts; at the beginning of a part there are none.
-      const type = { ...typeOnly(like), unit: like.unit === 'ns' ? 'ms' : like.unit } as const;
+      const { ms, nulls } = millisecondsOf(operand.evaluate(frame));
       const runs = nulls === undefined ? truncatedRuns(part, ms) : undefined;
       const out = runs === undefined ? truncated(part, ms) : runs.starts;
-      if (like.type === 'date') for (let i = 0; i < out.length; i++) out[i] = out[i]! / DAY;
+      if (type.type === 'date') for (let i = 0; i < out.length; i++) out[i] = out[i]! / DAY;
       else if (type.unit === 'us') for (let i = 0; i < out.length; i++) out[i] = out[i]! * 1000;
-      const values = numberValues(like.type, out, nulls, type);
+      const values = numberValues(type.type, out, nulls, type);
       if (runs === undefined) return values;
       const { length } = ms;
       return {
@@ -71,7 +71,7 @@ export function truncateNode(part: string, operand: Node): Node {
         },
       };
     },
-    { type: type.unit === 'ns' ? { ...type, unit: 'ms' } : type, affinity: 'none' },
+    { type, affinity: 'none' },
   );
 }
 
@@ -143,7 +143,6 @@ function monthStart(month: number): number {
 function millisecondsOf(values: Values): {
   ms: Float64Array;
   nulls: Uint8Array | undefined;
-  like: ValueType;
 } {
   const { type, unit } = values;
   const length = values.vector.length;
@@ -159,10 +158,10 @@ function millisecondsOf(values: Values): {
   } else if (vector.kind === 'bigint') {
     for (let i = 0; i < length; i++) ms[i] = instantOf(vector.values[i]!, unit).ms;
   }
-  return { ms, nulls: vector.nulls, like: values };
+  return { ms, nulls: vector.nulls };
 }
 
-function millisecondsOfText(values: Values): { ms: Float64Array; nulls: Uint8Array; like: ValueType } {
+function millisecondsOfText(values: Values): { ms: Float64Array; nulls: Uint8Array } {
   const read = scalarReader(values);
   const length = values.vector.length;
   const ms = new Float64Array(length);
@@ -173,7 +172,7 @@ function millisecondsOfText(values: Values): { ms: Float64Array; nulls: Uint8Arr
     if (instant === undefined) nulls[i] = 1;
     else ms[i] = instant.ms;
   }
-  return { ms, nulls, like: { type: 'timestamp', unit: 'ms', isUtc: true } };
+  return { ms, nulls };
 }
 
 type Part = (ms: number) => number;

@@ -1,5 +1,5 @@
-import { AnyTable, BytesTable, grown, NumberTable, WordTable, type ValueTable } from './group-table.ts';
-import { PairHash } from './pair-hash.ts';
+import { AnyTable, BytesTable, NumberTable, WordTable, type ValueTable } from './group-table.ts';
+import { RowHash } from './row-hash.ts';
 import { integers } from './scratch.ts';
 import { expand, runOfRow, scalarReader, toScalars, type Values } from './values.ts';
 import type { PlainVector } from './vector.ts';
@@ -43,15 +43,19 @@ export class KeyNumbers {
     const known = new Uint32Array(dictionary.length);
     const inner = { ...values, vector: dictionary };
     const read = table instanceof AnyTable ? scalarReader(inner) : undefined;
-    const find = (code: number): number => {
-      if (read !== undefined) return (table as AnyTable).find(read(code));
-      return dictionary.nulls?.[code] === 1 ? 0 : table.add(dictionary, code);
-    };
     // Without a branch for each row: first which codes occur, then their numbers.
     const { length } = out;
     if (nulls === undefined) for (let i = 0; i < length; i++) known[codes[i]!] = 1;
     else for (let i = 0; i < length; i++) if (nulls[i] !== 1) known[codes[i]!] = 1;
-    for (let code = 0; code < known.length; code++) if (known[code] === 1) known[code] = find(code);
+    const some = integers(known.length);
+    let count = 0;
+    for (let code = 0; code < known.length; code++) {
+      if (known[code] === 0) continue;
+      if (dictionary.nulls?.[code] === 1) known[code] = 0;
+      else if (read === undefined) some[count++] = code;
+      else known[code] = (table as AnyTable).find(read(code));
+    }
+    table.addAt(dictionary, some.subarray(0, count), known);
     if (nulls === undefined) for (let i = 0; i < length; i++) out[i] = known[codes[i]!]!;
     else for (let i = 0; i < length; i++) out[i] = nulls[i] === 1 ? 0 : known[codes[i]!]!;
   }
@@ -64,7 +68,8 @@ export class KeyNumbers {
     const moved = isWordy(known) && isWordy({ ...values, vector }) ? new WordTable(values) : undefined;
     if (moved !== undefined && known.type === values.type && known.unit === values.unit) {
       const plain = expand(known.vector);
-      for (let id = 1; id < known.vector.length; id++) moved.add(plain, id);
+      const ids = Uint32Array.from({ length: known.vector.length - 1 }, (_, i) => i + 1);
+      moved.addAt(plain, ids, new Uint32Array(known.vector.length));
       return (this.#table = moved);
     }
     return (this.#table = new AnyTable(toScalars(known)));
@@ -94,62 +99,72 @@ function newTable(values: Values, vector: PlainVector): ValueTable {
   }
 }
 
-/** Numbers the pairs of numbers that occur together, from 0 on. */
+/** Numbers the pairs of numbers that occur together, from 0 on in the order of appearance. */
 export class PairNumbers {
-  size = 0;
-  /** The first of each pair, by the pair's number. */
-  firsts: Uint32Array = new Uint32Array(256);
-  seconds: Uint32Array = new Uint32Array(256);
+  readonly #hash = new RowHash(2);
   #stride = 0;
   /** One more than the number of each pair, at first * stride + second, while that is a small table. */
-  #grid: Uint32Array = new Uint32Array(0);
-  #hash: PairHash | undefined;
+  #grid: Uint32Array | undefined = new Uint32Array(0);
+
+  get size(): number {
+    return this.#hash.size;
+  }
+
+  /** The first of each pair, by the pair's number. */
+  firsts(): Uint32Array {
+    return this.#words(0);
+  }
+
+  /** The second of each pair, by the pair's number. */
+  seconds(): Uint32Array {
+    return this.#words(1);
+  }
+
+  #words(at: number): Uint32Array {
+    const { keys } = this.#hash;
+    const out = new Uint32Array(this.size);
+    for (let i = 0, k = 2 + at; i < out.length; i++, k += 2) out[i] = keys[k]!;
+    return out;
+  }
 
   /** The number of each row's pair; `firstSize` and `secondSize` are above all numbers so far. */
   add(firsts: Uint32Array, firstSize: number, seconds: Uint32Array, secondSize: number): Uint32Array {
-    const out = integers(firsts.length);
-    this.#fit(firstSize, secondSize);
+    const { length } = firsts;
+    const out = integers(length);
+    const grid = this.#fit(firstSize, secondSize);
     const hash = this.#hash;
-    if (hash !== undefined) {
-      for (let i = 0; i < out.length; i++) {
-        const next = this.size + 1;
-        const known = hash.intern(firsts[i]!, seconds[i]!, next);
-        out[i] = known === next ? this.#append(firsts[i]!, seconds[i]!) : known - 1;
+    if (grid === undefined) {
+      const pairs = integers(2 * length);
+      for (let i = 0; i < length; i++) {
+        pairs[2 * i] = firsts[i]!;
+        pairs[2 * i + 1] = seconds[i]!;
       }
+      hash.addAll(pairs, length, out, 1);
       return out;
     }
-    const grid = this.#grid;
     const stride = this.#stride;
-    for (let i = 0; i < out.length; i++) {
+    for (let i = 0; i < length; i++) {
       const at = firsts[i]! * stride + seconds[i]!;
       const id = grid[at]!;
-      out[i] = (id === 0 ? (grid[at] = this.#append(firsts[i]!, seconds[i]!) + 1) : id) - 1;
+      out[i] = (id === 0 ? (grid[at] = hash.appendPair(firsts[i]!, seconds[i]!)) : id) - 1;
     }
     return out;
   }
 
-  #fit(firstSize: number, secondSize: number): void {
-    if (this.#hash !== undefined) return;
-    if (secondSize <= this.#stride && firstSize * this.#stride <= this.#grid.length) return;
+  #fit(firstSize: number, secondSize: number): Uint32Array | undefined {
+    const grid = this.#grid;
+    if (grid === undefined) return undefined;
+    if (secondSize <= this.#stride && firstSize * this.#stride <= grid.length) return grid;
     const stride = Math.max(this.#stride, 2 ** Math.ceil(Math.log2(secondSize + 1)));
     const cells = stride * 2 ** Math.ceil(Math.log2(firstSize + 1));
     if (cells > 2 ** 21) {
-      this.#grid = new Uint32Array(0);
-      this.#hash = new PairHash();
-      for (let id = 0; id < this.size; id++) this.#hash.intern(this.firsts[id]!, this.seconds[id]!, id + 1);
-      return;
+      this.#hash.index();
+      return (this.#grid = undefined);
     }
     this.#stride = stride;
-    this.#grid = new Uint32Array(cells);
-    for (let id = 0; id < this.size; id++) this.#grid[this.firsts[id]! * stride + this.seconds[id]!] = id + 1;
-  }
-
-  #append(first: number, second: number): number {
-    const id = this.size++;
-    this.firsts = grown(this.firsts, this.size);
-    this.seconds = grown(this.seconds, this.size);
-    this.firsts[id] = first;
-    this.seconds[id] = second;
-    return id;
+    const wider = new Uint32Array(cells);
+    const { keys } = this.#hash;
+    for (let id = 1; id <= this.size; id++) wider[keys[2 * id]! * stride + keys[2 * id + 1]!] = id;
+    return (this.#grid = wider);
   }
 }

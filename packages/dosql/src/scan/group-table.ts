@@ -1,6 +1,7 @@
 import { keyOf } from './expression-match.ts';
-import { PairHash } from './pair-hash.ts';
+import { CACHED, place, RowHash } from './row-hash.ts';
 import type { Scalar } from './scalar.ts';
+import { integers } from './scratch.ts';
 import { mixedValues, numberValues, typeOnly, words, type Values, type ValueType } from './values.ts';
 import type { BytesVector, PlainVector } from './vector.ts';
 
@@ -12,13 +13,13 @@ export interface ValueTable {
   accepts(type: ValueType, vector: PlainVector): boolean;
   /** The numbers of all values that are not NULL; for NULLs 0. */
   addAll(vector: PlainVector, out: Uint32Array): void;
-  /** The number of the value at one row, which is not NULL. */
-  add(vector: PlainVector, row: number): number;
+  /** The numbers of the values at `rows`, which are not NULL, each at its row. */
+  addAt(vector: PlainVector, rows: Uint32Array, out: Uint32Array): void;
   /** The values by number; at 0 is NULL. */
   values(): Values;
 }
 
-/** Small integers are found without hashing: from -LOW up to SPAN - LOW. */
+/** Small integers are found without hashing, while there are no others: from -LOW up to SPAN - LOW. */
 const LOW = 65_536;
 const SPAN = 131_072;
 
@@ -39,14 +40,18 @@ export function grown<T extends Float64Array | Uint32Array | Int32Array | Uint8A
 
 /** Doubles. */
 export class NumberTable implements ValueTable {
-  size = 1;
   readonly #type: ValueType;
-  readonly #direct = new Uint32Array(SPAN);
-  readonly #hash = new PairHash();
-  #keys: Float64Array = new Float64Array(256);
+  /** The numbers of small integers; undefined once other values have come, which are looked up by the hash, as all are then. */
+  #direct: Uint32Array | undefined = new Uint32Array(SPAN);
+  /** The halves of each double. */
+  readonly #hash = new RowHash(2);
 
   constructor(type: ValueType) {
     this.#type = typeOnly(type);
+  }
+
+  get size(): number {
+    return this.#hash.size + 1;
   }
 
   accepts(type: ValueType, vector: PlainVector): boolean {
@@ -55,42 +60,70 @@ export class NumberTable implements ValueTable {
 
   addAll(vector: PlainVector, out: Uint32Array): void {
     const values = vector.kind === 'number' ? (vector.values as Float64Array) : new Float64Array(0);
+    const from = this.#addDirect(values, vector.nulls, out);
+    if (from < values.length) this.#addHashed(values, vector.nulls, out, from);
     const { nulls, length } = vector;
+    if (nulls !== undefined) for (let i = 0; i < length; i++) if (nulls[i] === 1) out[i] = 0;
+  }
+
+  /** Up to the first value that is not found directly; gives its row. */
+  #addDirect(values: Float64Array, nulls: Uint8Array | undefined, out: Uint32Array): number {
     const direct = this.#direct;
-    for (let i = 0; i < length; i++) {
+    if (direct === undefined) return 0;
+    for (let i = 0; i < values.length; i++) {
       const value = values[i]!;
       const at = (value | 0) + LOW;
       if (at - LOW === value && at >= 0 && at < SPAN) {
         const id = direct[at]!;
         out[i] = id === 0 && nulls?.[i] !== 1 ? (direct[at] = this.#append(value)) : id;
-      } else out[i] = nulls?.[i] === 1 ? 0 : this.#find(value);
+      } else if (nulls?.[i] !== 1) return i;
     }
-    if (nulls !== undefined) for (let i = 0; i < length; i++) if (nulls[i] === 1) out[i] = 0;
+    return values.length;
   }
 
-  add(vector: PlainVector, row: number): number {
+  #addHashed(values: Float64Array, nulls: Uint8Array | undefined, out: Uint32Array, from: number): void {
+    this.#leaveDirect();
+    const doubles = new Float64Array(values.length - from);
+    let count = 0;
+    // -0 is 0.
+    for (let i = from; i < values.length; i++) if (nulls?.[i] !== 1) doubles[count++] = values[i]! + 0;
+    const ids = integers(count);
+    this.#hash.addAll(new Uint32Array(doubles.buffer), count, ids, 0);
+    for (let i = from, k = 0; i < values.length; i++) out[i] = nulls?.[i] === 1 ? 0 : ids[k++]!;
+  }
+
+  #leaveDirect(): void {
+    if (this.#direct === undefined) return;
+    this.#direct = undefined;
+    this.#hash.index();
+  }
+
+  addAt(vector: PlainVector, rows: Uint32Array, out: Uint32Array): void {
+    for (const row of rows) out[row] = this.#add(vector, row);
+  }
+
+  #add(vector: PlainVector, row: number): number {
     const value = vector.kind === 'number' ? (vector.values[row] ?? 0) : 0;
     const at = (value | 0) + LOW;
-    if (at - LOW === value && at >= 0 && at < SPAN) return (this.#direct[at] ||= this.#append(value));
-    return this.#find(value);
-  }
-
-  #find(value: number): number {
+    const direct = this.#direct;
+    if (direct !== undefined && at - LOW === value && at >= 0 && at < SPAN)
+      return (direct[at] ||= this.#append(value));
+    this.#leaveDirect();
     bits[0] = value + 0;
-    const id = this.#hash.intern(halves[0]!, halves[1]!, this.size);
-    return id === this.size ? this.#append(value) : id;
+    return this.#hash.addPair(halves[0]!, halves[1]!);
   }
 
   #append(value: number): number {
-    this.#keys = grown(this.#keys, this.size + 1);
-    this.#keys[this.size] = value + 0;
-    return this.size++;
+    bits[0] = value + 0;
+    return this.#hash.appendPair(halves[0]!, halves[1]!);
   }
 
   values(): Values {
-    const nulls = new Uint8Array(this.size);
+    const { size } = this;
+    const nulls = new Uint8Array(size);
     nulls[0] = 1;
-    return numberValues(this.#type.type, this.#keys.subarray(0, this.size), nulls, this.#type);
+    const keys = new Float64Array(this.#hash.keys.slice(0, 2 * size).buffer);
+    return numberValues(this.#type.type, keys, nulls, this.#type);
   }
 }
 
@@ -100,14 +133,15 @@ function sameType(a: ValueType, b: ValueType): boolean {
 
 /** 64-bit integers, as two halves each. */
 export class WordTable implements ValueTable {
-  size = 1;
   readonly #type: ValueType;
-  readonly #hash = new PairHash();
-  #low: Uint32Array = new Uint32Array(256);
-  #high: Uint32Array = new Uint32Array(256);
+  readonly #hash = new RowHash(2);
 
   constructor(type: ValueType) {
     this.#type = typeOnly(type);
+  }
+
+  get size(): number {
+    return this.#hash.size + 1;
   }
 
   accepts(type: ValueType, vector: PlainVector): boolean {
@@ -116,63 +150,70 @@ export class WordTable implements ValueTable {
 
   addAll(vector: PlainVector, out: Uint32Array): void {
     const { nulls, length } = vector;
-    if (vector.kind === 'bigint') {
-      const pairs = words(vector.values);
-      for (let i = 0; i < length; i++)
-        out[i] = nulls?.[i] === 1 ? 0 : this.#find(pairs[2 * i]!, pairs[2 * i + 1]!);
-    } else if (vector.kind === 'number') {
-      const { values } = vector;
-      for (let i = 0; i < length; i++) out[i] = nulls?.[i] === 1 ? 0 : this.#findNumber(values[i]!);
+    if (nulls !== undefined) {
+      for (let i = 0; i < length; i++) out[i] = nulls[i] === 1 ? 0 : this.#add(vector, i);
+    } else if (vector.kind === 'bigint') this.#hash.addAll(words(vector.values), length, out, 0);
+    else if (vector.kind === 'number') {
+      const pairs = integers(2 * length);
+      putIntegers(vector.values, pairs, 2, 0);
+      this.#hash.addAll(pairs, length, out, 0);
     }
   }
 
-  add(vector: PlainVector, row: number): number {
-    if (vector.kind === 'number') return this.#findNumber(vector.values[row]!);
+  addAt(vector: PlainVector, rows: Uint32Array, out: Uint32Array): void {
+    for (const row of rows) out[row] = this.#add(vector, row);
+  }
+
+  #add(vector: PlainVector, row: number): number {
+    if (vector.kind === 'number') {
+      const value = vector.values[row]!;
+      return this.#hash.addPair(value >>> 0, Math.floor(value / 4_294_967_296) >>> 0);
+    }
     if (vector.kind !== 'bigint') return 0;
     const value = vector.values[row]!;
-    return this.#find(Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
-  }
-
-  #findNumber(value: number): number {
-    return this.#find(value >>> 0, Math.floor(value / 4_294_967_296) >>> 0);
-  }
-
-  #find(low: number, high: number): number {
-    const id = this.#hash.intern(low, high, this.size);
-    if (id !== this.size) return id;
-    this.size++;
-    this.#low = grown(this.#low, this.size);
-    this.#high = grown(this.#high, this.size);
-    this.#low[id] = low;
-    this.#high[id] = high;
-    return id;
+    return this.#hash.addPair(Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
   }
 
   values(): Values {
-    const values = new BigInt64Array(this.size);
-    const pairs = words(values);
-    for (let id = 1; id < this.size; id++) {
-      pairs[2 * id] = this.#low[id]!;
-      pairs[2 * id + 1] = this.#high[id]!;
-    }
-    const nulls = new Uint8Array(this.size);
+    const { size } = this;
+    const values = new BigInt64Array(this.#hash.keys.slice(0, 2 * size).buffer);
+    const nulls = new Uint8Array(size);
     nulls[0] = 1;
-    return { ...this.#type, vector: { kind: 'bigint', length: this.size, nulls, values } };
+    return { ...this.#type, vector: { kind: 'bigint', length: size, nulls, values } };
   }
 }
 
-/** Texts or blobs, by their bytes. */
+/** Writes integers as the halves of 64 bits, the low one at `at` of each row of `width` words. */
+export function putIntegers(
+  values: Int32Array | Float64Array,
+  to: Uint32Array,
+  width: number,
+  at: number,
+): void {
+  for (let i = 0, k = at; i < values.length; i++, k += width) {
+    const value = values[i]!;
+    const low = value | 0;
+    to[k] = low;
+    to[k + 1] = low === value ? low >> 31 : Math.floor(value / 4_294_967_296);
+  }
+}
+
+/** So many values are looked up together. */
+const CHUNK = 512;
+
+/** Texts or blobs, by their bytes. A value's place is the high bits of its hash, as in a {@link RowHash}. */
 export class BytesTable implements ValueTable {
   size = 1;
   readonly #type: ValueType;
-  /** For each value its hash, its number, and from where to where its bytes are. */
-  #slots: Int32Array = new Int32Array(4 * 1024);
-  #mask = 1023;
-  #offsets: Uint32Array = new Uint32Array(257);
+  /** For each place a hash and the number of its value. */
+  #slots: Uint32Array = new Uint32Array(2 * 2048);
+  #shift = 21;
+  /** The bytes of value `n` are from `offsets[n]` up to `offsets[n + 1]`. */
+  #offsets: Uint32Array = new Uint32Array(256);
   #data: Uint8Array = new Uint8Array(4096);
   #view: DataView = viewOf(this.#data);
-  #lastData: Uint8Array | undefined;
-  #lastView: DataView = this.#view;
+  readonly #hashes = new Uint32Array(CHUNK);
+  readonly #found = new Uint32Array(CHUNK);
 
   constructor(type: ValueType) {
     this.#type = typeOnly(type);
@@ -184,71 +225,91 @@ export class BytesTable implements ValueTable {
 
   addAll(vector: PlainVector, out: Uint32Array): void {
     if (vector.kind !== 'bytes') return;
-    const { data, offsets, nulls, length } = vector;
-    const view = viewOf(data);
-    for (let i = 0; i < length; i++)
-      out[i] =
-        nulls !== undefined && nulls[i] === 1 ? 0 : this.#find(data, view, offsets[i]!, offsets[i + 1]!);
+    const { nulls, length } = vector;
+    const rows = integers(length);
+    let count = 0;
+    for (let i = 0; i < length; i++) if (nulls === undefined || nulls[i] !== 1) rows[count++] = i;
+    if (nulls !== undefined) out.fill(0);
+    this.addAt(vector, rows.subarray(0, count), out);
   }
 
-  add(vector: PlainVector, row: number): number {
-    const { data, offsets } = vector as BytesVector;
-    if (this.#lastData !== data) {
-      this.#lastData = data;
-      this.#lastView = viewOf(data);
-    }
-    return this.#find(data, this.#lastView, offsets[row]!, offsets[row + 1]!);
+  addAt(vector: PlainVector, rows: Uint32Array, out: Uint32Array): void {
+    if (vector.kind !== 'bytes') return;
+    const view = viewOf(vector.data);
+    for (let from = 0; from < rows.length; from += CHUNK)
+      this.#addChunk(vector, view, rows.subarray(from, from + CHUNK), out);
   }
 
-  #find(data: Uint8Array, view: DataView, start: number, end: number): number {
+  #addChunk({ data, offsets }: BytesVector, view: DataView, rows: Uint32Array, out: Uint32Array): void {
+    this.#reserve(rows.length);
     const slots = this.#slots;
-    const hash = hashView(view, start, end);
-    const size = end - start;
-    let at = hash & this.#mask;
-    for (;;) {
-      const slot = 4 * at;
-      const id = slots[slot + 1]!;
-      if (id === 0) break;
-      if (slots[slot] === hash) {
-        const from = slots[slot + 2]! >>> 0;
-        if (slots[slot + 3] === size && isEqual(view, start, end, this.#view, from)) return id;
+    const shift = this.#shift;
+    const mask = slots.length - 2;
+    const hashes = this.#hashes;
+    for (let i = 0; i < rows.length; i++)
+      hashes[i] = hashView(view, offsets[rows[i]!]!, offsets[rows[i]! + 1]!);
+    if (slots.length > CACHED) this.#readAhead(rows.length);
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      const start = offsets[row]!;
+      const end = offsets[row + 1]!;
+      const hash = hashes[i]!;
+      let at = (hash >>> shift) << 1;
+      let id = slots[at + 1]!;
+      while (id !== 0 && (slots[at] !== hash || !this.#isAt(id, view, start, end))) {
+        at = (at + 2) & mask;
+        id = slots[at + 1]!;
       }
-      at = (at + 1) & this.#mask;
+      if (id === 0) {
+        slots[at] = hash;
+        id = slots[at + 1] = this.#append(data, start, end);
+      }
+      out[row] = id;
     }
-    const slot = 4 * at;
-    slots[slot] = hash;
-    slots[slot + 1] = this.size;
-    slots[slot + 2] = this.#offsets[this.size]!;
-    slots[slot + 3] = size;
-    return this.#append(data, start, end);
   }
 
-  #rehash(): void {
+  /** What the next look-ups need from memory, by loads that need not wait for one another. */
+  #readAhead(length: number): void {
+    const slots = this.#slots;
+    const hashes = this.#hashes;
+    const found = this.#found;
+    const offsets = this.#offsets;
+    const data = this.#data;
+    const shift = this.#shift;
+    for (let i = 0; i < length; i++) found[i] = slots[((hashes[i]! >>> shift) << 1) + 1]!;
+    for (let i = 0; i < length; i++) found[i] = offsets[found[i]!]!;
+    for (let i = 0; i < length; i++) found[i] = data[found[i]!]!;
+  }
+
+  #isAt(id: number, view: DataView, start: number, end: number): boolean {
+    const from = this.#offsets[id]!;
+    return this.#offsets[id + 1]! - from === end - start && isEqual(view, start, end, this.#view, from);
+  }
+
+  /** Makes room for `more` values: three fifths of the table are filled at most. */
+  #reserve(more: number): void {
+    this.#offsets = grown(this.#offsets, this.size + more + 1);
+    let length = this.#slots.length;
+    while ((this.size + more) * 10 > length * 3) length *= 2;
+    if (length === this.#slots.length) return;
     const old = this.#slots;
-    const mask = this.#mask * 2 + 1;
-    const slots = new Int32Array(4 * (mask + 1));
-    for (let i = 0; i < old.length; i += 4) {
-      if (old[i + 1] === 0) continue;
-      let at = old[i]! & mask;
-      while (slots[4 * at + 1] !== 0) at = (at + 1) & mask;
-      for (let part = 0; part < 4; part++) slots[4 * at + part] = old[i + part]!;
-    }
+    const slots = new Uint32Array(length);
+    this.#shift = 33 - Math.log2(length);
+    for (let i = 0; i < old.length; i += 2)
+      if (old[i + 1] !== 0) place(slots, this.#shift, old[i]!, old[i + 1]!);
     this.#slots = slots;
-    this.#mask = mask;
   }
 
   #append(data: Uint8Array, start: number, end: number): number {
     const id = this.size++;
     const from = this.#offsets[id]!;
-    this.#offsets = grown(this.#offsets, this.size + 1);
-    if (this.#data.length < from + end - start) {
-      this.#data = grown(this.#data, from + end - start);
+    if (this.#data.length <= from + end - start) {
+      this.#data = grown(this.#data, from + end - start + 1);
       this.#view = viewOf(this.#data);
     }
     if (end - start < 48) for (let i = start, j = from; i < end; i++, j++) this.#data[j] = data[i]!;
     else this.#data.set(data.subarray(start, end), from);
     this.#offsets[id + 1] = from + end - start;
-    if (this.size * 10 > this.#mask * 6) this.#rehash();
     return id;
   }
 
@@ -264,7 +325,7 @@ function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
 
-/** A hash of bytes. */
+/** A hash of bytes, with a sign. */
 export function hashBytes(data: Uint8Array, start: number, end: number): number {
   return hashView(viewOf(data), start, end);
 }
@@ -311,9 +372,7 @@ export class AnyTable implements ValueTable {
 
   addAll(): void {}
 
-  add(): number {
-    return 0;
-  }
+  addAt(): void {}
 
   /** The number of a value; 0 for NULL. */
   find(scalar: Scalar): number {

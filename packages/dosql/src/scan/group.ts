@@ -3,9 +3,10 @@ import { accumulatorOf, type Accumulator, type Groups } from './aggregate.ts';
 import { compile, type Scope, type SlotType } from './expression.ts';
 import type { Node } from './expression-node.ts';
 import { Frame } from './frame.ts';
-import { KeyNumbers, PairNumbers } from './group-key.ts';
+import { KeyNumbers } from './group-key.ts';
+import { RowNumbers } from './group-rows.ts';
 import type { Grouping } from './plan-resolve.ts';
-import { expand, pick, type Values } from './values.ts';
+import { pick, type Values } from './values.ts';
 
 /** Runs of so many rows are worth being taken as a whole. */
 const LONG_RUN = 256;
@@ -23,17 +24,16 @@ function tooManyGroups(): DoSQLError {
 /** Groups rows by keys, and feeds the aggregates of each group. */
 export class Grouper {
   readonly #keys: readonly Node[];
-  readonly #numbers: readonly KeyNumbers[];
-  /** The first folds the first two keys, each one after it one key more. */
-  readonly #pairs: readonly PairNumbers[];
+  /** Of a single key; of several. */
+  readonly #numbers = new KeyNumbers();
+  readonly #rows: RowNumbers | undefined;
   readonly #accumulators: readonly Accumulator[];
   /** Of a single key, whether NULL occurs: it has the number 0. */
   #hasNull = false;
 
   constructor({ keys, aggregates }: Grouping, scope: Scope) {
     this.#keys = keys.map((key) => compile(key, scope));
-    this.#numbers = keys.map(() => new KeyNumbers());
-    this.#pairs = keys.slice(1).map(() => new PairNumbers());
+    this.#rows = keys.length > 1 ? new RowNumbers(keys.length) : undefined;
     this.#accumulators = aggregates.map((call) =>
       accumulatorOf(
         call,
@@ -52,9 +52,8 @@ export class Grouper {
 
   /** How many groups there are so far, at most. */
   get size(): number {
-    const [first] = this.#numbers;
-    if (first === undefined) return 1;
-    return this.#pairs.at(-1)?.size ?? first.size;
+    if (this.#keys.length === 0) return 1;
+    return this.#rows?.size ?? this.#numbers.size;
   }
 
   add(frame: Frame): void {
@@ -62,7 +61,7 @@ export class Grouper {
     const [key] = this.#keys;
     if (key === undefined) return this.#addTo(frame, 0);
     if (this.#keys.length === 1 && this.#addRuns(frame, key.evaluate(frame))) return;
-    this.#addTo(frame, this.#groupsOf(frame));
+    this.#addTo(frame, this.#groupsOf(frame, key));
     if (this.size > MAX_GROUPS) throw tooManyGroups();
   }
 
@@ -74,13 +73,12 @@ export class Grouper {
   /** A single key that stands in long runs: each run is of one group, as a whole. */
   #addRuns(frame: Frame, { vector, ...type }: Values): boolean {
     if (vector.kind !== 'runs' || vector.ends.length * LONG_RUN > frame.length) return false;
-    const numbers = this.#numbers[0] as KeyNumbers;
     let from = 0;
     for (let run = 0; run < vector.ends.length; run++) {
       const to = vector.ends[run]!;
       if (to === from) continue;
       const at = Uint32Array.of(run);
-      const group = numbers.add({ ...type, vector: pick(vector.values, at, 1, undefined) })[0]!;
+      const group = this.#numbers.add({ ...type, vector: pick(vector.values, at, 1, undefined) })[0]!;
       if (group === 0) this.#hasNull = true;
       this.#addTo(frame.slice(from, to), group);
       from = to;
@@ -88,18 +86,15 @@ export class Grouper {
     return true;
   }
 
-  #groupsOf(frame: Frame): Uint32Array {
-    let groups: Uint32Array | undefined;
-    let size = 0;
-    this.#keys.forEach((key, i) => {
-      const numbers = this.#numbers[i] as KeyNumbers;
-      const own = numbers.add(key.evaluate(frame));
-      const pairs = i === 0 ? undefined : this.#pairs[i - 1];
-      groups = groups === undefined || pairs === undefined ? own : pairs.add(groups, size, own, numbers.size);
-      size = pairs?.size ?? numbers.size;
-    });
-    if (this.#keys.length === 1 && !this.#hasNull && groups !== undefined) this.#hasNull = groups.includes(0);
-    return groups ?? new Uint32Array(frame.length);
+  #groupsOf(frame: Frame, first: Node): Uint32Array {
+    if (this.#rows !== undefined)
+      return this.#rows.add(
+        this.#keys.map((key) => key.evaluate(frame)),
+        frame.length,
+      );
+    const groups = this.#numbers.add(first.evaluate(frame));
+    this.#hasNull ||= groups.includes(0);
+    return groups;
   }
 
   /** The groups as rows: keys, then results. */
@@ -112,26 +107,7 @@ export class Grouper {
   }
 
   #keyColumns(): Values[] {
-    const [first] = this.#numbers;
-    if (first === undefined) return [];
-    if (this.#pairs.length === 0) return [first.values()];
-    // From the last pair back: its second number is the last key's, its first the number of the pair before.
-    const columns: Values[] = [];
-    let at: Uint32Array = this.#pairs.at(-1)?.firsts.slice(0, this.size) ?? new Uint32Array(0);
-    let index: Uint32Array | undefined;
-    for (let i = this.#pairs.length - 1; i >= 0; i--) {
-      const pairs = this.#pairs[i] as PairNumbers;
-      const through = (numbers: Uint32Array): Uint32Array =>
-        index === undefined ? numbers.slice(0, pairs.size) : index.map((pair) => numbers[pair]!);
-      columns.unshift(numbered((this.#numbers[i + 1] as KeyNumbers).values(), through(pairs.seconds)));
-      at = through(pairs.firsts);
-      index = at;
-    }
-    columns.unshift(numbered(first.values(), at));
-    return columns;
+    if (this.#keys.length === 0) return [];
+    return this.#rows?.values() ?? [this.#numbers.values()];
   }
-}
-
-function numbered(values: Values, numbers: Uint32Array): Values {
-  return { ...values, vector: pick(expand(values.vector), numbers, numbers.length, undefined) };
 }

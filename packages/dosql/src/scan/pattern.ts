@@ -147,11 +147,19 @@ export function byteLike(pattern: string, escape: string | undefined): ByteLike 
   return { stretches, atStart: parts[0] !== ANY, atEnd: parts.at(-1) !== ANY };
 }
 
-/** Whether each value matches: 1 or 0. */
-export function matchBytes({ data, offsets, length }: BytesVector, like: ByteLike): Uint8Array<ArrayBuffer> {
-  const out = bytes(length);
+/** Whether each value matches, or, with `codes`, the value at each code: 1 or 0. */
+export function matchBytes(
+  { data, offsets, length }: BytesVector,
+  like: ByteLike,
+  codes?: Uint8Array | Uint16Array | Uint32Array,
+): Uint8Array<ArrayBuffer> {
+  const count = codes?.length ?? length;
+  const out = bytes(count);
   const skips = like.stretches.map(skipTable);
-  for (let i = 0; i < length; i++) out[i] = matchOne(data, offsets[i]!, offsets[i + 1]!, like, skips) ? 1 : 0;
+  for (let i = 0; i < count; i++) {
+    const row = codes === undefined ? i : codes[i]!;
+    out[i] = matchOne(data, offsets[row]!, offsets[row + 1]!, like, skips) ? 1 : 0;
+  }
   return out;
 }
 

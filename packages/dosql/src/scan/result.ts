@@ -83,7 +83,7 @@ export class ResultRows {
   /** Looks at the rows of a frame by what they are sorted by; gives those that are kept, which must be filled next. */
   look(frame: Frame): Uint32Array {
     const { order } = this.#shape;
-    const readers = order.map(({ node }) => keyReader(node.evaluate(frame)));
+    const readers = order.map(({ node }) => keyReader(node.evaluate(frame), node));
     const isBounded = this.#wanted <= MAX_HEAP;
     if (!isBounded) this.#budget.emit(frame.length);
     const first = this.#sequence;
@@ -116,7 +116,9 @@ export class ResultRows {
     const [term] = this.#shape.order;
     const worst = this.#heap[0]?.keys[0] ?? null;
     if (term === undefined || worst === null) return undefined;
-    const { type, vector } = term.node.evaluate(frame);
+    const values = term.node.evaluate(frame);
+    if (!isCounted(values, term.node)) return undefined;
+    const { type, vector } = values;
     // Of rows that are equal in all terms the later one is the worse.
     const range: Range = { from, term, isOnly: this.#shape.order.length === 1 };
     if (vector.kind === 'number' && typeof worst === 'number') return betterNumbers(vector, worst, range);
@@ -235,8 +237,14 @@ function firstRows(count: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => i);
 }
 
+/** Whether values are sorted by as numbers: those of an expression that may be times or anything else are not. */
+function isCounted({ type }: Values, { type: known }: Node): boolean {
+  return !isTemporal(type) || known?.type === type;
+}
+
 /** Values to sort by: those of numbers and times as numbers. */
-function keyReader(values: Values): (row: number) => Scalar {
+function keyReader(values: Values, node: Node): (row: number) => Scalar {
+  if (!isCounted(values, node)) return scalarReader(values);
   const inner = values.vector;
   const plain = inner.kind === 'dictionary' ? inner.dictionary : inner.kind === 'runs' ? inner.values : inner;
   const isNumber = plain.kind === 'number';

@@ -32,6 +32,8 @@ export interface Batch {
 export interface ScanRequest {
   /** The columns that are read for every row. */
   readonly columns: readonly string[];
+  /** Columns that may be fetched of some of the rows: for who has to read all at once. */
+  readonly late?: readonly string[] | undefined;
   /**
    * Rows that do not fulfil all of them may be left out; which are is the scan's choice, by the statistics that it
    * has. Who asked still has to look at each row.

@@ -53,7 +53,8 @@ async function* scanOne(
   const conditions: Condition[] = request.conditions
     .filter(({ column }) => isShared(column))
     .map((condition) => ({ ...condition, column: own.get(lowerName(condition.column))?.name ?? '' }));
-  for await (const batch of table.scan({ ...request, columns: named(request.columns), conditions }))
+  const wanted = { ...request, columns: named(request.columns), late: named(request.late ?? []), conditions };
+  for await (const batch of table.scan(wanted))
     yield {
       rowCount: batch.rowCount,
       column(name): Vector {

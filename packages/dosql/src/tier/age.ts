@@ -5,7 +5,7 @@ import type { Partition } from './options.ts';
 export type TimeForm = 'T' | ' ' | 's' | 'ms';
 
 /** Counts above this are taken for ms: as seconds it would be the year 5138. */
-const LEAST_MS = 100_000_000_000;
+export const LEAST_MS = 100_000_000_000;
 /** Characters of an ISO time that name the partition. */
 const LENGTHS: Readonly<Record<Partition, number>> = { year: 4, month: 7, day: 10, hour: 13 };
 
@@ -63,7 +63,10 @@ export function boundary(ms: number, form: TimeForm, partition: Partition): SqlV
 }
 
 /** When the partition called `name` is over, in ms since the epoch. */
-export function endOf(name: string, partition: Partition): number {
+export function endOf(name: string): number {
+  // The policy may have had another partition when the file was made: its name tells.
+  const partition =
+    (Object.keys(LENGTHS) as Partition[]).find((each) => LENGTHS[each] === name.length) ?? 'day';
   return nextOf(startOf(name, partition), partition);
 }
 

@@ -52,6 +52,7 @@ export class BringChanged implements ColdRows {
         for (const key of logKeys(this.#engine, version, after, to, [OP.insert, OP.rewrite]))
           keys.set(keyText(key), key);
       await this.#bring(relation, rowKey(relation), [...keys.values()]);
+      await this.#writes.keepHighest(relation, keys, now, unlimited());
       const lines = new Set(this.#versions(relation).map(({ branch }) => branch));
       for (const line of lines) {
         const files = this.#manifest.tables.get(relation.tableId)?.files ?? [];

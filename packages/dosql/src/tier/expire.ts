@@ -1,8 +1,11 @@
 import type { Engine } from '../engine.ts';
+import type { Outcome, Pass } from '../outcome.ts';
+import { splice } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
+import type { SqlParameter } from '../value/parameter.ts';
 import { boundary, endOf, hasForm } from './age.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
-import type { Pass } from '../outcome.ts';
+import type { TierPolicy } from './options.ts';
 import { GRACE_MS } from './writes.ts';
 
 /** Computes what is kept of the rows in files that are about to go: the text and values of the statements that keep it. */
@@ -32,11 +35,12 @@ export async function expireNext(
   const tiered = manifest.tables.get(tableId);
   if (tiered === undefined) return 0;
   const { policy, files } = tiered;
-  const { expireAfterMs, partition, column } = policy;
+  const { expireAfterMs } = policy;
   if (expireAfterMs === undefined) return 0;
   const limit = engine.nowMs() - expireAfterMs;
-  const oldest = files.find((file) => endOf(file.partition, partition) <= limit);
-  if (oldest === undefined) return pass(() => expireHot(engine, tableId, column, limit, partition));
+  const oldest = files.find((file) => endOf(file.partition) <= limit);
+  if (oldest === undefined)
+    return pass(() => expireHot(engine, manifest.tables.get(tableId) ?? tiered, limit));
   const going = files.filter((file) => file.partition === oldest.partition);
   const kept = policy.rollup === undefined ? [] : await rollup(tiered, going);
   return pass(() => {
@@ -51,24 +55,45 @@ export async function expireNext(
   });
 }
 
-/** Rows that were written late, older than is kept, are deleted like any others. */
-function expireHot(
-  engine: Engine,
-  tableId: number,
-  column: string,
-  limit: number,
-  partition: TieredTable['policy']['partition'],
-): number {
+/** Hot rows that are older than is kept, because they came late or may not leave, are deleted like any others. */
+function expireHot(engine: Engine, { tableId, policy, files }: TieredTable, limit: number): number {
+  const hasCold = files.length > 0;
   const relation = engine.catalog.present(tableId);
   if (relation === undefined) return 0;
-  const name = quoteName(column);
-  let expired = 0;
-  for (const form of ['T', ' ', 's', 'ms'] as const) {
-    const statement = engine.statement(
-      `DELETE FROM ${quoteName(relation.name)} WHERE ${name} < ? AND ${hasForm(name, form)}`,
-    );
-    const params = [boundary(limit, form, partition)];
-    expired += engine.run(statement, params, { isHotOnly: true }).changes;
-  }
-  return expired;
+  const name = quoteName(policy.column);
+  const forms = ['T', ' ', 's', 'ms'] as const;
+  const { key } = relation;
+  // SQLite gives the rowid after the highest that it sees: it stays for as long as there are cold rows below it.
+  const stays =
+    key.kind === 'rowid' && hasCold
+      ? ` AND ${quoteName(key.name)} < (SELECT max(${quoteName(key.name)}) FROM main.${quoteName(relation.name)})`
+      : '';
+  const isOld = `(${forms.map((form) => `(${name} < ? AND ${hasForm(name, form)})`).join(' OR ')})${stays}`;
+  const params = forms.map((form) => boundary(limit, form, policy.partition));
+  const from = `${quoteName(relation.name)} WHERE ${isOld}`;
+  const run = (sql: string): Outcome => engine.run(engine.statement(sql), params, { isHotOnly: true });
+  if (run(`SELECT 1 FROM ${from} LIMIT 1`).raw.length === 0) return 0;
+  return engine.atomically(() => {
+    if (policy.rollup !== undefined) keepOf(engine, policy.rollup, `(SELECT * FROM main.${from})`, params);
+    return run(`DELETE FROM ${from}`).changes;
+  });
+}
+
+/** Keeps of hot rows what a rollup does of cold ones. */
+function keepOf(
+  engine: Engine,
+  { into, select }: NonNullable<TierPolicy['rollup']>,
+  rows: string,
+  params: readonly SqlParameter[],
+): void {
+  const { sql, references } = engine.statement(select);
+  const [reference] = references;
+  if (reference === undefined) return;
+  const { whole, alias, name } = reference;
+  const text = splice(sql, [{ ...whole, text: `${rows} AS ${quoteName(alias ?? name)}` }]);
+  const { names } = engine.run(engine.statement(`SELECT * FROM (${text}) LIMIT 0`), params, {
+    isHotOnly: true,
+  });
+  const insert = `INSERT INTO ${quoteName(into)}(${names.map(quoteName).join(', ')}) ${text}`;
+  void engine.run(engine.statement(insert), params, { isHotOnly: true });
 }

@@ -12,14 +12,14 @@ import { all, first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { marked, unmarked } from '../value/marked.ts';
 import type { RawValue, SqlValue } from '../value/row.ts';
-import { boundary, hasForm, stretchOf, timeForm, type Stretch, type TimeForm } from './age.ts';
+import { boundary, hasForm, LEAST_MS, stretchOf, timeForm, type Stretch, type TimeForm } from './age.ts';
 import { withoutTriggers } from './bring-back.ts';
 import { keyText } from './clashes.ts';
 import { ROW_COLUMN, ROWID_COLUMN } from './cold-table.ts';
 import type { FileColumn, Manifest, NewFile } from './manifest.ts';
 import type { TierPolicy } from './options.ts';
 import { localPath, type Places } from './places.ts';
-import { rangeOf } from './prune.ts';
+import { compareValues, rangeOf } from './prune.ts';
 import { readExact } from './rows.ts';
 import { StoredTable } from './stored-table.ts';
 import { valueAt } from './vectors.ts';
@@ -152,17 +152,25 @@ function nextStretch(
 ): { stretch: Stretch; form: TimeForm } | undefined {
   const until = engine.nowMs() - hotForMs;
   let earliest: { stretch: Stretch; form: TimeForm } | undefined;
-  for (const form of ['T', ' ', 's', 'ms'] as const) {
-    const to = boundary(until, form, partition);
+  // Both forms of text in one search: in the order of the times, the first of either comes at once.
+  const searches = [['T', ' '], ['s'], ['ms']] as const;
+  for (const forms of searches) {
+    const [first] = forms;
+    const to = boundary(until, first, partition);
+    // Where times are seconds, none of them needs to be looked at for being no ms.
+    const least = first === 'ms' ? `${time} >= ${LEAST_MS} AND ` : '';
     const rows = readExact(
       engine,
       [time],
-      `${from} WHERE ${time} < ? AND ${hasForm(time, form)} AND ${fixed} ORDER BY ${time} LIMIT 1`,
+      `${from} WHERE ${least}${time} < ? AND (${forms.map((each) => hasForm(time, each)).join(' OR ')}) AND ${fixed} ORDER BY ${time} LIMIT 1`,
       [to],
     );
     const value = rows[0]?.[0];
-    if (value === undefined || timeForm(value) === undefined) continue;
+    const form = value === undefined ? undefined : timeForm(value);
+    if (value === undefined || form === undefined) continue;
     const stretch = stretchOf(value, form, partition);
+    // Text of the other form than the one that was searched by may be younger.
+    if (compareValues(stretch.to, boundary(until, form, partition)) > 0) continue;
     if (earliest === undefined || stretch.name < earliest.stretch.name) earliest = { stretch, form };
   }
   return earliest;

@@ -36,7 +36,9 @@ export class HotTable implements ScanTable {
   }
 
   async *scan(request: ScanRequest): AsyncGenerator<Batch> {
-    const { columns, conditions } = request;
+    const { conditions } = request;
+    // What may be fetched later is read now: later the rows may be others.
+    const columns = [...new Set([...request.columns, ...(request.late ?? [])])];
     const parts = conditions.map(conditionSql);
     const where = parts.length === 0 ? '' : ` WHERE ${parts.map(({ sql }) => sql).join(' AND ')}`;
     const values = parts.flatMap((part) => part.values);

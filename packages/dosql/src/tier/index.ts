@@ -1,4 +1,5 @@
-import { createDOBackend, createR2Backend, type FileStore } from '@dotdo/fsx';
+import { createDOBackend, type FileStore } from '@dotdo/fsx';
+import { coldStore } from '../cold-store.ts';
 import type { Core } from '../core.ts';
 import type { Limits } from '../scan/budget.ts';
 import { openParquet } from '../scan/parquet/index.ts';
@@ -23,7 +24,7 @@ export type { TierPass, TierStatus } from './tiering.ts';
 /** What of the outside a database may reach, and how much of it. */
 export interface FileAccess {
   /** Where cold files are kept: a store, or a bucket with a prefix. */
-  readonly cold: FileStore | { readonly bucket: R2Bucket; readonly prefix: string } | undefined;
+  readonly cold: FileStore | { readonly bucket: R2Bucket; readonly prefix: string | undefined } | undefined;
   readonly buckets: Buckets | undefined;
   readonly fetch: FetchAccess | undefined;
   readonly limits: Partial<Limits> | undefined;
@@ -43,15 +44,17 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
   const { storage, catalog } = engine;
   const places: Places = {
     local: createDOBackend(storage, { clock: () => engine.nowMs() }),
-    cold:
-      cold === undefined || !('bucket' in cold)
-        ? cold
-        : createR2Backend(cold.bucket, { prefix: cold.prefix }),
+    cold: coldStore(core, cold),
     moving: new Set(),
   };
   const manifest = new Manifest(storage.sql);
   engine.atomically(() => manifest.open());
-  const names = new Names(catalog, manifest, (statement) => writes.isSafe(statement));
+  const names = new Names(
+    catalog,
+    manifest,
+    (statement) => writes.isSafe(statement),
+    () => engine.hasBranchesNow,
+  );
   const opener: Opener = {
     file: async (file, { budget }) =>
       new StoredTable(await openParquet(rangeFile(file, places), budget), file.path),

@@ -77,6 +77,9 @@ async function put(cold: FileStore, path: string, bytes: Uint8Array): Promise<st
   );
 }
 
+/** A store that fails so often is left alone until later. */
+const MAX_FAILURES = 5;
+
 /** Deletes the bytes of files that nothing names any more and that nobody may be reading: what is garbage by `nowMs`. */
 export async function collectGarbage(
   engine: Engine,
@@ -85,11 +88,18 @@ export async function collectGarbage(
   pass: Pass,
   nowMs: number = engine.nowMs(),
 ): Promise<void> {
+  const failures: unknown[] = [];
   for (const { path, place } of await pass(() => manifest.garbage(nowMs))) {
     // A database that was opened without its cold store deletes it when it has that again.
     if (place === 'cold' && cold === undefined) continue;
-    // One that was about to move may be in both.
-    await cold?.delete(path);
+    try {
+      // One that was about to move may be in both.
+      await cold?.delete(path);
+    } catch (error) {
+      failures.push(error);
+      if (failures.length === MAX_FAILURES) break;
+      continue;
+    }
     await pass(() =>
       engine.atomically(() => {
         local.deleteSync(localPath(path));
@@ -98,4 +108,5 @@ export async function collectGarbage(
       }),
     );
   }
+  if (failures.length > 0) throw failures[0];
 }

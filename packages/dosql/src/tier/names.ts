@@ -20,17 +20,24 @@ export class Names {
   #state = '';
 
   readonly #isSafe: (statement: Statement) => boolean;
+  readonly #hasBranches: () => boolean;
 
-  /** `isSafe` tells of a statement about a cold table that it needs no cold row. */
-  constructor(catalog: Catalog, manifest: Manifest, isSafe: (statement: Statement) => boolean) {
+  /** `isSafe` tells of a statement about a cold table that it needs no cold row, which may hang on `hasBranches`. */
+  constructor(
+    catalog: Catalog,
+    manifest: Manifest,
+    isSafe: (statement: Statement) => boolean,
+    hasBranches: () => boolean,
+  ) {
     this.#isSafe = isSafe;
+    this.#hasBranches = hasBranches;
     this.#catalog = catalog;
     this.#manifest = manifest;
   }
 
   /** Whether a statement names a URL, or, on any line or point of the past, a table with cold rows or a view of one. */
   concerns(statement: Statement): boolean {
-    const state = `${this.#manifest.version} ${this.#catalog.generation}`;
+    const state = `${this.#manifest.version} ${this.#catalog.generation} ${this.#hasBranches()}`;
     if (state !== this.#state) {
       this.#state = state;
       this.#known = new WeakMap();

@@ -185,10 +185,15 @@ export class Reads {
     return { version, generation, list: [...list.values()] };
   }
 
-  /** Reads what a statement needs. */
-  async fetch(needs: Needs, budget: Budget): Promise<Map<string, ReadInstead>> {
+  /** Reads what a statement needs; undefined where that failed and is another thing by now, as files may have gone. */
+  async fetch(needs: Needs, budget: Budget): Promise<Map<string, ReadInstead> | undefined> {
     const instead = new Map<string, ReadInstead>();
-    for (const need of needs.list) instead.set(need.name, await this.#fetch(need, budget));
+    try {
+      for (const need of needs.list) instead.set(need.name, await this.#fetch(need, budget));
+    } catch (error) {
+      if (this.isCurrent(needs)) throw error;
+      return undefined;
+    }
     return instead;
   }
 

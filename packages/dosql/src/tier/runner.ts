@@ -87,6 +87,7 @@ export class FileRunner implements FileStatements {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const needs = await pass(() => reads.needs(statement, values, options));
       const instead = await reads.fetch(needs, budget);
+      if (instead === undefined) continue;
       const outcome = await pass(() => {
         if (!reads.isCurrent(needs)) return undefined;
         const redirected = { ...options, redirect: reads.redirect(instead) };

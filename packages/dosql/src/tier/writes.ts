@@ -8,13 +8,13 @@ import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { Span } from '../sql/scan.ts';
 import { splice, type Statement } from '../sql/statement.ts';
-import { first } from '../sql/read.ts';
 import { isName, lowerName, nameOf, quoteName } from '../sql/token.ts';
 import { orderParameters, type SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
 import { bringBack, lostVersion, storedFields, type FileRows } from './bring-back.ts';
 import { clashesAfter, keysOf, keyText, type Clash, type UniqueKey } from './clashes.ts';
 import { FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, type ColdTable } from './cold-table.ts';
+import { highestHot, highestIn, highestPlace } from './highest.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
 import { COLD_PLACES, type Reads } from './reads.ts';
 import type { Pass } from '../outcome.ts';
@@ -34,14 +34,22 @@ type Places = Map<number, number[]>;
 /** Thrown to undo what a statement has written before it is known whether cold rows allow it. */
 class Undo extends Error {
   readonly clashes: readonly Clash[];
-  /** The row with the highest rowid is cold: SQLite would give that rowid again. */
-  readonly lacksHighest: boolean;
+  /** The highest rowid that SQLite then saw, where a cold row may have a higher one: it would give that again. */
+  readonly highest: number | undefined;
 
-  constructor(clashes: readonly Clash[], lacksHighest: boolean) {
+  constructor(clashes: readonly Clash[], highest: number | undefined) {
     super('undone');
     this.clashes = clashes;
-    this.lacksHighest = lacksHighest;
+    this.highest = highest;
   }
+}
+
+/** The rows that a statement is about have been made hot. */
+interface Matched {
+  /** The version of the manifest in which that is so; undefined where it is about none. */
+  readonly version: number | undefined;
+  /** Whether it is about other cold rows by now, because of what has been written elsewhere. */
+  readonly hasMore: () => boolean;
 }
 
 /** A statement that was undone, in this version of the manifest. */
@@ -78,8 +86,15 @@ export class Writes {
     const values = orderParameters(statement, params);
     const harmless = new Set<string>();
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const target = await pass(() => this.#target(statement));
-      if (target !== undefined) await this.#bringMatching(statement, values, target, options, pass, budget);
+      const { target, version } = await pass(() => ({
+        target: this.#target(statement),
+        version: this.#manifest.version,
+      }));
+      const matched =
+        target === undefined
+          ? { version, hasMore: () => false }
+          : await this.#bringMatching(statement, values, target, options, pass, budget);
+      if (matched === undefined) continue;
       // An INSERT of values reads nothing.
       const isAlone = statement.references.length === 1 && target !== undefined;
       const readsNothing = isAlone && clausesOf(statement)?.verb === 'insert';
@@ -87,8 +102,12 @@ export class Writes {
         ? undefined
         : await pass(() => this.#reads.needs(statement, values, options));
       const instead = needs && (await this.#reads.fetch(needs, budget));
+      if (needs !== undefined && instead === undefined) continue;
       const result = await pass((): Outcome | Undone | undefined => {
         if (needs !== undefined && !this.#reads.isCurrent(needs)) return undefined;
+        // Rows that it is about may have become cold since they were looked for.
+        if (matched.version !== undefined && matched.version !== this.#manifest.version) return undefined;
+        if (matched.hasMore()) return undefined;
         const redirected =
           instead === undefined
             ? { ...options, isHotOnly: true }
@@ -99,8 +118,8 @@ export class Writes {
             const outcome = this.#engine.run(statement, params, redirected);
             if (target === undefined) return outcome;
             const found = this.#clashes(target.relation, before, options, harmless);
-            const lacksHighest = this.#lacksHighest(target.relation, harmless);
-            if (found.length > 0 || lacksHighest) throw new Undo(found, lacksHighest);
+            const highest = this.#tooLow(target.relation, harmless, options.branch);
+            if (found.length > 0 || highest !== undefined) throw new Undo(found, highest);
             return outcome;
           });
         } catch (error) {
@@ -112,10 +131,11 @@ export class Writes {
       if (result === undefined) continue;
       if (!('undo' in result)) return result;
       if (target === undefined) continue;
-      const { undo, version } = result;
-      if (undo.lacksHighest) await this.#bringHighest(target.relation, harmless, pass, budget);
+      const { undo } = result;
+      if (undo.highest !== undefined)
+        await this.#bringHighest(target.relation, harmless, pass, budget, undo.highest);
       if (undo.clashes.length > 0)
-        await this.#bringClashing(target, undo.clashes, version, harmless, pass, budget);
+        await this.#bringClashing(target, undo.clashes, result.version, harmless, pass, budget);
     }
     throw new DoSQLError(
       'STORAGE_UNAVAILABLE',
@@ -130,7 +150,8 @@ export class Writes {
    */
   isSafe(statement: Statement): boolean {
     const clauses = statement.references.length === 1 ? clausesOf(statement) : undefined;
-    if (clauses?.verb !== 'insert') return false;
+    // On a branch the rowid is not above those of main's rows that came after it was made.
+    if (clauses?.verb !== 'insert' || this.#engine.hasBranchesNow) return false;
     const { name, whole } = clauses.target;
     const relation = this.#engine.catalog
       .current()
@@ -155,7 +176,8 @@ export class Writes {
       const { version } = this.#manifest;
       const files = await pass(() => this.#manifest.tables.get(relation.tableId)?.files ?? []);
       const places = await this.#find(relation, key, keys, files, budget);
-      if (places.size === 0 || (await this.#bring(relation, places, version, pass, budget))) return;
+      if (places.size === 0) return;
+      if ((await this.#bring(relation, places, version, pass, budget)) !== undefined) return;
     }
   }
 
@@ -183,7 +205,7 @@ export class Writes {
     return undefined;
   }
 
-  /** Makes the cold rows hot that an UPDATE or DELETE is about. */
+  /** Makes the cold rows hot that an UPDATE or DELETE is about; undefined where something has come between. */
   async #bringMatching(
     statement: Statement,
     values: readonly SqlParameter[],
@@ -191,24 +213,30 @@ export class Writes {
     options: RunOptions,
     pass: Pass,
     budget: Budget,
-  ): Promise<void> {
+  ): Promise<Matched | undefined> {
     const select = selectionOf(statement, relation, options.branch !== undefined);
-    if (select === undefined) return;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const { needs, query, given } = await pass(() => {
-        const query = this.#engine.statement(select);
-        const given = values.slice(0, query.parameterCount);
-        return { needs: this.#reads.needs(query, given, {}, relation), query, given };
-      });
-      const instead = await this.#reads.fetch(needs, budget);
-      const places = await pass((): Places | undefined => {
-        if (!this.#reads.isCurrent(needs)) return undefined;
-        const { raw } = this.#engine.run(query, given, { redirect: this.#reads.redirect(instead) });
-        return placesIn(raw as [number, number][]);
-      });
-      if (places === undefined) continue;
-      if (places.size === 0 || (await this.#bring(relation, places, needs.version, pass, budget))) return;
-    }
+    if (select === undefined) return { version: undefined, hasMore: () => false };
+    const { needs, query, given } = await pass(() => {
+      const query = this.#engine.statement(select);
+      const given = values.slice(0, query.parameterCount);
+      return { needs: this.#reads.needs(query, given, {}, relation), query, given };
+    });
+    const instead = await this.#reads.fetch(needs, budget);
+    if (instead === undefined) return undefined;
+    const matching = (): Places =>
+      placesIn(
+        this.#engine.run(query, given, { redirect: this.#reads.redirect(instead) }).raw as [number, number][],
+      );
+    const places = await pass(() => (this.#reads.isCurrent(needs) ? matching() : undefined));
+    if (places === undefined) return undefined;
+    const version =
+      places.size === 0 ? needs.version : await this.#bring(relation, places, needs.version, pass, budget);
+    if (version === undefined) return undefined;
+    // A WHERE that reads nothing else takes the same rows for as long as the same rows are cold.
+    const isSimple = statement.references.length === 1;
+    const isNew = ([file, rows]: [number, number[]]): boolean =>
+      rows.some((row) => places.get(file)?.includes(row) !== true);
+    return { version, hasMore: () => !isSimple && [...matching()].some(isNew) };
   }
 
   async #bringClashing(
@@ -243,45 +271,40 @@ export class Writes {
         harmless.add(`${version} ${key.columnIds.join()} ${keyText(values)}`);
   }
 
-  /** Whether SQLite would not see the highest rowid that the table has, and give it to a new row. */
-  #lacksHighest(relation: Relation, harmless: ReadonlySet<string>): boolean {
-    const { key } = relation;
-    if (key.kind !== 'rowid' || harmless.has(`${this.#manifest.version} highest`)) return false;
-    if (keysOf(this.#engine, relation).isAutoincrement) return false;
-    const cold = highestIn(this.#manifest.tables.get(relation.tableId)?.files ?? [], key.columnId ?? -1);
-    if (cold === undefined) return false;
-    const { sql } = this.#engine.storage;
-    const hot = first<[number | null]>(
-      sql,
-      `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(relation.table)}`,
-    );
-    return (hot?.[0] ?? -Infinity) < cold;
+  /** The highest rowid that SQLite sees, where that may not be the highest that the table has; else undefined. */
+  #tooLow(relation: Relation, harmless: ReadonlySet<string>, branch?: number): number | undefined {
+    if (harmless.has(`${this.#manifest.version} highest`)) return undefined;
+    const cold = highestIn(this.#manifest.tables.get(relation.tableId)?.files ?? [], relation);
+    const hot = cold === undefined ? undefined : highestHot(this.#engine, relation, branch);
+    return cold !== undefined && hot !== undefined && hot < cold ? hot : undefined;
   }
 
-  async #bringHighest(relation: Relation, harmless: Set<string>, pass: Pass, budget: Budget): Promise<void> {
+  /** Makes the row with the highest rowid hot, if SQLite does not see a higher one. */
+  async #bringHighest(
+    relation: Relation,
+    harmless: Set<string>,
+    pass: Pass,
+    budget: Budget,
+    hot = -Infinity,
+  ): Promise<void> {
     const { version } = this.#manifest;
-    const { key } = relation;
-    if (key.kind !== 'rowid') return;
-    const id = key.columnId ?? -1;
     const files = this.#manifest.tables.get(relation.tableId)?.files ?? [];
-    const name = relation.columns.find((column) => column.id === id)?.name ?? ROWID_COLUMN;
-    let highest: { readonly rowid: number | bigint; readonly file: number; readonly row: number } | undefined;
-    // By what they may have at most; what a file says may be of a row that has gone from it.
-    for (const file of files.toSorted((a, b) => Number(highestIn([b], id)) - Number(highestIn([a], id)))) {
-      if (highest !== undefined && highest.rowid >= (highestIn([file], id) ?? -Infinity)) break;
-      const table = this.#reads.coldTable(relation, [file]);
-      for await (const batch of table.scan({ columns: [name, ROW_COLUMN], conditions: [], budget })) {
-        const [rowids, rows] = [batch.column(name), batch.column(ROW_COLUMN)];
-        for (let i = 0; i < batch.rowCount; i++) {
-          const rowid = valueAt(rowids, i) as number | bigint;
-          if (highest === undefined || rowid > highest.rowid)
-            highest = { rowid, file: file.id, row: valueAt(rows, i) as number };
-        }
-      }
-    }
+    const highest = await highestPlace(this.#reads, relation, files, budget);
     // It is so at the next try as well, when it is not needed there.
-    if (highest === undefined) harmless.add(`${version} highest`);
+    if (highest === undefined || highest.rowid <= hot) harmless.add(`${version} highest`);
     else await this.#bring(relation, new Map([[highest.file, [highest.row]]]), version, pass, budget);
+  }
+
+  /** Sees to it that SQLite sees the highest rowid after what may delete rows with `keys`, none of which are cold. */
+  async keepHighest(
+    relation: Relation,
+    keys: ReadonlyMap<string, unknown>,
+    pass: Pass,
+    budget: Budget,
+  ): Promise<void> {
+    const hot = highestHot(this.#engine, relation);
+    if (hot === undefined || !keys.has(keyText([hot]))) return;
+    await this.#bringHighest(relation, new Set(), pass, budget);
   }
 
   #clashes(
@@ -330,14 +353,17 @@ export class Writes {
     return places;
   }
 
-  /** Makes rows hot; returns whether their files are still as they were in this version of the manifest. */
+  /**
+   * Makes rows hot; returns the version of the manifest that comes of it, undefined when it is not any more the one in
+   * which they were found.
+   */
   async #bring(
     relation: Relation,
     places: Places,
     version: number,
     pass: Pass,
     budget: Budget,
-  ): Promise<boolean> {
+  ): Promise<number | undefined> {
     const files = (this.#manifest.tables.get(relation.tableId)?.files ?? []).filter(({ id }) =>
       places.has(id),
     );
@@ -365,9 +391,9 @@ export class Writes {
       rows.push({ file, ...read, before });
     }
     return pass(() => {
-      if (this.#manifest.version !== version) return false;
+      if (this.#manifest.version !== version) return undefined;
       bringBack(this.#engine, this.#manifest, relation, rows, this.#engine.nowMs() + GRACE_MS);
-      return true;
+      return this.#manifest.version;
     });
   }
 }
@@ -381,15 +407,6 @@ function columnList({ tokens, sql }: Statement, end: number): string[] | undefin
     .slice(open + 1, close)
     .filter(isName)
     .map((token) => nameOf(sql, token));
-}
-
-function highestIn(files: readonly ColdFile[], id: number): number | bigint | undefined {
-  let highest: number | bigint | undefined;
-  for (const { ranges } of files) {
-    const max = ranges.get(id)?.max as number | bigint | undefined;
-    if (max !== undefined && (highest === undefined || max > highest)) highest = max;
-  }
-  return highest;
 }
 
 /** The values of these columns in the rows at some positions of a file. */

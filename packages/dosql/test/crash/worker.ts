@@ -2,15 +2,19 @@ import { DB, DoSQLError, type BatchStatement, type Database } from '../../src/in
 import { Base, type Reply } from './base.ts';
 import type { Branched } from './branched.ts';
 import { migrationsUpTo } from './migrations.ts';
+import type { Bucket } from './bucket.ts';
 import type { Copied } from './copied.ts';
 import type { Stopped } from './stopped.ts';
 import type { Streamed } from './streamed.ts';
+import type { Tiered } from './tiered.ts';
 
 export type { Dump, Reply } from './base.ts';
 export { Branched } from './branched.ts';
+export { Bucket } from './bucket.ts';
 export { Copied } from './copied.ts';
 export { Stopped } from './stopped.ts';
 export { Streamed } from './streamed.ts';
+export { Tiered } from './tiered.ts';
 
 /** A request that changes a ledger. `level` is the number of migrations that the deployed version knows. */
 export type Op =
@@ -156,6 +160,8 @@ export class Silent extends Base {
 }
 
 interface Env {
+  readonly Bucket: DurableObjectNamespace<Bucket>;
+  readonly Tiered: DurableObjectNamespace<Tiered>;
   readonly Copied: DurableObjectNamespace<Copied>;
   readonly Stopped: DurableObjectNamespace<Stopped>;
   readonly Streamed: DurableObjectNamespace<Streamed>;

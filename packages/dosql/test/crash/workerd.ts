@@ -8,7 +8,17 @@ import { build } from 'esbuild';
 
 const BINARY = new URL('../../../../node_modules/.bin/workerd', import.meta.url).pathname;
 const WORKER = new URL('worker.ts', import.meta.url).pathname;
-const CLASSES = ['Ledger', 'Careless', 'Silent', 'Branched', 'Streamed', 'Copied', 'Stopped'];
+const CLASSES = [
+  'Ledger',
+  'Careless',
+  'Silent',
+  'Branched',
+  'Streamed',
+  'Copied',
+  'Stopped',
+  'Tiered',
+  'Bucket',
+];
 
 /** An answer of the test Worker. */
 export interface Answer<T> {

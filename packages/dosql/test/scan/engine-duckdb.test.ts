@@ -75,6 +75,11 @@ const QUERIES: readonly string[] = [
   'SELECT epoch_ms(min(ms)), epoch_ms(max(us)), epoch_ms(min(day)) FROM t',
   "SELECT epoch_ms(date_trunc('month', ms)) AS m, count(*), sum(v) FROM t GROUP BY m ORDER BY m NULLS FIRST",
   'SELECT count(*) FROM t WHERE ms < us OR day > ms',
+  // In some batches the condition holds nowhere, in others it does, and the order is that of the times in all of them.
+  "SELECT id FROM t ORDER BY nullif(ns, '2001-01-01') DESC NULLS LAST, id LIMIT 50",
+  'SELECT id FROM t ORDER BY CASE WHEN id % 250 > 20 THEN ns END NULLS LAST, id LIMIT 50',
+  'SELECT id FROM t ORDER BY coalesce(ns, CASE WHEN id > 400 THEN ns END) DESC NULLS LAST, id',
+  "SELECT id FROM t ORDER BY date_trunc('day', coalesce(us, ms)) NULLS LAST, id",
   'SELECT count(DISTINCT day), count(DISTINCT ns), count(DISTINCT ms) FROM t',
 ];
 

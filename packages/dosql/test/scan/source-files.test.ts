@@ -1,42 +1,18 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Budget } from '../../src/scan/budget.ts';
-import type { FileReader, SourceEnvironment } from '../../src/scan/source/environment.ts';
+import type { SourceEnvironment } from '../../src/scan/source/environment.ts';
 import { openSource, type Source, type SourceOptions } from '../../src/scan/source/source.ts';
 import type { Condition } from '../../src/scan/table.ts';
+import { storeOf } from './disk-store.ts';
 import { duckRows, rowsOf, type Shown } from './source-values.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dosql-files-'));
 let duck: DuckDBConnection;
 let environment: SourceEnvironment;
-
-/** The files below a folder as a store, which lists few at a time. */
-function storeOf(root: string): FileReader {
-  const paths = readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
-    .toSorted();
-  const sizeOf = (path: string): number => readFileSync(join(root, path)).length;
-  const stat = (path: string): { size: number; etag: string } => ({
-    size: sizeOf(path),
-    etag: `${path} ${sizeOf(path)}`,
-  });
-  return {
-    async read(path, { offset = 0, length } = {}) {
-      const bytes = readFileSync(join(root, path));
-      return new Uint8Array(bytes.subarray(offset, length === undefined ? undefined : offset + length));
-    },
-    stat: async (path) => (paths.includes(path) ? stat(path) : null),
-    async list(prefix = '', { cursor = '' } = {}) {
-      const rest = paths.filter((path) => path.startsWith(prefix) && path > cursor);
-      const files = rest.slice(0, 2).map((path) => ({ path, ...stat(path) }));
-      return rest.length > 2 ? { files, cursor: files.at(-1)?.path ?? '' } : { files };
-    },
-  };
-}
 
 beforeAll(async () => {
   duck = await (await DuckDBInstance.create(':memory:', { threads: '1' })).connect();

@@ -1,6 +1,14 @@
 import { runInDurableObject } from 'cloudflare:test';
 import type { FileStore } from '@dotdo/fsx';
-import { DB, DoSQLError, restore, type Database, type DatabaseOptions, type Restored, type RestoreSource } from '../../src/index.ts';
+import {
+  DB,
+  DoSQLError,
+  restore,
+  type Database,
+  type DatabaseOptions,
+  type Restored,
+  type RestoreSource,
+} from '../../src/index.ts';
 import { newObject } from './database.ts';
 import { shapeOf } from './history.ts';
 
@@ -24,27 +32,47 @@ export function picture(sql: SqlStorage, withSequences = true): string[] {
   lines.push(...([...sql.exec(objects).raw()].flat() as string[]));
   for (const name of tableNames(sql)) {
     const { columns } = shapeOf(sql, name);
-    const [withoutRowid] = [...sql.exec('SELECT wr FROM pragma_table_list WHERE name = ?', name).raw()][0] as [number];
+    const [withoutRowid] = [
+      ...sql.exec('SELECT wr FROM pragma_table_list WHERE name = ?', name).raw(),
+    ][0] as [number];
     const hidden = withoutRowid === 1 ? [] : ['rowid'];
     const values = [...hidden, ...columns.map(quote)].map(exact).join(', ');
-    const rows = [...sql.exec(`SELECT ${values} FROM ${quote(name)}`).raw()].map((row) => row.join(' | '));
+    const rows = [...sql.exec(`SELECT ${values} FROM ${quote(name)}`).raw()].map((row) =>
+      row.map(String).join(' | '),
+    );
     lines.push(...rows.map((row) => `${name}: ${row}`).toSorted());
   }
-  const hasSequences = [...sql.exec("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'").raw()].length > 0;
+  const hasSequences =
+    [...sql.exec("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'").raw()].length > 0;
   if (withSequences && hasSequences)
-    lines.push(...([...sql.exec("SELECT name || ' ' || seq FROM sqlite_sequence ORDER BY name").raw()].flat() as string[]));
+    lines.push(
+      ...([
+        ...sql
+          .exec(
+            "SELECT name || ' ' || seq FROM sqlite_sequence WHERE name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY name",
+          )
+          .raw(),
+      ].flat() as string[]),
+    );
   return lines;
 }
 
 /** The log and what it is read by, as text. */
 export function logPicture(sql: SqlStorage): string[] {
-  const names = [...sql.exec("SELECT name FROM pragma_table_info('__dosql_log') ORDER BY name").raw()].flat() as string[];
-  const read = (text: string): string[] => [...sql.exec(text).raw()].map((row) => row.join(' | '));
+  const names = [
+    ...sql.exec("SELECT name FROM pragma_table_info('__dosql_log') ORDER BY name").raw(),
+  ].flat() as string[];
+  const read = (text: string): string[] =>
+    [...sql.exec(text).raw()].map((row) => row.map(String).join(' | '));
   return [
-    ...read(`SELECT ${names.map((name) => `'${name} ' || ${exact(name)}`).join(', ')} FROM __dosql_log ORDER BY lsn`),
+    ...read(
+      `SELECT ${names.map((name) => `'${name} ' || ${exact(name)}`).join(', ')} FROM __dosql_log ORDER BY lsn`,
+    ),
     ...read('SELECT first, last FROM __dosql_tx ORDER BY last'),
     ...read('SELECT * FROM __dosql_relation WHERE branch = 0 ORDER BY id'),
-    ...read('SELECT type, name, tbl_name, since, until, sql, place FROM __dosql_object WHERE branch = 0 ORDER BY place, since'),
+    ...read(
+      'SELECT type, name, tbl_name, since, until, sql, place FROM __dosql_object WHERE branch = 0 ORDER BY place, since',
+    ),
     ...read("SELECT key, value FROM __dosql_meta WHERE key IN ('trimmed_lsn') ORDER BY key"),
   ];
 }
@@ -52,7 +80,11 @@ export function logPicture(sql: SqlStorage): string[] {
 /** Restores into a new object, and uses what is there: first as it was left, then opened. */
 export function withRestored<T>(
   source: Omit<RestoreSource, 'storage'>,
-  use: (storage: DurableObjectStorage, restored: Restored, open: (options?: Partial<DatabaseOptions>) => Promise<Database>) => Promise<T>,
+  use: (
+    storage: DurableObjectStorage,
+    restored: Restored,
+    open: (options?: Partial<DatabaseOptions>) => Promise<Database>,
+  ) => Promise<T>,
 ): Promise<T> {
   return runInDurableObject(newObject(), async (_, { storage }) => {
     const restored = await restore({ ...source, storage });
@@ -73,10 +105,15 @@ export async function attempt(work: Promise<unknown>): Promise<void> {
 export function withCold<T>(
   use: (db: Database, storage: DurableObjectStorage) => Promise<T>,
   options: Partial<DatabaseOptions>,
-  cold: { readonly cold: R2Bucket; readonly coldPrefix: string } | { readonly kind: 'tiered'; readonly cold: FileStore },
+  cold:
+    | { readonly cold: R2Bucket; readonly coldPrefix: string }
+    | { readonly kind: 'tiered'; readonly cold: FileStore },
 ): Promise<T> {
   return runInDurableObject(newObject(), async (_, { storage }) => {
-    const place = 'kind' in cold ? { ...cold, hot: { kind: 'durable-object' as const, storage } } : { hot: storage, ...cold };
+    const place =
+      'kind' in cold
+        ? { ...cold, hot: { kind: 'durable-object' as const, storage } }
+        : { hot: storage, ...cold };
     return use(await DB('test', { storage: place, ...options }), storage);
   });
 }
