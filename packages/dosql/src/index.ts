@@ -53,7 +53,17 @@ export type {
   Session,
   Transaction,
 } from './session.ts';
-export type { CopyOptions, CopyResult, FileReport, TierOptions, TierPass, TierStatus } from './tier/index.ts';
+export type {
+  CopyOptions,
+  CopyResult,
+  FileReport,
+  IcebergCatalogOptions,
+  IcebergOptions,
+  IcebergStatus,
+  TierOptions,
+  TierPass,
+  TierStatus,
+} from './tier/index.ts';
 export type { AlarmResult, Timer, TimerHandler } from './timer/timers.ts';
 export type { SqlParameter, SqlParameters } from './value/parameter.ts';
 export type { Row, SqlValue } from './value/row.ts';

@@ -292,7 +292,7 @@ it(
   },
 );
 
-it('reads large tables piece by piece, whatever their keys are', { timeout: 30_000 }, async () => {
+it('reads large tables piece by piece, whatever their keys are', { timeout: 60_000 }, async () => {
   const store = createMemoryBackend();
   await withCold(
     async (db, { sql }) => {
@@ -312,11 +312,11 @@ it('reads large tables piece by piece, whatever their keys are', { timeout: 30_0
       ];
       for (const key of keys)
         for (const b of ['A', 'b', 'ü'])
-          await db.run(`INSERT INTO pair VALUES (randomblob(1500000), ${key}, ?)`, [b]);
+          await db.run(`INSERT INTO pair VALUES (randomblob(1000000), ${key}, ?)`, [b]);
       for (const rowid of ['-9223372036854775808', '0', '9007199254740993', '9223372036854775807'])
         await db.run(`INSERT INTO plain(rowid, v, r) VALUES (${rowid}, randomblob(1900000), -0.0)`);
       await db.run('INSERT INTO plain(rowid, v) SELECT value, randomblob(1000000) FROM json_each(?)', [
-        '[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]',
+        '[1, 2, 3, 4, 5, 6]',
       ]);
       await db.backup();
       expect((await pathsOf(store, 'base/pair')).length).toBeGreaterThan(2);

@@ -96,7 +96,7 @@ it('goes on for a day without the cold store, asking seldom, and catches up', as
       if (alarms % 50 === 0) await db.run('UPDATE r SET v = v WHERE id = ?', [1 + (alarms % 40)]);
     }
     expect(alarms).toBeLessThan(24 * 61);
-    expect(calls).toBeLessThan(24 * 61 * 3);
+    expect(calls).toBeLessThan(24 * 61 * 4);
     const [status] = await db.tierStatus();
     expect(status?.problem).toMatch(/cold store/);
     expect(status?.waiting.files).toBe(status?.files);

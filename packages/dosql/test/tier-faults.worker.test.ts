@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
-import { createDOBackend, createMemoryBackend, createTieredBackend, type FileStore } from '@dotdo/fsx';
+import { createDOBackend, createMemoryBackend, createTieredBackend } from '@dotdo/fsx';
 import { expect, inject, it, vi } from 'vitest';
 import { createCDC, DB, DoSQLError, type Database } from '../src/index.ts';
 import { newObject } from './support/database.ts';
@@ -272,7 +272,7 @@ async function checkClean(
     .exec<{ path: string }>('SELECT path FROM __dosql_tier_file ORDER BY path')
     .toArray()
     .map(({ path }) => path);
-  const { files } = await (world.store.store as FileStore).list();
+  const { files } = await world.store.store.list();
   expect(files.map(({ path }) => path).sort(), trace).toEqual(named);
   expect((await createDOBackend(storage).list()).files, trace).toEqual([]);
 }

@@ -1,7 +1,7 @@
-import type { FileStore } from '@dotdo/fsx';
+import type { FileStat, FileStore } from '@dotdo/fsx';
 import { DoSQLError } from '../error.ts';
-import { afterFile } from './change.ts';
-import { isTaken } from './files.ts';
+import { afterFile, METADATA_LOG } from './change.ts';
+import { isTaken, TableFiles } from './files.ts';
 import { parseJson, printJson, type Snapshot, type SnapshotId, type TableMetadata } from './metadata.ts';
 
 /** The table's metadata, and which of its states this is. */
@@ -48,6 +48,11 @@ export class FileCatalog implements Catalog {
   async load(): Promise<CatalogTable | undefined> {
     let version = await this.#hint();
     let bytes = await this.#read(version);
+    if (bytes === null) {
+      // The first ones may have been removed, and the hint lost.
+      version = await this.#last();
+      bytes = await this.#read(version);
+    }
     // The hint may be behind: it is written after the metadata.
     for (let next = await this.#read(version + 1); next !== null; next = await this.#read(version + 1)) {
       bytes = next;
@@ -62,6 +67,15 @@ export class FileCatalog implements Catalog {
     return this.#write(1, metadata);
   }
 
+  /** Forgets the table: removes all its metadata, the newest last. Nobody may be changing it. */
+  async drop(): Promise<void> {
+    const there = await this.load();
+    const files = new TableFiles(this.#store, this.#folder, 'table:');
+    const last = there === undefined ? undefined : `table:/metadata/v${there.version}.metadata.json`;
+    for (const uri of await files.list('metadata/')) if (uri !== last) await files.remove(uri);
+    if (last !== undefined) await files.remove(last);
+  }
+
   commit(base: CatalogTable, { metadata }: CatalogChange): Promise<boolean> {
     const version = Number(base.version);
     const previous = `${base.metadata.location}/metadata/v${version}.metadata.json`;
@@ -72,6 +86,12 @@ export class FileCatalog implements Catalog {
     const bytes = await this.#store.read(`${this.#folder}/${HINT}`);
     const version = Number(bytes === null ? Number.NaN : new TextDecoder().decode(bytes).trim());
     return Number.isSafeInteger(version) && version > 0 ? version : 0;
+  }
+
+  /** The last version that is there; 0 when there is none. */
+  async #last(): Promise<number> {
+    const names = await new TableFiles(this.#store, this.#folder, 'table:').list('metadata/v');
+    return Math.max(0, ...names.map((name) => Number(/\/v(\d+)\.metadata\.json$/.exec(name)?.[1] ?? 0)));
   }
 
   #pathOf(version: number): string {
@@ -85,16 +105,24 @@ export class FileCatalog implements Catalog {
   async #write(version: number, metadata: TableMetadata): Promise<boolean> {
     const path = this.#pathOf(version);
     const nonce = this.#nonce();
+    const bytes = new TextEncoder().encode(printJson(metadata));
+    let written: FileStat | null;
     try {
-      await this.#store.write(path, printJson(metadata), { ifAbsent: true, nonce });
+      written = await this.#store.write(path, bytes, { ifAbsent: true, nonce });
     } catch (error) {
       if (isTaken(error)) return (await this.#store.stat(path))?.nonce === nonce;
       // The answer is lost, the write may have been done: a commit that is done is not to be done twice.
-      const written = await this.#store.stat(path);
+      written = await this.#store.stat(path);
       if (written?.nonce !== nonce) throw error;
+    }
+    if (written.size !== bytes.length) {
+      await this.#store.delete(path);
+      throw new DoSQLError('STORAGE_UNAVAILABLE', `${path} was not taken as a whole by the store: try again`);
     }
     try {
       await this.#store.write(`${this.#folder}/${HINT}`, `${version}`);
+      // No metadata names it any more.
+      if (version > METADATA_LOG + 1) await this.#store.delete(this.#pathOf(version - METADATA_LOG - 1));
     } catch {
       // Committed already. The hint only spares steps: who loads the table looks further by itself.
     }

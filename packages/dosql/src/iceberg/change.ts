@@ -59,7 +59,7 @@ export interface TableChange {
 export interface NewPartition {
   readonly column: string;
   readonly transform: Transform;
-  /** By default that of the column for `identity`, else with `_day` or `_month` behind it. */
+  /** By default that of the column for `identity`, else with `_day`, `_month` and so on behind it. */
   readonly name?: string | undefined;
 }
 
@@ -72,9 +72,9 @@ export interface NewTable {
   readonly properties?: Readonly<Record<string, string>> | undefined;
 }
 
-const FIRST_PARTITION_ID = 1000;
+export const FIRST_PARTITION_ID = 1000;
 /** How many former metadata files the metadata names. */
-const METADATA_LOG = 100;
+export const METADATA_LOG = 100;
 
 /** The columns with ids: their own, or their places from 1 on. Files are to be written with these. */
 export function withFieldIds(columns: readonly WriteColumn[]): WriteColumn[] {
@@ -125,7 +125,8 @@ export function createTable(table: NewTable, effects: Effects): TableMetadata {
   };
 }
 
-function partitionField(
+/** @param i its place among those that have a number, which no other may have had */
+export function partitionField(
   { column, transform, name }: NewPartition,
   schema: Schema,
   i: number,
@@ -134,7 +135,7 @@ function partitionField(
   if (source === undefined)
     throw new DoSQLError('BAD_PARAMETER', `the table has no column ${column} to be partitioned by`);
   const isTime = ['date', 'timestamp', 'timestamptz'].includes(source.type);
-  if (transform !== 'identity' && !isTime)
+  if ((transform !== 'identity' && !isTime) || (transform === 'hour' && source.type === 'date'))
     throw new DoSQLError('BAD_PARAMETER', `column ${column} is ${source.type} and has no ${transform}`);
   return {
     'source-id': source.id,
@@ -157,6 +158,16 @@ export function appendFiles(
   merge: readonly ManifestContent[] = [],
 ): TableChange {
   return change(state, 'append', files, [], merge, effects);
+}
+
+/** From so many small manifests on an append makes one of them. */
+const MANY_MANIFESTS = 100;
+const SMALL = 2 ** 20;
+
+/** The manifests that are worth making one of; none where there are only few. */
+export function mergeable(manifests: readonly ManifestFile[]): ManifestFile[] {
+  const small = manifests.filter(({ manifest_length: length, content }) => length < SMALL && content === 0);
+  return small.length < MANY_MANIFESTS ? [] : small;
 }
 
 /** A manifest and what it lists. */
@@ -263,9 +274,19 @@ function rewritten(
     .filter(({ status }) => status !== STATUS.DELETED)
     .map((entry) =>
       gone.has(entry)
-        ? { ...entry, status: STATUS.DELETED, snapshot_id: snapshot }
+        ? {
+            ...entry,
+            status: STATUS.DELETED,
+            snapshot_id: snapshot,
+            data_file: withoutValues(entry.data_file),
+          }
         : { ...entry, status: STATUS.EXISTING },
     );
+}
+
+/** Nobody prunes by the values of a file that has gone, and some may have been erased. */
+function withoutValues(file: FileEntry): FileEntry {
+  return { ...file, lower_bounds: null, upper_bounds: null };
 }
 
 function specOf(metadata: TableMetadata, id: number): PartitionSpec {

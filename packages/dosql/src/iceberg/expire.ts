@@ -8,6 +8,8 @@ export interface ExpireOptions {
   readonly olderThan: number;
   /** So many of the newest stay anyhow; 1 by default. */
   readonly retainLast?: number | undefined;
+  /** Data files stay in the store: whoever has written them removes them. */
+  readonly keepsDataFiles?: boolean | undefined;
 }
 
 /** What is left of a table's snapshots, and what goes. */
@@ -60,10 +62,12 @@ export interface SnapshotContent {
  * The objects that only expired snapshots reach: their manifest lists, manifests, and data files.
  *
  * @param retained all snapshots that are left
+ * @param withDataFiles whether data files are told, too
  */
 export function unreachable(
   expired: readonly SnapshotContent[],
   retained: readonly SnapshotContent[],
+  withDataFiles: boolean = true,
 ): string[] {
   const manifests = new Set(retained.flatMap((one) => one.manifests.map(({ file }) => file.manifest_path)));
   const files = new Set<string>();
@@ -77,7 +81,7 @@ export function unreachable(
     for (const { file, entries } of contents) {
       if (!manifests.has(file.manifest_path)) paths.add(file.manifest_path);
       // Files that a retained manifest lists as deleted were live in a snapshot that goes.
-      for (const { data_file } of entries)
+      for (const { data_file } of withDataFiles ? entries : [])
         if (!files.has(data_file.file_path)) paths.add(data_file.file_path);
     }
   }

@@ -30,13 +30,30 @@ export class TableFiles {
     const path = this.#pathOf(uri);
     if (path === undefined)
       throw new DoSQLError('BAD_PARAMETER', `${uri} is not below the table's location ${this.#location}`);
-    await this.#store.write(path, bytes);
+    const { size } = await this.#store.write(path, bytes);
+    if (size !== bytes.length)
+      throw new DoSQLError('STORAGE_UNAVAILABLE', `${uri} was not taken as a whole by the store: try again`);
   }
 
   /** Removes an object; what is not below the table's location is not ours to remove. */
   async remove(uri: string): Promise<boolean> {
     const path = this.#pathOf(uri);
     return path !== undefined && this.#store.delete(path);
+  }
+
+  /** The URIs of the objects below `folder`, a path from the location on. */
+  async list(folder: string): Promise<string[]> {
+    const found: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await this.#store.list(
+        `${this.#folder}/${folder}`,
+        cursor === undefined ? {} : { cursor },
+      );
+      found.push(...page.files.map(({ path }) => this.#location + path.slice(this.#folder.length)));
+      ({ cursor } = page);
+    } while (cursor !== undefined);
+    return found;
   }
 
   #pathOf(uri: string): string | undefined {

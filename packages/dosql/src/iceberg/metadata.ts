@@ -32,8 +32,8 @@ export interface Schema {
   readonly fields: readonly SchemaField[];
 }
 
-/** What of a column's value a file's rows have in common: itself, or the day or month of a time (in UTC). */
-export type Transform = 'identity' | 'day' | 'month';
+/** What of a column's value a file's rows have in common: itself, or the stretch of time that it lies in (in UTC). */
+export type Transform = 'identity' | 'hour' | 'day' | 'month' | 'year';
 
 /** A field that the table is partitioned by. */
 export interface PartitionField {

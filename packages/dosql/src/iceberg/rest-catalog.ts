@@ -29,6 +29,8 @@ interface Answer {
 
 /** What separates the levels of a namespace in a URL. */
 const LEVEL = '\u{1f}';
+/** The schema or partition spec that the same commit adds, whatever number the catalog gives it. */
+const LAST_ADDED = -1;
 
 /** A table of a REST catalog. */
 export class RestCatalog implements Catalog {
@@ -169,7 +171,7 @@ function parsed(text: string): unknown {
 function commitBody(
   { namespace, table }: RestCatalogOptions,
   base: TableMetadata,
-  { added, removed = [] }: CatalogChange,
+  { metadata, added, removed = [] }: CatalogChange,
 ): unknown {
   const id = currentSnapshot(base)?.['snapshot-id'] ?? null;
   const adding =
@@ -191,6 +193,25 @@ function commitBody(
       { type: 'assert-table-uuid', uuid: base['table-uuid'] },
       { type: 'assert-ref-snapshot-id', ref: 'main', 'snapshot-id': id },
     ],
-    updates: [...adding, ...removing],
+    updates: [...evolving(base, metadata), ...adding, ...removing],
   };
+}
+
+/** The schema and the partition spec that the change is made by, where they are others than before. */
+function evolving(base: TableMetadata, after: TableMetadata): unknown[] {
+  const updates: unknown[] = [];
+  const schemaId = after['current-schema-id'];
+  if (schemaId !== base['current-schema-id']) {
+    const isNew = !base.schemas.some((one) => one['schema-id'] === schemaId);
+    const schema = currentSchema(after);
+    if (isNew) updates.push({ action: 'add-schema', schema, 'last-column-id': after['last-column-id'] });
+    updates.push({ action: 'set-current-schema', 'schema-id': isNew ? LAST_ADDED : schemaId });
+  }
+  const specId = after['default-spec-id'];
+  if (specId !== base['default-spec-id']) {
+    const isNew = !base['partition-specs'].some((one) => one['spec-id'] === specId);
+    if (isNew) updates.push({ action: 'add-spec', spec: currentSpec(after) });
+    updates.push({ action: 'set-default-spec', 'spec-id': isNew ? LAST_ADDED : specId });
+  }
+  return updates;
 }

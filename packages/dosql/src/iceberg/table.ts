@@ -4,6 +4,7 @@ import { FileCatalog, type Catalog, type CatalogTable } from './catalog.ts';
 import {
   appendFiles,
   createTable,
+  mergeable,
   overwriteFiles,
   uuid,
   type Effects,
@@ -12,6 +13,7 @@ import {
   type TableObject,
   type TableState,
 } from './change.ts';
+import { assignFiles, type WantedTable } from './assign.ts';
 import type { DataFile } from './data-file.ts';
 import { expireSnapshots, unreachable, type ExpireOptions } from './expire.ts';
 import { TableFiles } from './files.ts';
@@ -29,9 +31,6 @@ export interface IcebergTableOptions {
   readonly effects?: Effects | undefined;
 }
 
-/** From so many small manifests on an append makes one of them. */
-const MANY_MANIFESTS = 100;
-const SMALL = 2 ** 20;
 /** How often a change is tried anew when others were first. */
 const MAX_ATTEMPTS = 20;
 
@@ -96,11 +95,22 @@ export class IcebergTable {
    */
   append(files: readonly DataFile[]): Promise<Snapshot> {
     return this.#change(async (state, reader) => {
-      const small = state.manifests.filter(
-        ({ manifest_length: length, content }) => length < SMALL && content === 0,
-      );
-      const merge = small.length < MANY_MANIFESTS ? [] : await reader.contents(small);
+      const merge = await reader.contents(mergeable(state.manifests));
       return appendFiles(state, files, this.#effects, merge);
+    });
+  }
+
+  /**
+   * Makes the table have just these columns, partitions and files, in one commit upon whatever it has; undefined where
+   * it has them already. What is taken out stays in the store until {@link expire}. Files that are added are of the
+   * partitions of now.
+   *
+   * @throws DoSQLError `BAD_PARAMETER` for columns and files that the table cannot have
+   */
+  assign(wanted: WantedTable): Promise<Snapshot | undefined> {
+    return this.#change(async (state, reader) => {
+      const contents = await reader.contents(state.manifests.filter(({ content }) => content === 0));
+      return assignFiles(state, wanted, contents, this.#effects);
     });
   }
 
@@ -130,7 +140,7 @@ export class IcebergTable {
       const left = await reader.snapshots(metadata.snapshots ?? []);
       const removed = expired.map((snapshot) => snapshot['snapshot-id']);
       if (!(await this.#catalog.commit(base, { metadata, removed }))) continue;
-      const paths = unreachable(old, left);
+      const paths = unreachable(old, left, options.keepsDataFiles !== true);
       const files = this.#files(metadata);
       for (const path of paths) await files.remove(path);
       return paths;
@@ -138,16 +148,37 @@ export class IcebergTable {
     throw busy(this.#options.folder);
   }
 
-  async #change(
-    plan: (state: TableState, reader: ManifestReader) => Promise<TableChange>,
-  ): Promise<Snapshot> {
+  /**
+   * Removes manifests and lists that no snapshot names: what changes have left that were cut off. Nobody else may be
+   * changing the table. Gives the URIs of the objects that are gone.
+   */
+  async removeOrphans(): Promise<string[]> {
+    const { metadata } = await this.#load();
+    const contents = await this.#reader(metadata).snapshots(metadata.snapshots ?? []);
+    const named = new Set(
+      contents.flatMap(({ snapshot, manifests }) => [
+        snapshot['manifest-list'],
+        ...manifests.map(({ file }) => file.manifest_path),
+      ]),
+    );
+    const files = this.#files(metadata);
+    const orphans = (await files.list('metadata/')).filter((uri) => uri.endsWith('.avro') && !named.has(uri));
+    for (const uri of orphans) await files.remove(uri);
+    return orphans;
+  }
+
+  async #change<T extends TableChange | undefined>(
+    plan: (state: TableState, reader: ManifestReader) => Promise<T>,
+  ): Promise<Snapshot | (T extends undefined ? undefined : never)> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const base = await this.#load();
       const reader = this.#reader(base.metadata);
       const current = currentSnapshot(base.metadata);
       const manifests = current === undefined ? [] : await reader.list(current);
       const state = { metadata: base.metadata, manifests };
-      const { objects, snapshot, metadata } = await plan(state, reader);
+      const change = await plan(state, reader);
+      if (change === undefined) return undefined as T extends undefined ? undefined : never;
+      const { objects, snapshot, metadata } = change;
       const files = this.#files(metadata);
       for (const { path, bytes } of objects) await files.put(path, bytes);
       if (await this.#catalog.commit(base, { metadata, added: snapshot })) return snapshot;

@@ -11,7 +11,8 @@ export type IcebergValue = boolean | number | bigint | string | Uint8Array;
 
 /** Longer text and blobs are cut in bounds, as other writers do. */
 const BOUND_BYTES = 16;
-const DAY_US = 86_400_000_000n;
+const HOUR_US = 3_600_000_000n;
+const DAY_US = 24n * HOUR_US;
 
 /** A value in its binary form (https://iceberg.apache.org/spec/#binary-single-value-serialization). */
 export function valueBytes(type: IcebergType, value: IcebergValue): Uint8Array {
@@ -69,25 +70,30 @@ export function resultType(transform: Transform, source: IcebergType): IcebergTy
 }
 
 /**
- * What `transform` makes of a value: the days or months since 1970 of a time.
+ * What `transform` makes of a value: the hours, days, months or years since 1970 of a time.
  *
- * @throws DoSQLError `BAD_PARAMETER` for the day or month of what is no time
+ * @throws DoSQLError `BAD_PARAMETER` for the day of what is no time, or the hour of a date
  */
 export function transformed(transform: Transform, type: IcebergType, value: IcebergValue): IcebergValue {
   if (transform === 'identity') return value;
-  const day = dayOf(type, value);
+  if (transform === 'hour') return periods(type, value, HOUR_US);
+  const day = type === 'date' ? Number(value) : periods(type, value, DAY_US);
   if (transform === 'day') return day;
   const date = new Date(day * 86_400_000);
-  return (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth();
+  const year = date.getUTCFullYear() - 1970;
+  return transform === 'year' ? year : year * 12 + date.getUTCMonth();
 }
 
-function dayOf(type: IcebergType, value: IcebergValue): number {
-  if (type === 'date') return Number(value);
+/** How many whole stretches of `length` lie between 1970 and a time. */
+function periods(type: IcebergType, value: IcebergValue, length: bigint): number {
   if (type !== 'timestamp' && type !== 'timestamptz')
-    throw new DoSQLError('BAD_PARAMETER', `a column of type ${type} has no days: partition it by identity`);
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `a column of type ${type} has no such times: partition it by identity`,
+    );
   const us = BigInt(value as number | bigint);
-  const rest = ((us % DAY_US) + DAY_US) % DAY_US;
-  return Number((us - rest) / DAY_US);
+  const rest = ((us % length) + length) % length;
+  return Number((us - rest) / length);
 }
 
 /** Avro's schema of a value. */

@@ -4,8 +4,11 @@ import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { grown } from './group-table.ts';
 import { toNumber, toText } from './scalar.ts';
+import { instantOf } from './time.ts';
 import {
+  expand,
   flatNumbers,
+  isTemporal,
   mixedValues,
   numberValues,
   plainType,
@@ -78,12 +81,13 @@ export class QuantileAccumulator implements Accumulator {
 
   add(frame: Frame, groups: Groups): void {
     const values = this.#operand.evaluate(frame);
-    const numbers = flatNumbers(values);
+    const isFine = isTemporal(values.type) && values.unit === 'ns';
+    const numbers = isFine ? microseconds(values) : flatNumbers(values);
     const total = this.#count + frame.length;
     if (total > MAX_VALUES) throw tooBig('a median or quantile', MAX_VALUES, 'values');
     this.#values = grown(this.#values, total);
     this.#groups = grown(this.#groups, total);
-    if (numbers !== undefined) this.#type = typeOnly(values);
+    if (numbers !== undefined) this.#type = isFine ? { ...typeOnly(values), unit: 'us' } : typeOnly(values);
     if (numbers !== undefined) return this.#addNumbers(numbers, groups);
     const read = scalarReader(values);
     for (let i = 0; i < frame.length; i++) {
@@ -148,6 +152,18 @@ export class QuantileAccumulator implements Accumulator {
     const mid = value + (above - value) * (at - low);
     return this.#type.type === 'real' || this.#type.type === 'integer' ? mid : Math.round(mid);
   }
+}
+
+/** Times that are counted in nanoseconds, which doubles cannot hold, cut to microseconds. */
+function microseconds({ vector }: Values): NumberVector | undefined {
+  const plain = expand(vector);
+  if (plain.kind !== 'number' && plain.kind !== 'bigint') return undefined;
+  const values = new Float64Array(plain.length);
+  for (let i = 0; i < values.length; i++) {
+    const { ms, ns } = instantOf(plain.values[i]!, 'ns');
+    values[i] = ms * 1000 + Math.floor(ns / 1000);
+  }
+  return { kind: 'number', length: plain.length, nulls: plain.nulls, values };
 }
 
 /** The value that would stand at `at` were the values sorted; none before it is greater then, none behind it less (Hoare's FIND). */

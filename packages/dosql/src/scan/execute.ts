@@ -45,6 +45,12 @@ export interface ExecuteResult {
  * - A column's collation is BINARY; times are read from texts as SQLite does, but for `now`, which is no time.
  * - What SQLite's text functions make of bytes that are no UTF-8, and of text that holds NUL, may differ.
  *
+ * Functions that SQLite lacks are those of DuckDB, but for this:
+ * - A median or quantile is of numbers and times. Text counts as the number that it begins with, an integer beyond ±2^53
+ *   is rounded, a time is cut to microseconds; between two dates lies a date, between two times of milliseconds another.
+ * - date_trunc of a date is a date. What it gives of an expression that may be of several types ends in `Z`.
+ * - approx_count_distinct estimates in another way, and for 20,000 groups at most.
+ *
  * @throws DoSQLError `NO_SUCH_COLUMN`, `TOO_BIG`, `BAD_PARAMETER`, `SYNTAX`, and what the table throws.
  */
 export async function execute(

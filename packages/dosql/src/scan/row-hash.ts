@@ -97,7 +97,7 @@ export class RowHash {
         (slots[at] !== hash ||
           keys[number * width] !== words[row] ||
           keys[number * width + 1] !== words[row + 1] ||
-          (width > 2 && !isSame(keys, number * width, words, row, width)))
+          !isSame(keys, number * width, words, row, width))
       ) {
         at = (at + 2) & mask;
         number = slots[at + 1]!;

@@ -1,14 +1,19 @@
 import type { Engine } from '../engine.ts';
 import { Budget } from '../scan/budget.ts';
+import type { Relation } from '../schema/relation.ts';
 import type { SqlValue } from '../value/row.ts';
 import { ROW_COLUMN } from './cold-table.ts';
 import { fileOf } from './hand-over.ts';
-import { isGone, type ColdFile, type Manifest, type TieredTable } from './manifest.ts';
+import type { FileLayout } from './iceberg-layout.ts';
+import { isGone, type ColdFile, type FileColumn, type Manifest, type TieredTable } from './manifest.ts';
 import { localPath, pathOf, type Places } from './places.ts';
 import { compareValues } from './prune.ts';
 import type { Pass } from '../outcome.ts';
 import { valueAt } from './vectors.ts';
 import { GRACE_MS, type OpenStored } from './writes.ts';
+
+/** How files of a table are written; undefined where it is no Iceberg table. */
+type Layouts = (relation: Relation) => FileLayout | undefined;
 
 /** Files with fewer rows than this are worth putting together … */
 const SMALL_ROWS = 25_000;
@@ -26,12 +31,13 @@ export async function compactNext(
   open: OpenStored,
   tableId: number,
   pass: Pass,
+  layoutOf: Layouts,
 ): Promise<boolean> {
   // As it is now: what is read of the files is good for this version of the manifest only.
   const tiered = manifest.tables.get(tableId);
   const group = worthwhile(tiered?.files ?? []);
   if (tiered === undefined || group.length === 0) return false;
-  await rewriteFile(engine, manifest, places, open, tiered, group, pass);
+  await rewriteFile(engine, manifest, places, open, tiered, group, pass, layoutOf);
   return true;
 }
 
@@ -47,6 +53,7 @@ export async function rewriteFile(
   { tableId, policy }: Pick<TieredTable, 'tableId' | 'policy'>,
   group: readonly ColdFile[],
   pass: Pass,
+  layoutOf: Layouts,
 ): Promise<void> {
   const relation = engine.catalog.present(tableId);
   const [first] = group;
@@ -66,9 +73,13 @@ export async function rewriteFile(
     }
     return 0;
   });
-  const { partition, columns } = first;
+  const { partition } = first;
+  const layout = layoutOf(relation);
+  const added = layout === undefined ? [] : addedColumns(first.columns, relation);
+  const columns = [...first.columns, ...added];
+  for (const row of rows) for (const { id } of added) row.push(layout?.added.get(id) ?? null);
   const lsn = Math.max(...group.map((file) => file.lsn));
-  const { bytes, file } = await fileOf({ relation, partition, lsn, columns, rows }, policy.sortBy);
+  const { bytes, file } = await fileOf({ relation, partition, lsn, columns, rows }, policy.sortBy, layout);
   const path = pathOf(relation, partition);
   await pass(() => {
     // Something has come between: the next step sees it.
@@ -79,6 +90,18 @@ export async function rewriteFile(
       manifest.add({ ...file, path, place: 'local', etag });
       for (const old of group) manifest.drop(old, until);
     });
+  });
+}
+
+/** The columns that a file has not, by names that are free in it: one that is gone may have had the name. */
+function addedColumns(columns: readonly FileColumn[], relation: Relation): FileColumn[] {
+  const taken = new Set(columns.map(({ name }) => name));
+  return relation.columns.flatMap(({ id, name }) => {
+    if (columns.some((column) => column.id === id)) return [];
+    let free = name;
+    while (taken.has(free)) free += '$';
+    taken.add(free);
+    return [{ id, name: free }];
   });
 }
 

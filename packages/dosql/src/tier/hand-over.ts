@@ -19,6 +19,7 @@ import { ROW_COLUMN, ROWID_COLUMN } from './cold-table.ts';
 import type { FileColumn, Manifest, NewFile } from './manifest.ts';
 import type { TierPolicy } from './options.ts';
 import { localPath, type Places } from './places.ts';
+import { SCHEMA_KEY, schemaText, type FileLayout } from './iceberg-layout.ts';
 import { compareValues, rangeOf } from './prune.ts';
 import { readExact } from './rows.ts';
 import { StoredTable } from './stored-table.ts';
@@ -183,7 +184,7 @@ export interface Written {
 }
 
 /**
- * The file of the rows, read back and compared with them, value by value.
+ * The file of the rows, read back and compared with them, value by value. `layout` is that of an Iceberg table's files.
  *
  * @throws DoSQLError `CORRUPT_FILE` when it does not hold just these rows.
  */
@@ -196,11 +197,14 @@ export async function fileOf(
     rows,
   }: Pick<Leaving, 'relation' | 'partition' | 'lsn' | 'columns' | 'rows'>,
   sortBy: readonly string[],
+  layout?: FileLayout,
 ): Promise<Written> {
   const gathered = sqliteColumns([
     ...columns.map(({ id, name }) => ({
       name,
       affinity: relation.columns.find((column) => column.id === id)?.affinity ?? ('integer' as const),
+      stored: layout?.stored.get(id),
+      fieldId: layout?.stored.has(id) === true ? id : undefined,
     })),
     { name: ROW_COLUMN, affinity: 'integer' as const },
   ]);
@@ -208,7 +212,7 @@ export async function fileOf(
   const { columns: written, vectors, keyValue } = gathered.finish();
   const writer = createParquetWriter({
     columns: written,
-    keyValue,
+    keyValue: layout === undefined ? keyValue : { ...keyValue, [SCHEMA_KEY]: schemaText(written) },
     sortedBy: sortBy.map((column) => ({ column })),
   });
   writer.write(vectors);
@@ -221,9 +225,10 @@ export async function fileOf(
     }),
   );
   const { tableId } = relation;
+  const stored = columns.map(({ id, name }) => ({ id, name, stored: layout?.stored.get(id) }));
   return {
     bytes,
-    file: { tableId, partition, rows: rows.length, sizeBytes: bytes.length, lsn, columns, ranges },
+    file: { tableId, partition, rows: rows.length, sizeBytes: bytes.length, lsn, columns: stored, ranges },
   };
 }
 

@@ -7,6 +7,7 @@ import type { Buckets, FetchAccess } from '../scan/url.ts';
 import { Analytics } from './analytics.ts';
 import { BringChanged } from './bring-changed.ts';
 import type { CopyTarget } from './copy.ts';
+import { IcebergTables } from './iceberg.ts';
 import { Manifest } from './manifest.ts';
 import { Names } from './names.ts';
 import { appFiles, rangeFile, type Places } from './places.ts';
@@ -17,6 +18,8 @@ import { Tiering, TIER_TIMER } from './tiering.ts';
 import { Writes } from './writes.ts';
 
 export type { CopyOptions, CopyResult } from './copy.ts';
+export type { IcebergStatus } from './iceberg.ts';
+export type { IcebergCatalogOptions, IcebergOptions } from './iceberg-options.ts';
 export type { TierOptions } from './options.ts';
 export type { FileReport } from './runner.ts';
 export type { TierPass, TierStatus } from './tiering.ts';
@@ -80,6 +83,7 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
     writes,
     (file, budget) => opener.file(file, { budget }),
     (tiered, files) => analytics.rollup(tiered, files),
+    new IcebergTables(engine, manifest, places.cold),
   );
   const coldRows = new BringChanged(engine, manifest, reads, writes, () => tiering.shred());
   const runner = new FileRunner({ engine, names, reads, writes, analytics, cold: coldRows, limits }, () =>

@@ -1,5 +1,7 @@
+import type { StoredAs } from '../scan/parquet/write-sqlite.ts';
 import { all, first } from '../sql/read.ts';
 import type { SqlValue } from '../value/row.ts';
+import { ICEBERG_TABLES } from './iceberg-notes.ts';
 import type { TierPolicy } from './options.ts';
 
 /** A column of a file: which of the table's it is, and what the file calls it. */
@@ -7,6 +9,8 @@ export interface FileColumn {
   /** As {@link Column.id}; -1 for a rowid that is no column. */
   readonly id: number;
   readonly name: string;
+  /** How it is stored, in a file that was written for an Iceberg table. */
+  readonly stored?: StoredAs | undefined;
 }
 
 /** The least and the greatest value of a column in a file, by SQLite's order, of those that are not NULL. */
@@ -88,7 +92,8 @@ export class Manifest {
         'partition TEXT NOT NULL, rows INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL, lsn INTEGER NOT NULL, columns TEXT NOT NULL, ' +
         'ranges TEXT NOT NULL, gone BLOB, gone_count INTEGER NOT NULL) STRICT; ' +
         // Files that nothing names any more; a query that began before may still be reading them until then.
-        'CREATE TABLE IF NOT EXISTS __dosql_tier_garbage(path TEXT PRIMARY KEY, place TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID',
+        'CREATE TABLE IF NOT EXISTS __dosql_tier_garbage(path TEXT PRIMARY KEY, place TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID; ' +
+        ICEBERG_TABLES,
     );
     this.#version++;
   }
@@ -216,10 +221,11 @@ export class Manifest {
     return first<[number | null]>(this.#sql, due)?.[0] ?? undefined;
   }
 
-  /** A backup may still refer to a file that its table does not need any more. */
+  /** A backup, or an Iceberg table, may still refer to a file that its table does not need any more. */
   get #isNotHeld(): string {
     const isHolding = first(this.#sql, "SELECT 1 FROM sqlite_schema WHERE name = '__dosql_backup_file'");
-    return isHolding === undefined ? '' : ' AND path NOT IN (SELECT path FROM __dosql_backup_file)';
+    const held = isHolding === undefined ? '' : ' AND path NOT IN (SELECT path FROM __dosql_backup_file)';
+    return `${held} AND path NOT IN (SELECT path FROM __dosql_tier_iceberg_file)`;
   }
 
   /** The bytes at `path` have been deleted. */

@@ -78,7 +78,7 @@ async function put(cold: FileStore, path: string, bytes: Uint8Array): Promise<st
 }
 
 /** A store that fails so often is left alone until later. */
-const MAX_FAILURES = 5;
+const MAX_FAILURES = 2;
 
 /** Deletes the bytes of files that nothing names any more and that nobody may be reading: what is garbage by `nowMs`. */
 export async function collectGarbage(

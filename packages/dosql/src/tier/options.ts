@@ -1,6 +1,7 @@
 import { DoSQLError } from '../error.ts';
 import { durationMs } from '../history/point.ts';
 import { describe } from '../value/parameter.ts';
+import { icebergPolicy, type IcebergOptions, type IcebergPolicy } from './iceberg-options.ts';
 
 /** Into how long stretches of time cold rows are cut: each is a file, or a few. */
 export type Partition = 'hour' | 'day' | 'month' | 'year';
@@ -22,6 +23,11 @@ export interface TierOptions {
   readonly expireAfter?: string | number | undefined;
   /** What is kept of rows that expire: the rows of `select`, which reads the table, go into the table `into`. */
   readonly rollup?: { readonly into: string; readonly select: string } | undefined;
+  /**
+   * The table's cold rows in the cold store are an Apache Iceberg table, too, which others can read; `true` for readers
+   * that take a table from where they find it.
+   */
+  readonly iceberg?: true | IcebergOptions | undefined;
 }
 
 /** The options as they are kept: with what is there by default, and in ms. */
@@ -32,6 +38,7 @@ export interface TierPolicy {
   readonly sortBy: readonly string[];
   readonly expireAfterMs: number | undefined;
   readonly rollup: { readonly into: string; readonly select: string } | undefined;
+  readonly iceberg?: IcebergPolicy | undefined;
 }
 
 const PARTITIONS: readonly Partition[] = ['hour', 'day', 'month', 'year'];
@@ -59,5 +66,6 @@ export function policyOf(table: string, options: TierOptions): TierPolicy {
     refuse('rollup', 'set', 'expireAfter with it: a rollup is made of rows that expire');
   if (rollup !== undefined && (typeof rollup.into !== 'string' || typeof rollup.select !== 'string'))
     refuse('rollup', rollup, '{ into, select }');
-  return { column, hotForMs, partition, sortBy, expireAfterMs, rollup };
+  const iceberg = icebergPolicy(options.iceberg, `tiers.${table}.iceberg`);
+  return { column, hotForMs, partition, sortBy, expireAfterMs, rollup, iceberg };
 }

@@ -40,9 +40,15 @@ export function appFiles(local: FileStore): FileReader {
 }
 
 /** A path that no other file has had. */
-export function pathOf({ name, tableId }: Relation, partition: string): string {
+export function pathOf(relation: Relation, partition: string): string {
+  // Readers that take an Iceberg table from where they find it look for its files in `data`.
+  return `${folderOf(relation)}/data/partition=${partition}/${crypto.randomUUID()}.parquet`;
+}
+
+/** The folder of a table's files. */
+export function folderOf({ name, tableId }: Relation): string {
   const plain = name.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, 60);
-  return `tables/${plain}-${tableId}/partition=${partition}/${crypto.randomUUID()}.parquet`;
+  return `tables/${plain}-${tableId}`;
 }
 
 /**

@@ -1,7 +1,6 @@
 import { sameName } from '../schema/catalog.ts';
 import type { Engine, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import { defaultsOf } from '../history/default.ts';
 import { mentions, rowidMention } from '../history/mention.ts';
 import { droppedName } from '../history/as-of.ts';
 import type { Budget } from '../scan/budget.ts';
@@ -11,7 +10,6 @@ import type { Condition, ScanRequest, ScanTable } from '../scan/table.ts';
 import type { ScanColumn } from '../scan/vector.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Column, Relation } from '../schema/relation.ts';
-import { first } from '../sql/read.ts';
 import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf } from '../sql/token.ts';
@@ -25,6 +23,7 @@ import {
   scanColumn,
   type HiddenKeys,
 } from './cold-table.ts';
+import { addedValues } from './defaults.ts';
 import { conditionsOn } from './conditions.ts';
 import type { ColdFile, Manifest } from './manifest.ts';
 import type { Names } from './names.ts';
@@ -96,16 +95,9 @@ export class Reads {
     hidden?: HiddenKeys,
     dropped: readonly Column[] = [],
   ): ColdTable {
-    const defaults = new Map<number, SqlValue>();
     const isOlder = ({ columns }: ColdFile): boolean =>
       [...relation.columns, ...dropped].some(({ id }) => !columns.some((column) => column.id === id));
-    if (files.some(isOlder))
-      for (const version of [...this.#engine.catalog.versions(relation.tableId), relation])
-        for (const [id, text] of defaultsOf(version)) {
-          const value =
-            first<[SqlValue | ArrayBuffer]>(this.#engine.storage.sql, `SELECT ${text}`)?.[0] ?? null;
-          defaults.set(id, value instanceof ArrayBuffer ? new Uint8Array(value) : value);
-        }
+    const defaults = files.some(isOlder) ? addedValues(this.#engine, relation) : new Map<number, SqlValue>();
     return new ColdTable({
       relation,
       files,

@@ -10,6 +10,7 @@ import { expireNext, type Rollup } from './expire.ts';
 import { fileOf, handOver, leaving } from './hand-over.ts';
 import type { Manifest } from './manifest.ts';
 import { collectGarbage, moveFile } from './move.ts';
+import type { IcebergStatus, IcebergTables } from './iceberg.ts';
 import { policyOf, type TierOptions } from './options.ts';
 import { pathOf, type Places } from './places.ts';
 import type { Pass } from '../outcome.ts';
@@ -39,6 +40,8 @@ export interface TierStatus {
   readonly waiting: { readonly files: number; readonly sizeBytes: number };
   /** Why the last pass could not go on, such as that the cold store does not answer; undefined when it could. */
   readonly problem: string | undefined;
+  /** The Iceberg table that the cold rows are, as it was committed last; undefined where they are none. */
+  readonly iceberg: IcebergStatus | undefined;
 }
 
 /** Rows that become cold in one step, which holds nobody back while they are compressed. */
@@ -60,6 +63,7 @@ export class Tiering {
   readonly #writes: Writes;
   readonly #open: OpenStored;
   readonly #rollup: Rollup;
+  readonly #iceberg: IcebergTables;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -69,6 +73,7 @@ export class Tiering {
     writes: Writes,
     open: OpenStored,
     rollup: Rollup,
+    iceberg: IcebergTables,
   ) {
     this.#core = core;
     this.#engine = core.engine;
@@ -77,6 +82,7 @@ export class Tiering {
     this.#writes = writes;
     this.#open = open;
     this.#rollup = rollup;
+    this.#iceberg = iceberg;
   }
 
   /**
@@ -98,6 +104,8 @@ export class Tiering {
         if (!relation.columns.some((column) => sameName(column.name, name)))
           throw new DoSQLError('NO_SUCH_COLUMN', `tiers.${table} names "${name}", which is no column of it`);
       refuseUnfit(this.#engine, relation);
+      if (policy.iceberg !== undefined)
+        this.#iceberg.configure(relation, options.iceberg === true ? undefined : options.iceberg?.catalog);
       this.#engine.atomically(() => {
         this.#manifest.open();
         this.#manifest.setPolicy(relation.tableId, policy);
@@ -138,17 +146,40 @@ export class Tiering {
    */
   async shred(): Promise<number> {
     const now: Pass = async (work) => work();
+    const { layout } = this.#iceberg;
     let written = 0;
     for (const { tableId } of this.#manifest.tables.values())
       for (;;) {
         const tiered = this.#manifest.tables.get(tableId);
         const file = tiered?.files.find(({ goneCount }) => goneCount > 0);
         if (tiered === undefined || file === undefined) break;
-        await rewriteFile(this.#engine, this.#manifest, this.#places, this.#open, tiered, [file], now);
+        await rewriteFile(
+          this.#engine,
+          this.#manifest,
+          this.#places,
+          this.#open,
+          tiered,
+          [file],
+          now,
+          layout,
+        );
         written++;
       }
+    const erased = await this.#eraseIceberg(now).then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
     await collectGarbage(this.#engine, this.#manifest, this.#places, now, Infinity);
+    if (erased !== undefined) throw erased.error;
     return written;
+  }
+
+  /** What was written anew for an Iceberg table is to be where others find it. */
+  async #eraseIceberg(pass: Pass): Promise<void> {
+    for (const { policy, files } of this.#manifest.tables.values())
+      for (const file of policy.iceberg === undefined ? [] : files)
+        if (file.place === 'local') await moveFile(this.#engine, this.#manifest, this.#places, file, pass);
+    await this.#iceberg.erase();
   }
 
   status(): TierStatus[] {
@@ -162,6 +193,7 @@ export class Tiering {
         sizeBytes: bytes(files),
         waiting: { files: waiting.length, sizeBytes: bytes(waiting) },
         problem,
+        iceberg: this.#iceberg.status(tableId),
       };
     });
   }
@@ -186,14 +218,21 @@ export class Tiering {
     let more = false;
     for (const { tableId } of this.#manifest.tables.values()) {
       const relation = this.#engine.catalog.present(tableId);
-      if (relation === undefined || (only !== undefined && !sameName(relation.name, only))) continue;
+      if (only !== undefined && (relation === undefined || !sameName(relation.name, only))) continue;
       try {
         for (;;) {
+          if (relation === undefined) {
+            await this.#iceberg.end(tableId, this.#pass);
+            break;
+          }
           if (left-- <= 0) {
             more = true;
             break;
           }
-          if (!(await this.#step(tableId, done))) break;
+          if (!(await this.#step(tableId, done))) {
+            if (!(await this.#iceberg.sync(tableId, this.#pass))) more = true;
+            break;
+          }
         }
         await this.#note(tableId, undefined);
       } catch (error) {
@@ -232,7 +271,36 @@ export class Tiering {
       done.moved++;
       return true;
     }
-    return compactNext(this.#engine, this.#manifest, this.#places, this.#open, tableId, this.#pass);
+    const { layout } = this.#iceberg;
+    if (
+      await compactNext(this.#engine, this.#manifest, this.#places, this.#open, tableId, this.#pass, layout)
+    )
+      return true;
+    await this.#pass(() => this.#beginIceberg(tableId));
+    const tiered = this.#manifest.tables.get(tableId);
+    const file = this.#iceberg.unfit(tableId);
+    if (tiered === undefined || file === undefined) return false;
+    await rewriteFile(
+      this.#engine,
+      this.#manifest,
+      this.#places,
+      this.#open,
+      tiered,
+      [file],
+      this.#pass,
+      layout,
+    );
+    return true;
+  }
+
+  /** A table that has cold rows already becomes an Iceberg table. */
+  #beginIceberg(tableId: number): void {
+    const tiered = this.#manifest.tables.get(tableId);
+    const relation = this.#engine.catalog.present(tableId);
+    const [file] = tiered?.files ?? [];
+    if (tiered === undefined || relation === undefined || file === undefined) return;
+    const time = relation.columns.find(({ name }) => sameName(name, tiered.policy.column));
+    this.#iceberg.begin(relation, tiered.policy, file.ranges.get(time?.id ?? -1)?.min);
   }
 
   async #handOverNext(tableId: number): Promise<number> {
@@ -243,11 +311,15 @@ export class Tiering {
       const left = leaving(this.#engine, relation, tiered.policy, STEP_ROWS);
       // Its constraints and triggers may have become others since it was tiered.
       if (left !== undefined) refuseUnfit(this.#engine, relation);
-      return left && { left, policy: tiered.policy, generation: this.#engine.catalog.generation };
+      if (left === undefined) return undefined;
+      const { policy } = tiered;
+      const time = left.columns.findIndex(({ name }) => sameName(name, policy.column));
+      const layout = this.#iceberg.begin(relation, policy, left.rows[0]?.[time]);
+      return { left, policy, layout, generation: this.#engine.catalog.generation };
     });
     if (read === undefined || read.left.rows.length === 0) return 0;
-    const { left, policy, generation } = read;
-    const written = await fileOf(left, policy.sortBy);
+    const { left, policy, layout, generation } = read;
+    const written = await fileOf(left, policy.sortBy, layout);
     const path = pathOf(left.relation, left.partition);
     return this.#pass(() => {
       // The schema has changed meanwhile: the rows are read again as they are now.
@@ -270,6 +342,7 @@ export class Tiering {
         new Budget({ bytes: Infinity, decodedBytes: Infinity }),
       );
     }
+    await this.#iceberg.end(tableId, this.#pass);
     const isOver = await this.#pass(() => {
       if ((this.#manifest.tables.get(tableId)?.files.length ?? 0) > 0) return false;
       this.#engine.atomically(() => this.#manifest.remove(tableId));

@@ -52,9 +52,9 @@ it(
     };
     for (let kill = 0; kill < KILLS && wrong.length === 0; kill++) {
       await workerd.start();
-      let isKilled = false;
+      const killed = new AbortController();
       const client = async (): Promise<void> => {
-        while (!isKilled) {
+        while (!killed.signal.aborted) {
           const n = ++next;
           const op: TieredOp = { kind: random.pick(KINDS), id: random.int(150), other: random.int(150), n };
           const answer = await workerd.ask<Reply>('Tiered', 'one', 'op', op).catch(() => undefined);
@@ -63,14 +63,14 @@ it(
             acknowledged.push(n);
             if (random.chance(0.1)) points.push(Number(answer.body.lsn));
           } else if (/UNIQUE|UNAVAILABLE/.test(String(answer.body.code))) refused++;
-          else if (!isKilled) wrong.push(JSON.stringify(answer.body));
+          else if (!killed.signal.aborted) wrong.push(JSON.stringify(answer.body));
         }
       };
       const passes = async (): Promise<void> => {
-        while (!isKilled) {
+        while (!killed.signal.aborted) {
           const answer = await workerd.ask<Reply>('Tiered', 'one', 'pass').catch(() => undefined);
           if (answer === undefined) return;
-          if (!answer.body.ok && !isKilled) wrong.push(JSON.stringify(answer.body));
+          if (!answer.body.ok && !killed.signal.aborted) wrong.push(JSON.stringify(answer.body));
         }
       };
       const load = [...random.times(CLIENTS, client), passes(), passes()];
@@ -79,7 +79,7 @@ it(
         await new Promise((resolve) => setTimeout(resolve, 5));
       await new Promise((resolve) => setTimeout(resolve, random.int(300)));
       await workerd.kill();
-      isKilled = true;
+      killed.abort();
       await Promise.all(load);
       await workerd.start();
       await check(false);

@@ -192,7 +192,10 @@ export class DuckQueries {
       case 6:
         return of('real', both`quantile_cont(${number()}, ${random.pick([0, 0.1, 0.5, 0.9, 1])})`);
       case 7: {
-        const value = number();
+        const isTime = random.chance(0.3);
+        const value = isTime ? this.#expressions.named(random.pick(['timestamp', 'date', 'time'])) : number();
+        // Nanoseconds are cut to microseconds.
+        if (value.scan === 'ns') return of('timestamp', both`quantile_disc(date_trunc('second', ns), 0.5)`);
         return of(value.kind, both`quantile_disc(${value}, ${random.pick([0, 0.25, 0.5, 0.99, 1])})`);
       }
       case 8: {

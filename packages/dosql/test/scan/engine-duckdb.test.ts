@@ -67,6 +67,8 @@ const QUERIES: readonly string[] = [
   'SELECT id, year(ms), month(us), day(day), hour(ms), epoch_ms(us), dayofweek(day) FROM t ORDER BY id',
   'SELECT median(v), median(n), quantile_cont(v, 0.9), quantile_cont(n, 0.25), quantile_disc(n, 0.5) FROM t',
   'SELECT s, median(v), stddev(v), stddev_pop(v), var_samp(n), var_pop(v), variance(v) FROM t GROUP BY s ORDER BY s NULLS FIRST',
+  "SELECT epoch_ms(median(us)), epoch_ms(date_trunc('second', quantile_disc(ns, 0.3))), epoch_ms(quantile_disc(ms, 0.9)) FROM t",
+  "SELECT s, epoch_ms(date_trunc('second', quantile_disc(ns, 0.5))), epoch_ms(quantile_disc(day, 0)) FROM t GROUP BY s ORDER BY s NULLS FIRST",
   "SELECT count(*) FROM t WHERE ms >= '1990-06-01 00:00:00' AND ms < '2010-06-01'",
   "SELECT count(*) FROM t WHERE us BETWEEN '1990-06-01T12:00:00.123' AND '2010-06-01 10:00:00+00'",
   "SELECT count(*) FROM t WHERE ns > '2001-01-01' OR day = '1999-12-31' OR day < '1970-01-05'",
@@ -75,11 +77,12 @@ const QUERIES: readonly string[] = [
   'SELECT epoch_ms(min(ms)), epoch_ms(max(us)), epoch_ms(min(day)) FROM t',
   "SELECT epoch_ms(date_trunc('month', ms)) AS m, count(*), sum(v) FROM t GROUP BY m ORDER BY m NULLS FIRST",
   'SELECT count(*) FROM t WHERE ms < us OR day > ms',
-  // In some batches the condition holds nowhere, in others it does, and the order is that of the times in all of them.
-  "SELECT id FROM t ORDER BY nullif(ns, '2001-01-01') DESC NULLS LAST, id LIMIT 50",
-  'SELECT id FROM t ORDER BY CASE WHEN id % 250 > 20 THEN ns END NULLS LAST, id LIMIT 50',
-  'SELECT id FROM t ORDER BY coalesce(ns, CASE WHEN id > 400 THEN ns END) DESC NULLS LAST, id',
-  "SELECT id FROM t ORDER BY date_trunc('day', coalesce(us, ms)) NULLS LAST, id",
+  // The condition holds nowhere in some batches, everywhere in others: the order is that of times in all of them.
+  ...[60, 200, 333, 471].flatMap((id) => [
+    `SELECT id FROM t ORDER BY CASE WHEN id >= ${id} THEN ns END DESC NULLS LAST, id`,
+    `SELECT id FROM t ORDER BY coalesce(CASE WHEN id < ${id} THEN ns END, us) NULLS LAST, id LIMIT 50`,
+    `SELECT id FROM t ORDER BY date_trunc('day', coalesce(CASE WHEN id < ${id} THEN us END, ms)) NULLS LAST, id`,
+  ]),
   'SELECT count(DISTINCT day), count(DISTINCT ns), count(DISTINCT ms) FROM t',
 ];
 

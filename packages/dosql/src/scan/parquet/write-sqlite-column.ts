@@ -28,10 +28,26 @@ export interface SqliteChunk {
   readonly other: Vector | undefined;
 }
 
+/** How a column is stored that is to be stored so, and of which kinds its values are. */
+const FIXED: Readonly<Record<StoredAs, readonly [Omit<WriteColumn, 'name'>, kinds: readonly number[]]>> = {
+  integer: [{ type: 'int64' }, [INTEGER, BIGINT]],
+  real: [{ type: 'double' }, [REAL]],
+  number: [{ type: 'double' }, [REAL, INTEGER]],
+  text: [{ type: 'utf8' }, [TEXT]],
+  blob: [{ type: 'binary' }, [BLOB]],
+  iso: [{ type: 'timestamp', unit: 'ms' }, [ISO]],
+};
+
+/** The type that a column has in Parquet. */
+export function storedType(stored: StoredAs): Omit<WriteColumn, 'name'> {
+  return FIXED[stored][0];
+}
+
 /** The values of one column of SQLite, sorted by their class as they come. */
 export class SqliteColumnBuffer {
   rows = 0;
   readonly #affinity: Affinity | undefined;
+  readonly #fixed: StoredAs | undefined;
   readonly #counts = new Float64Array(KINDS);
   #kinds: Uint8Array = new Uint8Array(256);
   /** By row: numbers, and the instants of ISO texts. */
@@ -39,10 +55,13 @@ export class SqliteColumnBuffer {
   readonly #bigints = new Map<number, bigint>();
   readonly #texts = new BytesBuffer();
   readonly #blobs = new BytesBuffer();
-  #isIso = true;
+  #isIso: boolean;
 
-  constructor(affinity: Affinity | undefined) {
+  /** @param fixed how the column is stored, whatever its values are */
+  constructor(affinity: Affinity | undefined, fixed?: StoredAs) {
     this.#affinity = affinity;
+    this.#fixed = fixed;
+    this.#isIso = fixed === undefined || fixed === 'iso';
   }
 
   add(value: SqlValue | ArrayBuffer): void {
@@ -59,6 +78,7 @@ export class SqliteColumnBuffer {
   }
 
   finish(empty: Affinity | undefined = this.#affinity): SqliteChunk {
+    if (this.#fixed !== undefined) return this.#chunk(this.#fixed, ...FIXED[this.#fixed]);
     const counts = this.#counts;
     const of = (kind: number): number => counts[kind] as number;
     const numbers = of(INTEGER) + of(REAL) + of(BIGINT);
@@ -103,7 +123,7 @@ export class SqliteColumnBuffer {
         this.#number(row, instant);
         return ISO;
       }
-      this.#spellOut();
+      if (this.#fixed === undefined) this.#spellOut();
     }
     this.#texts.text(text);
     return TEXT;

@@ -19,6 +19,10 @@ export interface SqliteColumn {
   readonly name: string;
   /** In one of `real` every number is a REAL; elsewhere whole numbers are INTEGER. */
   readonly affinity?: Affinity | undefined;
+  /** How it is stored, whatever its values are: files of one table are to have one schema. By default as most values are. */
+  readonly stored?: StoredAs | undefined;
+  /** What Iceberg knows the column by. */
+  readonly fieldId?: number | undefined;
 }
 
 /**
@@ -69,7 +73,7 @@ export interface SqliteRows {
  * ```
  */
 export function sqliteColumns(columns: readonly SqliteColumn[]): SqliteRows {
-  const buffers = columns.map(({ affinity }) => new SqliteColumnBuffer(affinity));
+  const buffers = columns.map(({ affinity, stored }) => new SqliteColumnBuffer(affinity, stored));
   return {
     add(rows) {
       for (const row of rows) for (let i = 0; i < buffers.length; i++) buffers[i]?.add(row[i] ?? null);
@@ -87,9 +91,9 @@ function finish(
   const written: WriteColumn[] = [];
   const vectors: Vector[] = [];
   const others: { column: WriteColumn; vector: Vector }[] = [];
-  const stored = columns.map(({ name }, i): StoredColumn => {
+  const stored = columns.map(({ name, fieldId }, i): StoredColumn => {
     const { storedAs, column, main, other } = (buffers[i] as SqliteColumnBuffer).finish(empty[i]);
-    written.push({ name, ...column });
+    written.push({ name, fieldId, ...column });
     vectors.push(main);
     if (other === undefined) return { name, stored: storedAs };
     const companion = companionName(name, taken);
