@@ -30,7 +30,7 @@ interface TieredStorageBackend {
  */
 export type DatabaseStorage =
   | DurableObjectStorage
-  | { readonly hot: DurableObjectStorage; readonly cold?: R2Bucket; readonly coldPrefix?: string }
+  | { readonly hot: DurableObjectStorage; readonly cold?: R2Bucket; readonly coldPrefix?: string | undefined }
   | StorageBackend
   | TieredStorageBackend;
 

@@ -158,21 +158,21 @@ it('is as before to all that works on rows: streams, branches, setting back, und
       expect(await db.tierStatus()).toMatchObject([{ coldRows: 576 }]);
 
       const snapshot: unknown[] = [];
-      for await (const { after } of createCDC(db).subscribe(0n, {
+      for await (const event of createCDC(db).subscribe(0n, {
         snapshot: 'only',
         tables: ['readings'],
         batch: 50,
       }))
-        if (after !== undefined) snapshot.push(after);
+        if ('after' in event) snapshot.push(event.after);
       expect(snapshot).toEqual(await db.query('SELECT * FROM readings ORDER BY id'));
       const some: unknown[] = [];
       const where = { readings: "sensor = 'b' AND value > 20" };
-      for await (const { after } of createCDC(db).subscribe(0n, {
+      for await (const event of createCDC(db).subscribe(0n, {
         snapshot: 'only',
         tables: ['readings'],
         where,
       }))
-        if (after !== undefined) some.push(after);
+        if ('after' in event) some.push(event.after);
       expect(some).toEqual(
         await db.query("SELECT * FROM readings WHERE sensor = 'b' AND value > 20 ORDER BY id"),
       );

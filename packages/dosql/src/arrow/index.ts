@@ -1,2 +1,2 @@
-export { arrowStream, arrowTable, type ArrowBatches } from './stream.ts';
+export { arrowStream, arrowTable } from './stream.ts';
 export { rowTypes, rowVectors, type ArrowColumnType } from './infer.ts';

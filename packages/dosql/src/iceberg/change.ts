@@ -72,6 +72,7 @@ export interface NewTable {
   readonly properties?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Ids of partition fields begin here, behind those of columns. */
 export const FIRST_PARTITION_ID = 1000;
 /** How many former metadata files the metadata names. */
 export const METADATA_LOG = 100;

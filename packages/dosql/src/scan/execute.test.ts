@@ -176,6 +176,8 @@ describe('rows for SQLite', () => {
       ],
       new Budget(),
     );
-    expect((await Array.fromAsync(batches)).flat()).toEqual([['2026-01-01T00:00:00.000Z', 1]]);
+    const found = [];
+    for await (const batch of batches) found.push(...batch);
+    expect(found).toEqual([['2026-01-01T00:00:00.000Z', 1]]);
   });
 });

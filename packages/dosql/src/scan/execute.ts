@@ -39,6 +39,7 @@ export interface ExecuteResult {
  * - NaN is NULL, as SQLite would store it; a timestamp, date or time is its ISO 8601 text, but compares as the instant.
  * - A sum of integers fails when the sum itself is beyond 64 bits, not when one on the way to it is. A sum of reals may
  *   differ in the last digit, since it is exact before it is rounded.
+ * - Where an expression gives times of several types, as CASE or coalesce can, they are texts to what comes after it.
  * - In a column of no one class (`any`) a number without fraction is an INTEGER.
  * - group_concat, any_value and rows without ORDER BY follow the order of the scan, equal rows of ORDER BY too.
  * - Where 1 and 1.0 are in one group, which of them stands for it. Of very small and very large REALs as text, the 17th digit.

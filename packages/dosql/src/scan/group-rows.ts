@@ -1,7 +1,7 @@
 import { KeyNumbers, PairNumbers } from './group-key.ts';
 import { putIntegers } from './group-table.ts';
 import { RowHash } from './row-hash.ts';
-import { integers } from './scratch.ts';
+import { doubles, integers } from './scratch.ts';
 import { expand, numberValues, pick, typeOnly, words, type Values, type ValueType } from './values.ts';
 
 /** What is numbered already, below `size`. */
@@ -181,9 +181,9 @@ function putValues({ type, vector }: Values, to: Uint32Array, width: number, at:
   if (plain.kind === 'bigint') halves = words(plain.values);
   else if (plain.kind === 'number') {
     // -0 is 0.
-    const doubles = new Float64Array(plain.length);
-    for (let i = 0; i < doubles.length; i++) doubles[i] = plain.values[i]! + 0;
-    halves = new Uint32Array(doubles.buffer);
+    const own = doubles(plain.length);
+    for (let i = 0; i < own.length; i++) own[i] = plain.values[i]! + 0;
+    halves = new Uint32Array(own.buffer, own.byteOffset, 2 * own.length);
   }
   if (halves === undefined) return;
   for (let i = 0, k = at; i < halves.length; i += 2, k += width) {

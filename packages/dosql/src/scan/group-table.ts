@@ -1,7 +1,7 @@
 import { keyOf } from './expression-match.ts';
 import { CACHED, place, RowHash } from './row-hash.ts';
 import type { Scalar } from './scalar.ts';
-import { integers } from './scratch.ts';
+import { doubles, integers } from './scratch.ts';
 import { mixedValues, numberValues, typeOnly, words, type Values, type ValueType } from './values.ts';
 import type { BytesVector, PlainVector } from './vector.ts';
 
@@ -83,13 +83,18 @@ export class NumberTable implements ValueTable {
 
   #addHashed(values: Float64Array, nulls: Uint8Array | undefined, out: Uint32Array, from: number): void {
     this.#leaveDirect();
-    const doubles = new Float64Array(values.length - from);
+    const own = doubles(values.length - from);
     let count = 0;
     // -0 is 0.
-    for (let i = from; i < values.length; i++) if (nulls?.[i] !== 1) doubles[count++] = values[i]! + 0;
+    for (let i = from; i < values.length; i++) if (nulls?.[i] !== 1) own[count++] = values[i]! + 0;
+    const halves = new Uint32Array(own.buffer, own.byteOffset, 2 * count);
+    if (nulls === undefined) {
+      this.#hash.addAll(halves, count, out.subarray(from), 0);
+      return;
+    }
     const ids = integers(count);
-    this.#hash.addAll(new Uint32Array(doubles.buffer), count, ids, 0);
-    for (let i = from, k = 0; i < values.length; i++) out[i] = nulls?.[i] === 1 ? 0 : ids[k++]!;
+    this.#hash.addAll(halves, count, ids, 0);
+    for (let i = from, k = 0; i < values.length; i++) out[i] = nulls[i] === 1 ? 0 : ids[k++]!;
   }
 
   #leaveDirect(): void {

@@ -6,9 +6,8 @@ import type { ScanTable } from '../scan/table.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
-import type { Span } from '../sql/scan.ts';
-import { splice, type Statement } from '../sql/statement.ts';
-import { isName, lowerName, nameOf, quoteName } from '../sql/token.ts';
+import type { Statement } from '../sql/statement.ts';
+import { lowerName } from '../sql/token.ts';
 import { orderParameters, type SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
 import { bringBack, lostVersion, storedFields, type FileRows } from './bring-back.ts';
@@ -16,7 +15,8 @@ import { clashesAfter, keysOf, keyText, type Clash, type UniqueKey } from './cla
 import { FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, type ColdTable } from './cold-table.ts';
 import { highestHot, highestIn, highestPlace } from './highest.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
-import { COLD_PLACES, type Reads } from './reads.ts';
+import type { Reads } from './reads.ts';
+import { columnList, selectionOf } from './selection.ts';
 import type { Pass } from '../outcome.ts';
 import { valueAt } from './vectors.ts';
 
@@ -214,8 +214,12 @@ export class Writes {
     pass: Pass,
     budget: Budget,
   ): Promise<Matched | undefined> {
-    const select = selectionOf(statement, relation, options.branch !== undefined);
+    const isOnBranch =
+      options.branch !== undefined || clausesOf(statement)?.target.name.includes('/') === true;
+    const select = selectionOf(statement, relation, isOnBranch);
     if (select === undefined) return { version: undefined, hasMore: () => false };
+    // A branch copies up what the WHERE takes by the rows that are hot, also those of other tables.
+    if (isOnBranch && statement.references.length > 1) await this.#bringNamed(statement, pass, budget);
     const { needs, query, given } = await pass(() => {
       const query = this.#engine.statement(select);
       const given = values.slice(0, query.parameterCount);
@@ -237,6 +241,21 @@ export class Writes {
     const isNew = ([file, rows]: [number, number[]]): boolean =>
       rows.some((row) => places.get(file)?.includes(row) !== true);
     return { version, hasMore: () => !isSimple && [...matching()].some(isNew) };
+  }
+
+  /** Makes all cold rows of the tables hot that a statement names. */
+  async #bringNamed({ references }: Statement, pass: Pass, budget: Budget): Promise<void> {
+    const { catalog } = this.#engine;
+    const ids = references.flatMap(({ name, isCte }) =>
+      isCte ? [] : [...catalog.tableIdsCalled(name.slice(name.lastIndexOf('/') + 1))],
+    );
+    for (const id of new Set(ids))
+      for (;;) {
+        const relation = catalog.present(id);
+        const file = this.#manifest.tables.get(id)?.files[0];
+        if (relation === undefined || file === undefined) break;
+        await this.bringFile(relation, file, pass, budget);
+      }
   }
 
   async #bringClashing(
@@ -398,17 +417,6 @@ export class Writes {
   }
 }
 
-/** The columns named behind the target of an INSERT, at `end`; undefined where none are. */
-function columnList({ tokens, sql }: Statement, end: number): string[] | undefined {
-  const open = tokens.findIndex(({ start }) => start >= end);
-  if (tokens[open]?.text !== '(') return undefined;
-  const close = tokens.findIndex(({ text }, i) => i > open && text === ')');
-  return tokens
-    .slice(open + 1, close)
-    .filter(isName)
-    .map((token) => nameOf(sql, token));
-}
-
 /** The values of these columns in the rows at some positions of a file. */
 async function readRows(
   table: ColdTable,
@@ -449,36 +457,4 @@ function place(places: Places, file: number, row: number): void {
   const rows = places.get(file);
   if (rows === undefined) places.set(file, [row]);
   else rows.push(row);
-}
-
-/**
- * The query for the places of cold rows that an UPDATE or DELETE may be about; undefined for an INSERT. On a branch
- * names in subqueries mean the branch's tables, and the cold rows are main's: there all rows that the WHERE does not
- * exclude by itself are taken.
- */
-function selectionOf(statement: Statement, relation: Relation, isOnBranch: boolean): string | undefined {
-  const clauses = clausesOf(statement);
-  if (clauses === undefined || clauses.verb === 'insert') return undefined;
-  const { target, with: ctes, from, where } = clauses;
-  const text = (span: Span | undefined): string => {
-    if (span === undefined) return '';
-    const inside = statement.parameters.filter(({ start, end }) => start >= span.start && end <= span.end);
-    return splice(
-      statement.sql.slice(span.start, span.end),
-      inside.map(({ start, end, index }) => ({
-        start: start - span.start,
-        end: end - span.start,
-        text: `?${index}`,
-      })),
-    );
-  };
-  const name = target.alias ?? relation.name;
-  const own = `'${COLD_PLACES}' AS ${quoteName(name)}`;
-  const places = [FILE_COLUMN, ROW_COLUMN]
-    .map((column) => `${quoteName(name)}.${quoteName(column)}`)
-    .join(', ');
-  const isSimple = from === undefined && statement.references.length === 1;
-  if (isOnBranch && !isSimple) return `SELECT ${places} FROM ${own}`;
-  const others = from === undefined ? '' : `${text(from).replace(/^\s*FROM/i, '')}, `;
-  return `${text(ctes)} SELECT ${places} FROM ${others}${own} ${text(where)}`.trim();
 }

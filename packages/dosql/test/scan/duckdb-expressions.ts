@@ -45,6 +45,7 @@ export function duckColumn({ name, kind }: { name: string; kind: Kind }): string
     case 'big':
       return `CAST(${name} AS BIGINT) AS ${name}`;
     case 'real':
+    case 'wild':
       // NaN is NULL here.
       return `CASE WHEN isnan(CAST(${name} AS DOUBLE)) THEN NULL ELSE CAST(${name} AS DOUBLE) END AS ${name}`;
     case 'text':
@@ -79,13 +80,17 @@ export class Expressions {
 
   /** A column of a kind. */
   named(kind: Kind): Value {
-    const { name } = this.#random.pick(this.#columns.filter((column) => column.kind === kind));
+    return this.#of(this.#random.pick(this.#columns.filter((column) => column.kind === kind)));
+  }
+
+  #of({ name, kind }: TableColumn): Value {
     return { kind, scan: name, duck: name };
   }
 
   /** A constant of a column's kind, mostly one that the column has. */
   #constant(column: TableColumn): Both {
     const random = this.#random;
+    if (random.chance(0.03)) return both`NULL`;
     const value = random.pick(column.values) ?? null;
     const usable = value === null || Number.isNaN(value) ? undefined : value;
     const asParameter = (value: SqlValue, literal: string): string => {
@@ -100,8 +105,14 @@ export class Expressions {
         const held = integer > 2n ** 63n - 1n ? 2n ** 63n - 1n : integer;
         return { scan: asParameter(held, String(held)), duck: `CAST('${held}' AS BIGINT)` };
       }
-      case 'real': {
+      case 'real':
+      case 'wild': {
         const real = Number(usable ?? 1.5);
+        if (!Number.isFinite(real))
+          return {
+            scan: asParameter(real, real > 0 ? '9e999' : '-9e999'),
+            duck: `CAST('${real}' AS DOUBLE)`,
+          };
         const literal = /e|\./.test(String(real)) ? String(real) : `${real}.0`;
         return { scan: asParameter(real, literal), duck: `CAST('${real}' AS DOUBLE)` };
       }
@@ -164,7 +175,9 @@ export class Expressions {
   #choice(depth: number): Value {
     const random = this.#random;
     const { kind } = random.chance(0.3) ? this.named('timestamp') : random.pick(this.#columns);
-    const one = (): Value => this.named(kind);
+    // Times with a zone and without one are different texts, where an expression can give both.
+    const own = this.#columns.filter((column) => column.kind === kind && column.name !== 'utc');
+    const one = (): Value => this.#of(random.pick(own));
     const value = ((): Both =>
       random.pick([
         () => both`CASE WHEN ${this.predicate(depth - 1)} THEN ${one()} ELSE ${one()} END`,

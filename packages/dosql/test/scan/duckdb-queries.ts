@@ -115,13 +115,13 @@ export class DuckQueries {
     const having = random.chance(0.25) ? both` HAVING ${this.#having()}` : both``;
     if (keys.length === 0) return this.#finish(both`SELECT`, outputs, both`${where}${having}`, false);
     const groupBy = joined(
-      keys.map((key, i) => (random.chance(0.4) ? both`${i + 1}` : both`${key}`)),
+      keys.map((key, i) => random.pick([both`${i + 1}`, both`o${i}`, key, key])),
       ', ',
     );
     const grouped = both`${where} GROUP BY ${groupBy}${having}`;
     if (random.chance(0.5)) return this.#finish(both`SELECT`, outputs, grouped, false);
     const first = random.pick([[], [this.#term(this.#sortable())]]);
-    const order = [...first, ...keys.map((_, i) => this.#term(both`${i + 1}`))];
+    const order = [...first, ...keys.map((_, i) => this.#term(random.pick([both`${i + 1}`, both`o${i}`])))];
     const limit = random.chance(0.6) ? ` LIMIT ${1 + random.int(10)}` : '';
     return this.#finish(
       both`SELECT`,

@@ -3,10 +3,12 @@ import {
   Binary,
   Bool,
   DateDay,
+  Dictionary,
   Float32,
   Float64,
   Int32,
   Int64,
+  LargeUtf8,
   Table as ArrowTable,
   tableToIPC,
   TimeMicrosecond,
@@ -37,8 +39,8 @@ import type { TimeUnit } from '../../src/scan/vector.ts';
 import type { SqlValue } from '../../src/value/row.ts';
 import type { Random } from '../support/random.ts';
 
-/** What a column is to queries. */
-export type Kind = 'integer' | 'big' | 'real' | 'text' | 'blob' | 'timestamp' | 'date' | 'time';
+/** What a column is to queries: `big` and `wild` are integers and reals that do not go together with arithmetic. */
+export type Kind = 'integer' | 'big' | 'real' | 'wild' | 'text' | 'blob' | 'timestamp' | 'date' | 'time';
 
 /** A column of a table that several writers write. */
 export interface TableColumn {
@@ -90,6 +92,16 @@ const SPECS: readonly Spec[] = [
     type: 'double',
     duck: 'DOUBLE',
     make: (k, random) => (random.chance(0.01) ? random.pick([Number.NaN, -0, 0]) : k / 4_000_037 - 300),
+  },
+  {
+    name: 'wild',
+    kind: 'wild',
+    type: 'double',
+    duck: 'DOUBLE',
+    make: (k, random) =>
+      random.chance(0.4)
+        ? random.pick([Infinity, -Infinity, Number.NaN, -0, 0, 5e-324, -1e300])
+        : k - 2 ** 31,
   },
   { name: 'f', kind: 'real', type: 'double', duck: 'FLOAT', make: (k) => Math.fround((k % 5000) / 8 - 100) },
   { name: 'price', kind: 'real', type: 'double', duck: 'DECIMAL(9,2)', make: (k) => (k % 100_000) / 100 },
@@ -318,7 +330,7 @@ const ARROW: Readonly<Record<string, DataType>> = {
   time: new TimeMicrosecond(),
 };
 
-function arrowVector({ write, duck, values }: TableColumn): ArrowVector {
+function arrowVector({ name, write, duck, values }: TableColumn): ArrowVector {
   const { type, unit, isUtc } = write;
   const map = <T>(make: (value: NonNullable<SqlValue>) => T): (T | null)[] =>
     values.map((value) => (value === null ? null : make(value)));
@@ -348,6 +360,9 @@ function arrowVector({ write, duck, values }: TableColumn): ArrowVector {
       ARROW[type] as DataType,
     );
   if (type === 'boolean') return vectorFromArray(map(Boolean), new Bool());
+  // As pandas has categories, and text at large.
+  if (name === 'code') return vectorFromArray(values as string[], new Dictionary(new Utf8(), new Int32()));
+  if (name === 'many') return vectorFromArray(values as string[], new LargeUtf8());
   if (duck === 'FLOAT') return vectorFromArray(values as number[], new Float32());
   return vectorFromArray(values as unknown[], ARROW[type] as DataType);
 }

@@ -1,5 +1,5 @@
 import { DoSQLError } from '../../error.ts';
-import type { ScanColumn, TimeUnit } from '../vector.ts';
+import type { TimeUnit } from '../vector.ts';
 import type { StructWriter } from './thrift-write.ts';
 
 /** How a column is stored. `timestamp`, `time` and `date` have the values of a `NumberVector` of that type. */
@@ -48,35 +48,6 @@ export function physicalType(column: WriteColumn): number {
       return PHYSICAL.DOUBLE;
     default:
       return PHYSICAL.BYTE_ARRAY;
-  }
-}
-
-/**
- * How a scanned column is written.
- *
- * @throws DoSQLError `BAD_PARAMETER` for one whose values are of several classes.
- */
-export function writeColumn(column: ScanColumn): WriteColumn {
-  const { name, type, unit, isUtc } = column;
-  switch (type) {
-    case 'integer':
-      return { name, type: 'int64' };
-    case 'real':
-      return { name, type: 'double' };
-    case 'text':
-      return { name, type: 'utf8' };
-    case 'blob':
-      return { name, type: 'binary' };
-    case 'date':
-      return { name, type };
-    case 'time':
-    case 'timestamp':
-      return { name, type, unit, isUtc };
-    default:
-      throw new DoSQLError(
-        'BAD_PARAMETER',
-        `column ${name} has values of several classes, a column of Parquet has one: cast it`,
-      );
   }
 }
 
