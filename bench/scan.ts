@@ -127,7 +127,7 @@ async function measure(
 
     const sql = query.sql(`'fsx://${query.table}.parquet'`);
     const answer = await fetch(`${origin}/query`, { method: 'POST', body: sql });
-    const { ms, count } = (await answer.json()) as { ms: number; count: number };
+    const { ms, count } = await answer.json<{ ms: number; count: number }>();
     if (rows.length !== result.rows.length || rows.length !== count)
       throw new Error(`${query.name}: ${rows.length}, ${result.rows.length} and ${count} rows`);
     // The first round warms up.

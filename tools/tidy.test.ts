@@ -73,7 +73,9 @@ describe('the tree', () => {
         if (line.startsWith('export type {')) return [];
         // Overloads and namesakes share the comment of the first.
         const name = /(?:function\*?|class|interface|type|const) (\w+)/.exec(line)?.[1] ?? '';
-        const first = lines.findIndex((other) => new RegExp(`^export .*\\b${name}\\b`).test(other));
+        const first = lines.findIndex((other) =>
+          new RegExp(`^export .*(?:function\\*?|class|interface|type|const) ${name}\\b`).test(other),
+        );
         return lines[first - 1]?.trim().endsWith('*/') ? [] : [`${file}:${i + 1} ${line}`];
       });
     });

@@ -4,9 +4,9 @@ export interface ScanQuery {
   /** The name of the table in `scan-data.ts`. */
   readonly table: 'telemetry' | 'hits';
   /** The query over `source`, which is the table as an engine calls it, in words that SQLite's dialect and DuckDB's share. */
-  sql(source: string): string;
+  readonly sql: (source: string) => string;
   /** Where DuckDB words it otherwise. */
-  duckdb?(source: string): string;
+  readonly duckdb?: (source: string) => string;
 }
 
 function telemetry(name: string, text: string, duckdb?: string): ScanQuery {

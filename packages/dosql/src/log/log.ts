@@ -17,7 +17,14 @@ export function fromJulian(day: number): number {
 }
 
 /** Keys of `__dosql_meta`. */
-type MetaKey = 'name' | 'trimmed_lsn' | 'trimmed_at' | 'settled_lsn' | 'clock' | 'dropped_branch' | 'cold_prefix';
+type MetaKey =
+  | 'name'
+  | 'trimmed_lsn'
+  | 'trimmed_at'
+  | 'settled_lsn'
+  | 'clock'
+  | 'dropped_branch'
+  | 'cold_prefix';
 
 /**
  * The change log: its tables, its end, its transactions and its clock.

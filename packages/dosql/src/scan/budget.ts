@@ -72,8 +72,7 @@ export class Budget {
    */
   emit(rows: number): void {
     this.counts.rows += rows;
-    if (this.counts.rows > this.limits.rows)
-      throw tooBig('give', this.counts.rows, this.limits.rows, 'rows');
+    if (this.counts.rows > this.limits.rows) throw tooBig('give', this.counts.rows, this.limits.rows, 'rows');
   }
 }
 
