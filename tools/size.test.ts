@@ -2,9 +2,9 @@ import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import { beforeAll, expect, it } from 'vitest';
 
-const ENTRY_BYTES = 47_000;
+const ENTRY_BYTES = 48_000;
 const SQLITE_BYTES = 115_000;
-const ALL_BYTES = 280_000;
+const ALL_BYTES = 285_000;
 
 /** What esbuild has made of it, and the sizes of its files, gzipped, by their names. */
 interface Bundle {
@@ -66,7 +66,7 @@ function bytes({ sizes }: Bundle, names: Iterable<string>): number {
   return [...names].reduce((sum, name) => sum + (sizes.get(name) ?? Number.NaN), 0);
 }
 
-it('what opening a database loads stays under 47 kB, minified and gzipped', () => {
+it('what opening a database loads stays under 48 kB, minified and gzipped', () => {
   const entry = Object.entries(all.metafile.outputs).find(
     ([, { entryPoint }]) => entryPoint === '<stdin>',
   )?.[0];
@@ -75,7 +75,7 @@ it('what opening a database loads stays under 47 kB, minified and gzipped', () =
   expect(size).toBeLessThan(ENTRY_BYTES);
 });
 
-it('with all that is loaded on first use, but for files, it stays under 115 kB, and with it under 280', () => {
+it('with all that is loaded on first use, but for files, it stays under 115 kB, and with it under 285', () => {
   const sqlite = bytes(withoutFiles, withoutFiles.sizes.keys());
   const size = bytes(all, all.sizes.keys());
   console.log(`with what is loaded on first use: ${sqlite} bytes, with files ${size}`);

@@ -54,6 +54,8 @@ it('answers every kind of query over files: alone, joined, windowed, inserted fr
     await fill(db);
     await db.copy('SELECT * FROM orders', 'r2://lake/orders', { partitionBy: ['day'] });
     const url = 'r2://lake/orders/day=*/*.parquet';
+    const byDay = `SELECT extract(day FROM day) AS d, count(*) AS n FROM '${url}' GROUP BY 1 ORDER BY 1 LIMIT 1`;
+    expect(await db.query(byDay)).toEqual([{ d: 1, n: 200 }]);
     const both = async (sql: string, params: (string | number)[] = []): Promise<void> => {
       const fromFiles = await db.query(sql.replaceAll('FILE', `'${url}'`), params);
       expect(fromFiles).toEqual(await db.query(sql.replaceAll('FILE', 'orders'), params));

@@ -237,7 +237,9 @@ class Scanner {
       const isDistinctFrom =
         before === 'DISTINCT' &&
         (this.#text(at - 2) === 'IS' || (this.#text(at - 2) === 'NOT' && this.#text(at - 3) === 'IS'));
-      if (isDistinctFrom) return;
+      // `extract(part FROM time)`, which queries over files may say.
+      const isExtract = this.#text(at - 2) === '(' && this.#text(at - 3) === 'EXTRACT';
+      if (isDistinctFrom || isExtract) return;
       frame.expect = before === 'DELETE' ? 'delete' : 'from';
       if (before !== 'DELETE') frame.inFrom = true;
     } else if (word === 'JOIN') {
