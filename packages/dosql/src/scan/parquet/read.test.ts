@@ -32,10 +32,10 @@ describe('the codecs of the runtime', () => {
     });
 
   it('gzip of several members', () => {
-    const members = [gzipSync(bytes.subarray(0, 1000)), gzipSync(bytes.subarray(1000))];
-    const joined = new Uint8Array(members.reduce((size, { length }) => size + length, 0));
-    joined.set(members[0]);
-    joined.set(members[1], (members[0] as Uint8Array).length);
+    const [first, second] = [gzipSync(bytes.subarray(0, 1000)), gzipSync(bytes.subarray(1000))] as const;
+    const joined = new Uint8Array(first.length + second.length);
+    joined.set(first);
+    joined.set(second, first.length);
     expect(decompress(2, joined, bytes.length)).toEqual(bytes);
   });
 });
