@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
-import { createCDC, DB, DoSQLError, type Database } from '@dotdo/dosql';
+import { createCDC, DB, DoSQLError, restore, type Database } from '@dotdo/dosql';
 import {
   createDOBackend,
   createResilientBackend,
@@ -143,6 +143,23 @@ export class Plant extends DurableObject<Env> {
       : (readings.problem ?? `${readings.waiting.files} files`);
   }
 
+  async backUp() {
+    const { lsn, files, bytes } = await this.db.backup();
+    return { lsn, files, bytes };
+  }
+
+  async openTo(catalog: string, token: () => string) {
+    await this.db.tier('readings', {
+      column: 'at',
+      hotFor: '24h',
+      sortBy: ['sensor'],
+      iceberg: {
+        location: `s3://telemetry/plants/${this.ctx.id.toString()}`,
+        catalog: { uri: catalog, namespace: 'events', table: `readings_${this.ctx.id.toString()}`, token },
+      },
+    });
+  }
+
   async hotAgain() {
     await this.db.tier('readings', null);
   }
@@ -202,4 +219,10 @@ export class Plant extends DurableObject<Env> {
 export function patientStorage(storage: DurableObjectStorage, bucket: R2Bucket, prefix: string) {
   const cold = createResilientBackend(createR2Backend(bucket, { prefix }));
   return createTieredBackend(createDOBackend(storage), cold);
+}
+
+/** Makes a plant anew in the storage of an object that holds nothing; gives the LSN of its state. */
+export async function recover(storage: DurableObjectStorage, bucket: R2Bucket, prefix: string, at?: Date) {
+  const { lsn } = await restore({ storage, from: { bucket, prefix }, at });
+  return lsn;
 }

@@ -4,8 +4,9 @@ import { createDOBackend, createMemoryBackend, createTieredBackend } from '@dotd
 import { tableFromIPC } from 'apache-arrow';
 import { describe, expect, inject, it, vi } from 'vitest';
 import { createCDC, DB, type Database, type DatabaseOptions } from '../src/index.ts';
-import { patientStorage, type Plant } from './guide-tiering.ts';
+import { patientStorage, recover, type Plant } from './guide-tiering.ts';
 import { failure, newObject } from './support/database.ts';
+import { TestCatalog } from './support/iceberg-catalog.ts';
 import { expectSnippetsIn } from './support/snippets.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -243,6 +244,53 @@ describe('the guide to tiering and files', () => {
       const table = tableFromIPC(new Uint8Array(await (await plant.arrow()).arrayBuffer()));
       expect([table.numRows, table.schema.names]).toEqual([3, ['sensor', 'mean']]);
     });
+  });
+
+  it('makes the plant anew elsewhere, as it is and as it was, from R2 alone', async () => {
+    await withPlant(async (plant, { id }) => {
+      const days = await plant.days();
+      const was = new Date();
+      const { lsn } = await plant.backUp();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const last = await plant.recalibrate('pump-01', 3).then(() => plant.backUp());
+      expect(last.lsn).toBeGreaterThan(lsn);
+      const now = await plant.days();
+      const prefix = `plants/${id.toString()}`;
+      for (const [at, end, expected] of [
+        [undefined, last.lsn, now],
+        [was, lsn, days],
+      ] as const)
+        await runInDurableObject(newObject(), async (_, { storage }) => {
+          expect(await recover(storage, env.TELEMETRY, prefix, at)).toBe(end);
+          const db = await DB('plant', {
+            storage: { hot: storage, cold: env.TELEMETRY, coldPrefix: prefix },
+          });
+          const sql = `SELECT substr(at, 1, 10) AS day, count(*) AS readings, avg(value) AS mean
+                         FROM readings GROUP BY day ORDER BY day`;
+          expect(await db.query(sql)).toEqual(expected);
+          expect((await db.tierStatus())[0]?.coldRows).toBeGreaterThan(0);
+          await storage.deleteAlarm();
+        });
+    });
+  });
+
+  it('is an Iceberg table for others, in a catalog', async () => {
+    const catalog = new TestCatalog();
+    vi.stubGlobal('fetch', catalog.fetch);
+    try {
+      await withPlant(async (plant, { id }) => {
+        await plant.openTo('https://catalog.test', () => 'secret');
+        await plant.moveNow();
+        const [status] = await plant.db.tierStatus();
+        expect(status).toMatchObject({ iceberg: { files: 10 } });
+        expect(status?.problem).toBeUndefined();
+        expect(status?.iceberg?.location).toContain(`s3://telemetry/plants/${id.toString()}/`);
+        expect(catalog.tokens).toContain('Bearer secret');
+        expect(catalog.metadata?.snapshots?.length).toBeGreaterThan(0);
+      });
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 });
 
