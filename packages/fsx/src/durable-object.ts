@@ -41,11 +41,12 @@ export interface DOBackend extends FileStore {
 }
 
 /**
- * Bytes in a chunk. A row with its key stays below the 2,000,000 bytes that a Durable Object allows
+ * Bytes in a chunk. SQLite reads a value whole, whatever part of it is asked for, so a chunk is what any small range
+ * costs; and it is what a billed row holds. Values may have 2,000,000 bytes
  * (https://developers.cloudflare.com/durable-objects/platform/limits/). Where a byte lies follows
  * from this figure, so changing it makes files written before unreadable.
  */
-const chunkBytes = 1_900_000;
+const chunkBytes = 262_144;
 
 /**
  * Both tables keep their rows in the primary key's tree, so a file of one chunk costs two rows

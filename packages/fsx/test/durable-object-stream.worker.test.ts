@@ -5,7 +5,7 @@ import { createDOBackend, type DOBackend } from '../src/index.ts';
 import { withStorage } from './storage.ts';
 import { expectError } from './suite.ts';
 
-const chunkBytes = 1_900_000;
+const chunkBytes = 262_144;
 
 /** Bytes that differ from chunk to chunk, so that a chunk out of place shows. */
 function pattern(size: number, seed = 0): Uint8Array {

@@ -4,7 +4,7 @@ import { createDOBackend } from '../src/index.ts';
 import { withStorage } from './storage.ts';
 import { expectError } from './suite.ts';
 
-const chunkBytes = 1_900_000;
+const chunkBytes = 262_144;
 
 function tables(storage: DurableObjectStorage): string[] {
   return storage.sql
