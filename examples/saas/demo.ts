@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import type { RowChange } from '@dotdo/cdc/client';
-import { Client, startLocally, until, WebhookReceiver } from './local.ts';
+import { until } from '@dotdo/example-shared/local/app';
+import { line, say, step, table } from '@dotdo/example-shared/local/transcript';
+import { Client, startLocally, WebhookReceiver } from './local.ts';
 
 interface Task {
   readonly id: number;
@@ -49,9 +51,6 @@ const TASKS = [
   { title: 'Invite the first customers', status: 'in_progress', assignee_id: 2, priority: 1 },
   { title: 'Order stickers', status: 'todo', assignee_id: null, priority: 0 },
 ];
-
-/** What a step has to say, printed below its title. */
-let lines: string[] = [];
 
 const started = performance.now();
 console.log('\nThree companies, three databases, one Worker\n');
@@ -111,7 +110,7 @@ try {
   });
   const wrong = await tasksOf(acme);
   assert.ok(wrong.every(({ status }) => status === 'done'));
-  table(wrong);
+  show(wrong);
 
   const mistake = await step("Acme's change stream tells when it began", async () => {
     const { changes } = await acme.get<{ changes: Change[] }>('/activity');
@@ -130,7 +129,7 @@ try {
   );
   assert.deepEqual(past, right);
   assert.deepEqual(await tasksOf(acme, `&as_of=lsn:${point + open.length}`), wrong);
-  table(past);
+  show(past);
 
   await step('Acme writes the old statuses back; the mistake stays on record', async () => {
     for (const { id, status } of past) await acme.patch(`/tasks/${id}`, { status });
@@ -175,7 +174,7 @@ try {
     assert.equal(await countOf(acme, 'review'), 3);
     assert.equal((await acme.send('DELETE', branch)).status, 204);
   });
-  table(await tasksOf(acme));
+  show(await tasksOf(acme));
 
   await step("Acme's other software is told by webhook", async () => {
     await acme.put('/webhook', { url: receiver.url, secret: receiver.secret });
@@ -234,42 +233,14 @@ async function countOf(client: Client, status: string): Promise<number> {
 }
 
 async function refused(client: Client, tenant: string, expected: number, who: string): Promise<void> {
-  const { status, body } = await client.send<{ error: string }>('GET', '/tasks', undefined, tenant);
+  const { status, body } = await client.sendTo<{ error: string }>(tenant, 'GET', '/tasks');
   assert.equal(status, expected);
   line(`${who}: ${status} ${body.error}`);
 }
 
-/** Runs a step and prints its title, what it took, and what it had to say. */
-async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
-  const began = performance.now();
-  const result = await work();
-  say(title, began);
-  for (const text of lines) console.log(`          ${text}`);
-  lines = [];
-  return result;
-}
-
-function say(text: string, began: number): void {
-  console.log(`${`${Math.round(performance.now() - began)} ms`.padStart(8)}  ${text}`);
-}
-
-function line(text: string): void {
-  lines.push(text);
-}
-
-function table(tasks: readonly Task[]): void {
-  const rows = [
+function show(tasks: readonly Task[]): void {
+  table(
     ['task', 'status', 'assignee'],
-    ...tasks.map((task) => [task.title, task.status, task.assignee_name ?? '–']),
-  ];
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  for (const [i, row] of rows.entries()) {
-    console.log(
-      `          ${row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('   ')
-        .trimEnd()}`,
-    );
-    if (i === 0) console.log(`          ${widths.map((width) => '─'.repeat(width)).join('   ')}`);
-  }
+    tasks.map(({ title, status, assignee_name }) => [title, status, assignee_name ?? '–']),
+  );
 }

@@ -3,102 +3,36 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { verifyWebhook, type WebhookPayload } from '@dotdo/cdc';
 import { LiveClient } from '@dotdo/cdc/client';
-import { createTestHarness, type TestHarness } from 'wrangler';
-
-/** The app as it would be deployed, bundle and all, in the Workers runtime of this machine. */
-export interface LocalApp {
-  readonly url: URL;
-  readonly harness: TestHarness;
-}
-
-/** A request's answer. */
-export interface Answer<T> {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: T;
-}
+import { HttpClient, startApp, type Answer, type LocalApp } from '@dotdo/example-shared/local/app';
 
 /** Starts the app on a free port, with storage that lasts until `harness.close()`. */
 export async function startLocally(
   vars: Readonly<Record<string, string>> = { LOCAL_WEBHOOKS: 'yes' },
 ): Promise<LocalApp> {
-  // Otherwise the runtime asks the network where on earth it is.
-  process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
-  process.env['WRANGLER_LOG'] ??= 'warn';
-  const harness = createTestHarness({
-    root: import.meta.dirname,
-    workers: [{ configPath: './wrangler.jsonc', vars, secrets: { TOKEN_SECRET: crypto.randomUUID() } }],
-  });
-  const { url } = await harness.listen();
-  return { url, harness };
-}
-
-/** Waits until something is so, and throws if that takes too long. */
-export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await check())) {
-    if (performance.now() > deadline) throw new Error(`not within 10 s: ${String(check)}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 5);
-    });
-  }
+  return startApp(import.meta.dirname, { vars });
 }
 
 /** One tenant's view of the app: what a client with its token can do. */
-export class Client {
+export class Client extends HttpClient {
   readonly tenant: string;
-  readonly token: string;
   readonly #url: URL;
 
   constructor(url: URL, tenant: string, token: string) {
+    super(`${url.origin}/t/${tenant}`, token);
     this.#url = url;
     this.tenant = tenant;
-    this.token = token;
   }
 
   /** Signs a tenant up, with an owner, user 1. */
   static async signUp(url: URL, tenant: string, ownerName = 'Olive Owner'): Promise<Client> {
     const owner = { email: `owner@${tenant}.test`, name: ownerName };
-    const body = JSON.stringify({ tenant, owner });
-    const response = await fetch(new URL('/signup', url), { method: 'POST', body });
-    if (response.status !== 201)
-      throw new Error(`signing up answered ${response.status}: ${await response.text()}`);
-    const { token } = await response.json<{ token: string }>();
+    const { token } = await new HttpClient(url.origin).post<{ token: string }>('/signup', { tenant, owner });
     return new Client(url, tenant, token);
   }
 
-  /** Sends a request, of another tenant if one is named, and reads its JSON. */
-  async send<T>(
-    method: string,
-    path: string,
-    body?: unknown,
-    tenant: string = this.tenant,
-  ): Promise<Answer<T>> {
-    const response = await fetch(new URL(`/t/${tenant}${path}`, this.#url), {
-      method,
-      headers: { authorization: `Bearer ${this.token}` },
-      body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
-    });
-    const { status, headers } = response;
-    const text = await response.text();
-    return { status, headers, body: (text === '' ? undefined : JSON.parse(text)) as T };
-  }
-
-  /** The JSON of a request that succeeds. */
-  async get<T>(path: string): Promise<T> {
-    return this.#succeed<T>('GET', path);
-  }
-
-  async post<T>(path: string, body: unknown): Promise<T> {
-    return this.#succeed<T>('POST', path, body);
-  }
-
-  async patch<T>(path: string, body: unknown): Promise<T> {
-    return this.#succeed<T>('PATCH', path, body);
-  }
-
-  async put<T>(path: string, body: unknown): Promise<T> {
-    return this.#succeed<T>('PUT', path, body);
+  /** Sends a request of this tenant's to another one. */
+  async sendTo<T>(tenant: string, method: string, path: string): Promise<Answer<T>> {
+    return new HttpClient(`${this.#url.origin}/t/${tenant}`, this.token).send<T>(method, path);
   }
 
   /** A connection for live queries of the board. */
@@ -108,13 +42,6 @@ export class Client {
       publication: 'board',
       protocols: [`bearer.${this.token}`],
     });
-  }
-
-  async #succeed<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const answer = await this.send<T>(method, path, body);
-    if (answer.status >= 400)
-      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
-    return answer.body;
   }
 }
 

@@ -1,6 +1,7 @@
-import { outsideHistory } from './history.ts';
-import { json } from './http.ts';
-import { ActivityQuery, parseQuery } from './input.ts';
+import { outsideHistory } from '@dotdo/example-shared/past';
+import { json } from '@dotdo/example-shared/http';
+import { parseQuery } from '@dotdo/example-shared/input';
+import { ActivityQuery } from './input.ts';
 import type { Context } from './routes.ts';
 import { BOARD } from './streams.ts';
 

@@ -1,6 +1,7 @@
 import { DoSQLError, type Database } from '@dotdo/dosql';
-import { HttpError, json, notFound, readJson } from './http.ts';
-import { BranchQuery, NewBranch, NoQuery, parseInput, parseQuery } from './input.ts';
+import { HttpError, json, notFound, readJson } from '@dotdo/example-shared/http';
+import { NoQuery, parseInput, parseQuery } from '@dotdo/example-shared/input';
+import { BranchQuery, NewBranch } from './input.ts';
 import type { Context } from './routes.ts';
 import { requireAdmin } from './users.ts';
 

@@ -1,6 +1,7 @@
 import { openBranch } from './branches.ts';
-import { json, readJson } from './http.ts';
-import { BulkEdit, parseInput } from './input.ts';
+import { json, readJson } from '@dotdo/example-shared/http';
+import { parseInput } from '@dotdo/example-shared/input';
+import { BulkEdit } from './input.ts';
 import type { Context } from './routes.ts';
 
 /** `IS` rather than `=`, since null is a value to look for: the tasks of no one, or without a date. */

@@ -1,7 +1,7 @@
 import type { Database, Row } from '@dotdo/dosql';
 import { openBranch } from './branches.ts';
-import { json, notFound } from './http.ts';
-import { NoQuery, parseQuery } from './input.ts';
+import { json, notFound } from '@dotdo/example-shared/http';
+import { NoQuery, parseQuery } from '@dotdo/example-shared/input';
 import type { Context } from './routes.ts';
 
 type RowDiff = Awaited<ReturnType<Database['diff']>>[number];

@@ -1,5 +1,5 @@
 import type { Database } from '@dotdo/dosql';
-import { NoQuery, parseQuery } from './input.ts';
+import { NoQuery, parseQuery } from '@dotdo/example-shared/input';
 import type { Context } from './routes.ts';
 import { TABLES } from './tables.ts';
 

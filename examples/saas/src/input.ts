@@ -1,21 +1,9 @@
 import * as v from 'valibot';
-import { HttpError, type Issue } from './http.ts';
+import { id, name, point, queryInteger, text } from '@dotdo/example-shared/input';
 import { TABLES } from './tables.ts';
 
-// Every shape that the app takes from outside. Objects are strict: an unknown field is refused, so that a
-// typing error is told rather than ignored.
+// Every shape that the app takes from outside.
 
-/** SQLite ends a text at U+0000, and a lone surrogate is no character: neither would come back as it was. */
-const text = v.pipe(
-  v.string('give text'),
-  v.check((text) => text.isWellFormed() && !text.includes('\0'), 'give well-formed text without U+0000'),
-);
-const name = v.pipe(
-  text,
-  v.trim(),
-  v.minLength(1, 'give at least 1 character'),
-  v.maxLength(200, 'give at most 200 characters'),
-);
 const description = v.nullable(v.pipe(text, v.maxLength(10_000, 'give at most 10000 characters')));
 const email = v.pipe(
   text,
@@ -24,7 +12,6 @@ const email = v.pipe(
   v.email('give an e-mail address'),
   v.maxLength(254, 'give at most 254 characters'),
 );
-const id = v.pipe(v.number('give an id, a whole number'), v.safeInteger('give an id, a whole number'));
 const role = v.picklist(['owner', 'admin', 'member'], 'give owner, admin or member');
 const projectStatus = v.picklist(['active', 'archived', 'deleted'], 'give active, archived or deleted');
 const taskStatus = v.picklist(
@@ -152,23 +139,10 @@ export const Resolution = v.strictObject({
   take: v.union([side, TaskPatch], 'give ours, theirs, or fields of a task'),
 });
 
-const queryInteger = v.pipe(v.string(), v.regex(/^\d{1,15}$/, 'give a whole number'), v.transform(Number));
-
-/** A point of the past: `lsn:123`, ms since the epoch, or a time in ISO-8601, which DoSQL itself parses. */
-const point = v.pipe(
-  v.string(),
-  v.transform((text) => {
-    const lsn = /^lsn:(\d{1,15})$/.exec(text)?.[1];
-    if (lsn !== undefined) return { lsn: Number(lsn) };
-    return /^\d{1,15}$/.test(text) ? Number(text) : text;
-  }),
-);
 const asOf = { as_of: v.optional(point) };
 
 /** What a path that takes a branch takes besides. */
 export const BranchQuery = v.strictObject({ branch: v.optional(v.string()) });
-/** The query of a path that takes none. */
-export const NoQuery = v.strictObject({});
 /** The query of a path that takes only a point of the past. */
 export const PointQuery = v.strictObject(asOf);
 /** `GET /projects` */
@@ -214,35 +188,6 @@ export const LocalWebhook = v.strictObject({
   ),
   secret: webhookSecret,
 });
-
-/**
- * What `schema` makes of `value`.
- *
- * @throws HttpError 400 with each field that is wrong and why.
- */
-export function parseInput<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
-  const result = v.safeParse(schema, value);
-  if (result.success) return result.output;
-  const issues = result.issues.map((issue): Issue => {
-    const field = v.getDotPath(issue) ?? '';
-    if (issue.type === 'strict_object' && issue.expected === 'never')
-      return { field, message: 'unknown field' };
-    if (issue.type === 'strict_object' && issue.path !== undefined) return { field, message: 'is missing' };
-    return { field, message: issue.type === 'strict_object' ? 'give a JSON object' : issue.message };
-  });
-  const text = issues.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`));
-  throw new HttpError(400, text.join('; '), { issues });
-}
-
-/** The parameters of a URL; one that is given twice is refused rather than half ignored. */
-export function parseQuery<S extends v.GenericSchema>(schema: S, query: URLSearchParams): v.InferOutput<S> {
-  const twice = [...query.keys()].find((key) => query.getAll(key).length > 1);
-  if (twice !== undefined)
-    throw new HttpError(400, `${twice}: give it once`, {
-      issues: [{ field: twice, message: 'give it once' }],
-    });
-  return parseInput(schema, Object.fromEntries(query));
-}
 
 /** Whether a tenant could have this name. */
 export function isTenantName(name: string): boolean {

@@ -1,7 +1,8 @@
 import type { Database, Row, SqlValue } from '@dotdo/dosql';
 import { openBranch } from './branches.ts';
-import { HttpError, json, notFound, readJson } from './http.ts';
-import { Merge, NoQuery, parseInput, parseQuery, Resolution } from './input.ts';
+import { HttpError, json, notFound, readJson } from '@dotdo/example-shared/http';
+import { NoQuery, parseInput, parseQuery } from '@dotdo/example-shared/input';
+import { Merge, Resolution } from './input.ts';
 import type { Context } from './routes.ts';
 
 type MergeResult = Awaited<ReturnType<Database['merge']>>;

@@ -1,7 +1,8 @@
 import { newId } from './branches.ts';
-import { json, notFound, readJson } from './http.ts';
-import { rowsAt } from './history.ts';
-import { NewProject, NoQuery, parseInput, parseQuery, ProjectQuery, PointQuery } from './input.ts';
+import { json, notFound, readJson } from '@dotdo/example-shared/http';
+import { rowsAt } from '@dotdo/example-shared/past';
+import { NoQuery, parseInput, parseQuery } from '@dotdo/example-shared/input';
+import { NewProject, ProjectQuery, PointQuery } from './input.ts';
 import type { Context } from './routes.ts';
 
 /** `GET /projects?status=`: the active ones unless another status is asked for, last changed first. */

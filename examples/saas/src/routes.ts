@@ -5,7 +5,8 @@ import { createBranch, dropBranch, listBranches, onBranch } from './branches.ts'
 import { bulkEdit } from './bulk.ts';
 import { diffBranch } from './diff.ts';
 import { exportAll } from './export.ts';
-import { HttpError, methodNotAllowed } from './http.ts';
+import { HttpError } from '@dotdo/example-shared/http';
+import { findRoute, requireRoute, type Routes } from '@dotdo/example-shared/router';
 import { listConflicts, mergeBranch, resolveConflict } from './merge.ts';
 import { createProject, deleteProject, getProject, listProjects } from './projects.ts';
 import { status } from './status.ts';
@@ -41,10 +42,9 @@ export interface Context {
 }
 
 type Handler = (context: Context) => Response | Promise<Response>;
-type Methods = Readonly<Record<string, Handler>>;
 
 /** Paths that take `?branch=`: what they read and write is then the branch's. */
-const ROUTES_OF_ANY_BRANCH: readonly (readonly [path: RegExp, methods: Methods])[] = [
+const ROUTES_OF_ANY_BRANCH: Routes<Handler> = [
   [/^\/projects$/, { GET: listProjects, POST: createProject }],
   [/^\/projects\/(?<id>\d{1,15})$/, { GET: getProject, DELETE: deleteProject }],
   [/^\/tasks$/, { GET: listTasks, POST: createTask, PATCH: updateTaskById }],
@@ -52,7 +52,7 @@ const ROUTES_OF_ANY_BRANCH: readonly (readonly [path: RegExp, methods: Methods])
 ];
 
 /** The rest of the tenant's HTTP interface. */
-const ROUTES: typeof ROUTES_OF_ANY_BRANCH = [
+const ROUTES: Routes<Handler> = [
   [/^\/users$/, { GET: listUsers, POST: createUser }],
   [/^\/users\/(?<id>\d{1,15})$/, { GET: getUser }],
   [/^\/users\/(?<id>\d{1,15})\/tokens$/, { POST: createToken }],
@@ -83,36 +83,14 @@ export async function route(
   const { main, request } = context;
   const { pathname, searchParams: query } = new URL(request.url);
   const here = { ...context, query, db: main };
-  const branched = find(ROUTES_OF_ANY_BRANCH, pathname, request.method);
-  if (branched !== undefined) return onBranch(here, (db) => branched.handler({ ...here, db, ...branched }));
-  const found = find(ROUTES, pathname, request.method);
-  if (found === undefined) throw new HttpError(404, 'there is no such path');
+  const branched = findRoute(ROUTES_OF_ANY_BRANCH, pathname, request.method);
+  if (branched !== undefined)
+    return onBranch(here, (db) => branched.handler({ ...here, db, ...named(branched.params) }));
+  const { handler, params } = requireRoute(ROUTES, pathname, request.method);
   if (query.has('branch')) throw new HttpError(400, 'this path takes no branch');
-  return found.handler({ ...here, ...found });
+  return handler({ ...here, ...named(params) });
 }
 
-/** The handler for a path and a method, with what the path names; undefined for a path that is none of these. */
-function find(
-  routes: typeof ROUTES,
-  pathname: string,
-  method: string,
-): ({ readonly handler: Handler } & Pick<Context, 'id' | 'name'>) | undefined {
-  for (const [path, methods] of routes) {
-    const match = path.exec(pathname);
-    if (match === null) continue;
-    const handler = Object.hasOwn(methods, method) ? methods[method] : undefined;
-    if (handler === undefined) throw methodNotAllowed(Object.keys(methods));
-    const { id = 0, name = '' } = match.groups ?? {};
-    return { handler, id: Number(id), name: decode(name) };
-  }
-  return undefined;
-}
-
-/** A branch's name in a path, where "/" is written "%2F". */
-function decode(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    throw new HttpError(400, `"${name}" is not encoded as a URL's parts are`);
-  }
+function named({ id = '0', name = '' }: Readonly<Record<string, string>>): Pick<Context, 'id' | 'name'> {
+  return { id: Number(id), name };
 }

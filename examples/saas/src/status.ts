@@ -1,5 +1,5 @@
-import { json } from './http.ts';
-import { NoQuery, parseQuery } from './input.ts';
+import { json } from '@dotdo/example-shared/http';
+import { NoQuery, parseQuery } from '@dotdo/example-shared/input';
 import type { Context } from './routes.ts';
 import { userById } from './users.ts';
 

@@ -1,6 +1,6 @@
 import { createCDC, type Cdc } from '@dotdo/cdc';
 import type { Database } from '@dotdo/dosql';
-import { errorResponse, HttpError } from './http.ts';
+import { requireSameOrigin } from '@dotdo/example-shared/http';
 
 /** The name of what may leave a tenant's database as it changes: what the board shows. */
 export const BOARD = 'board';
@@ -34,12 +34,8 @@ export function openStreams(db: Database, state: DurableObjectState): Cdc {
   return cdc;
 }
 
-/**
- * Every user of the tenant may follow the board; the Worker has seen that the token is one. A page of another
- * site must not open a socket here, whatever token it has got hold of.
- */
-function authorize({ url, headers }: Request): true | Response {
-  const origin = headers.get('origin');
-  if (origin === null || (URL.canParse(origin) && new URL(origin).host === new URL(url).host)) return true;
-  return errorResponse(new HttpError(403, 'this socket is for pages of its own site'));
+/** Every user of the tenant may follow the board; the Worker has seen that the token is one. */
+function authorize(request: Request): true {
+  requireSameOrigin(request);
+  return true;
 }

@@ -1,16 +1,8 @@
 import { newId } from './branches.ts';
-import { rowsAt } from './history.ts';
-import { json, notFound, readJson } from './http.ts';
-import {
-  NewTask,
-  NoQuery,
-  parseInput,
-  parseQuery,
-  PointQuery,
-  TaskPatch,
-  TaskPatchWithId,
-  TaskQuery,
-} from './input.ts';
+import { rowsAt } from '@dotdo/example-shared/past';
+import { json, notFound, readJson } from '@dotdo/example-shared/http';
+import { NoQuery, parseInput, parseQuery } from '@dotdo/example-shared/input';
+import { NewTask, PointQuery, TaskPatch, TaskPatchWithId, TaskQuery } from './input.ts';
 import type { Context } from './routes.ts';
 import type { InferOutput } from 'valibot';
 

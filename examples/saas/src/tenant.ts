@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Cdc } from '@dotdo/cdc';
 import { DB, type Database } from '@dotdo/dosql';
-import { errorResponse, HttpError } from './http.ts';
+import { errorResponse, HttpError } from '@dotdo/example-shared/http';
 import type { Owner } from './input.ts';
 import { route } from './routes.ts';
 import { openStreams } from './streams.ts';

@@ -1,9 +1,10 @@
 import type { Database } from '@dotdo/dosql';
-import { HttpError, json, notFound, readJson } from './http.ts';
-import { rowsAt } from './history.ts';
-import { NewUser, NoQuery, parseInput, parseQuery, PointQuery } from './input.ts';
+import { HttpError, json, notFound, readJson } from '@dotdo/example-shared/http';
+import { rowsAt } from '@dotdo/example-shared/past';
+import { NoQuery, parseInput, parseQuery } from '@dotdo/example-shared/input';
+import { NewUser, PointQuery } from './input.ts';
 import type { Context } from './routes.ts';
-import { issueToken } from './token.ts';
+import { tokenFor } from './token.ts';
 
 /** The user that signing up makes. */
 export const OWNER_ID = 1;
@@ -50,10 +51,7 @@ export async function createToken(context: Context): Promise<Response> {
   parseQuery(NoQuery, query);
   const user = await userById(db, id);
   if (user === undefined) throw notFound('user');
-  return json(
-    { token: await issueToken(env.TOKEN_SECRET, { tenant: db.name, userId: id }) },
-    { status: 201 },
-  );
+  return json({ token: await tokenFor(env.TOKEN_SECRET, { tenant: db.name, userId: id }) }, { status: 201 });
 }
 
 /** Throws a 403 unless the request comes from an owner or admin of the tenant. */

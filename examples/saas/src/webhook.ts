@@ -1,6 +1,7 @@
 import { webhook, type Cdc, type Delivery } from '@dotdo/cdc';
-import { json, notFound, readJson } from './http.ts';
-import { LocalWebhook, NoQuery, parseInput, parseQuery, Webhook } from './input.ts';
+import { json, notFound, readJson } from '@dotdo/example-shared/http';
+import { NoQuery, parseInput, parseQuery } from '@dotdo/example-shared/input';
+import { LocalWebhook, Webhook } from './input.ts';
 import type { Context } from './routes.ts';
 import { BOARD } from './streams.ts';
 import { requireAdmin } from './users.ts';

@@ -1,7 +1,9 @@
-import { errorResponse, HttpError, json, methodNotAllowed, readJson } from './http.ts';
-import { isTenantName, parseInput, SignUp } from './input.ts';
+import { errorResponse, HttpError, json, methodNotAllowed, readJson } from '@dotdo/example-shared/http';
+import { tokenIn } from '@dotdo/example-shared/token';
+import { parseInput } from '@dotdo/example-shared/input';
+import { isTenantName, SignUp } from './input.ts';
 import type { Tenant } from './tenant.ts';
-import { holderOf, issueToken, tokenIn } from './token.ts';
+import { holderOf, tokenFor } from './token.ts';
 import { OWNER_ID, USER_HEADER } from './users.ts';
 
 export { Tenant } from './tenant.ts';
@@ -47,7 +49,7 @@ async function signUp(request: Request, env: Env): Promise<Response> {
   if (request.method !== 'POST') throw methodNotAllowed(['POST']);
   const { tenant, owner } = parseInput(SignUp, await readJson(request));
   // Signed first: without a secret nobody can sign up, rather than sign up and never get in.
-  const token = await issueToken(env.TOKEN_SECRET, { tenant, userId: OWNER_ID });
+  const token = await tokenFor(env.TOKEN_SECRET, { tenant, userId: OWNER_ID });
   if (!(await objectOf(tenant, env).signUp(tenant, owner))) throw new HttpError(409, `"${tenant}" is taken`);
   return json({ tenant, token }, { status: 201 });
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Client, startLocally, type LocalApp } from '../local.ts';
+import { type LocalApp } from '@dotdo/example-shared/local/app';
+import { Client, startLocally } from '../local.ts';
 
 interface Change {
   readonly lsn: number;

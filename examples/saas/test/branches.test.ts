@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Client, startLocally, type LocalApp } from '../local.ts';
+import { type LocalApp } from '@dotdo/example-shared/local/app';
+import { Client, startLocally } from '../local.ts';
 
 interface Row {
   readonly id: number;
@@ -192,8 +193,8 @@ describe('a branch', () => {
     await acme.patch(on('/tasks/1'), { title: 'of acme' });
     expect(await tasksOf(globex, on('/tasks'))).toMatchObject([{ title: 'a' }, {}, {}, {}]);
     expect((await globex.send('GET', on('/tasks', 'secret'))).status).toBe(404);
-    expect((await globex.send('GET', on('/tasks'), undefined, acme.tenant)).status).toBe(403);
-    expect((await globex.send('DELETE', at(''), undefined, acme.tenant)).status).toBe(403);
+    expect((await globex.sendTo(acme.tenant, 'GET', on('/tasks'))).status).toBe(403);
+    expect((await globex.sendTo(acme.tenant, 'DELETE', at(''))).status).toBe(403);
     expect(await acme.get('/branches')).toMatchObject({ branches: [{ name: NAME }, { name: 'secret' }] });
   });
 });

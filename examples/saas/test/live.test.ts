@@ -1,6 +1,7 @@
 import type { LiveClient, LiveQuery } from '@dotdo/cdc/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Client, startLocally, until, type LocalApp } from '../local.ts';
+import { until, type LocalApp } from '@dotdo/example-shared/local/app';
+import { Client, startLocally } from '../local.ts';
 
 interface Task {
   readonly title: string;

@@ -21,7 +21,7 @@ function deployment(migrationCount: number): TestHarnessOptions {
   const [text, ...others] = rawConfig.rules;
   const config = {
     ...rawConfig,
-    vars: { ...rawConfig.vars, TOKEN_SECRET: 'for these tests' },
+    vars: { ...rawConfig.vars, TOKEN_SECRET: 'signs the tokens of these tests' },
     rules: [{ ...text, globs }, ...others],
   };
   return { root, workers: [{ config }] };

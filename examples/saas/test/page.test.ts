@@ -1,25 +1,21 @@
-import sparticuz from '@sparticuz/chromium';
-import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core';
+import { startBrowser, type TestBrowser } from '@dotdo/example-shared/local/browser';
+import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed, onTestFinished } from 'vitest';
-import { Client, startLocally, type LocalApp } from '../local.ts';
+import { type LocalApp } from '@dotdo/example-shared/local/app';
+import { Client, startLocally } from '../local.ts';
 
 let app: LocalApp;
-let browser: Browser;
+let browser: TestBrowser;
 /** What the page logged as an error, or threw. */
 let complaints: string[];
 let tenantCount = 0;
 
 beforeAll(async () => {
   app = await startLocally();
-  browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM_PATH'] ?? (await sparticuz.executablePath()),
-    // Made for small functions: as one process it ends with its first context, and its safeguards are off.
-    args: sparticuz.args.filter((arg) => !['--single-process', '--disable-web-security'].includes(arg)),
-    headless: true,
-  });
+  browser = await startBrowser();
 });
 afterAll(async () => {
-  await browser.close();
+  await browser.browser.close();
   await app.harness.close();
 });
 beforeEach(() => {
@@ -28,13 +24,8 @@ beforeEach(() => {
 
 /** A browser of its own, closed after the test. */
 async function openBrowser(): Promise<BrowserContext> {
-  const context = await browser.newContext({ locale: 'en' });
-  context.setDefaultTimeout(30_000);
+  const context = await browser.open(complaints);
   onTestFinished(() => context.close());
-  context.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
-  });
-  context.on('weberror', (error) => complaints.push(String(error.error())));
   onTestFailed(() => console.error(complaints));
   return context;
 }

@@ -1,6 +1,7 @@
 import type { JsonEvent } from '@dotdo/cdc';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { Client, startLocally, until, WebhookReceiver, type LocalApp } from '../local.ts';
+import { until, type LocalApp } from '@dotdo/example-shared/local/app';
+import { Client, startLocally, WebhookReceiver } from '../local.ts';
 
 interface Status {
   readonly url: string;

@@ -1,5 +1,5 @@
 import { rowKey } from '@dotdo/cdc/client';
-import { byId, create } from './dom.ts';
+import { byId, create } from '@dotdo/example-shared/page/dom';
 import { STATUSES, tasksIn, type Snapshot, type Task, type TaskStatus } from './model.ts';
 
 export const COLUMN_NAMES: Readonly<Record<TaskStatus, string>> = {

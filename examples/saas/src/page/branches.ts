@@ -1,6 +1,7 @@
-import { ask, Refusal, type Session } from './api.ts';
+import { Refusal } from '@dotdo/example-shared/page/request';
+import { ask, type Session } from './api.ts';
 import { askForText, editInBulk, open } from './dialogs.ts';
-import { byId, fieldsOf, fillSelect } from './dom.ts';
+import { byId, fieldsOf, fillSelect } from '@dotdo/example-shared/page/dom';
 import type { Conflict, RowDiff, Snapshot } from './model.ts';
 import { choiceIn, drawConflicts, drawDiff } from './review.ts';
 

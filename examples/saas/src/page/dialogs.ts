@@ -1,5 +1,5 @@
 import { COLUMN_NAMES } from './board.ts';
-import { byId, fieldsOf, fillSelect, onSubmit, reportIn } from './dom.ts';
+import { byId, fieldsOf, fillSelect, onSubmit, reportIn } from '@dotdo/example-shared/page/dom';
 import { STATUSES, type Task, type User } from './model.ts';
 
 /** The choice of tasks that are no one's, where an empty one says that it does not matter. */

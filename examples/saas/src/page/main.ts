@@ -1,5 +1,6 @@
-import { ask, Refusal, signUp, type Session } from './api.ts';
-import { byId, fieldsOf, onSubmit, reportIn } from './dom.ts';
+import { Refusal } from '@dotdo/example-shared/page/request';
+import { ask, signUp, type Session } from './api.ts';
+import { byId, fieldsOf, onSubmit, reportIn } from '@dotdo/example-shared/page/dom';
 import { Room } from './room.ts';
 
 const STORED_AT = 'session';

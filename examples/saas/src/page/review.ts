@@ -1,6 +1,6 @@
 import { rowKey } from '@dotdo/cdc/client';
 import { COLUMN_NAMES } from './board.ts';
-import { create } from './dom.ts';
+import { create } from '@dotdo/example-shared/page/dom';
 import type { Cells, Conflict, RowDiff, Snapshot, TaskStatus } from './model.ts';
 
 /** Columns that nobody edits. */

@@ -1,9 +1,10 @@
 import type { LiveStatus } from '@dotdo/cdc/client';
-import { ask, Refusal, type Session } from './api.ts';
+import { Refusal } from '@dotdo/example-shared/page/request';
+import { ask, type Session } from './api.ts';
 import { drawBoard } from './board.ts';
 import { Branches } from './branches.ts';
 import { askForText, editTask, type TaskFields } from './dialogs.ts';
-import { byId, fillSelect } from './dom.ts';
+import { byId, fillSelect } from '@dotdo/example-shared/page/dom';
 import { LiveBoard } from './live.ts';
 import { activeProjects, snapshotAt, type Project, type Snapshot, type Status, type Task } from './model.ts';
 import { Timeline } from './timeline.ts';

@@ -1,5 +1,5 @@
 import { ask, type Session } from './api.ts';
-import { byId } from './dom.ts';
+import { byId } from '@dotdo/example-shared/page/dom';
 import { snapshotAt, type Change, type Snapshot, type Status } from './model.ts';
 
 const VERBS = { insert: 'added', update: 'changed', delete: 'deleted' } as const;

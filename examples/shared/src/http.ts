@@ -1,9 +1,9 @@
 import { DoSQLError } from '@dotdo/dosql';
 
-/** The largest request body that is read. Nothing that the schemas let through is larger. */
+/** The largest request body that is read where an app does not say otherwise. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** What a field of the input has to be, and is not. */
+/** A field of the input, and what it has to be. */
 export interface Issue {
   readonly field: string;
   readonly message: string;
@@ -26,6 +26,13 @@ export class HttpError extends Error {
     this.body = body;
     this.headers = headers;
   }
+}
+
+/** Refuses a WebSocket or a form that a page of another site opened, whatever token it has got hold of. */
+export function requireSameOrigin({ url, headers }: Request): void {
+  const origin = headers.get('origin');
+  if (origin === null || (URL.canParse(origin) && new URL(origin).host === new URL(url).host)) return;
+  throw new HttpError(403, 'this is for pages of its own site');
 }
 
 /** 404 for a row that is not there. */
@@ -54,15 +61,14 @@ export function toJson(value: unknown): string {
 }
 
 /** The JSON value in a request's body, read no further than the limit. */
-export async function readJson(request: Request): Promise<unknown> {
+export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<unknown> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
   let text = '';
   let sizeBytes = 0;
   try {
     for await (const chunk of request.body ?? []) {
       sizeBytes += chunk.byteLength;
-      if (sizeBytes > MAX_BODY_BYTES)
-        throw new HttpError(413, `the body is larger than ${MAX_BODY_BYTES / 1024} KiB`);
+      if (sizeBytes > maxBytes) throw new HttpError(413, `the body is larger than ${maxBytes / 1024} KiB`);
       text += decoder.decode(chunk, { stream: true });
     }
     return JSON.parse(text + decoder.decode());
@@ -81,11 +87,16 @@ export function errorResponse(error: unknown): Response {
   return json({ error: 'internal error' }, { status: 500 });
 }
 
-/** The constraints that a valid request can still run into, and branches that come and go meanwhile. */
+/** The constraints that a valid request can still run into, and what comes and goes meanwhile. */
 function databaseError(error: unknown): HttpError | undefined {
   if (!(error instanceof DoSQLError)) return undefined;
   if (error.code === 'NO_SUCH_BRANCH') return notFound('branch');
   if (error.code === 'BRANCH_EXISTS') return new HttpError(409, 'there is a branch of this name');
+  if (error.code === 'STORAGE_UNAVAILABLE')
+    return new HttpError(
+      503,
+      'what is asked for lies in the archive, which does not answer: try again later',
+    );
   if (error.code === 'CONSTRAINT_FOREIGNKEY')
     return new HttpError(422, 'the body refers to a row that is not there');
   if (error.code !== 'CONSTRAINT_UNIQUE') return undefined;
