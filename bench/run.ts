@@ -1,7 +1,7 @@
 /**
  * Runs the benchmarks and writes `results/<name>.json`.
  *
- * `npm run bench` runs all; `npm run bench -- engine` one of `engine`, `history`, `branches`, `changes`,
+ * `npm run bench` runs all; `npm run bench -- engine` one of `engine`, `workloads`, `history`, `branches`, `changes`,
  * `live`, `scan` and `backup`. `ROUNDS=15` asks for more rounds than usual. `QUICK=1` only shows that they work: small tables, one round, no results.
  */
 import { backup } from './backup.ts';
@@ -11,9 +11,11 @@ import { engine } from './engine.ts';
 import { history } from './history.ts';
 import { live } from './live.ts';
 import { scan } from './scan.ts';
+import { workloads } from './workloads.ts';
 
 const benchmarks: Record<string, () => Promise<void>> = {
   engine,
+  workloads,
   history,
   branches,
   changes,

@@ -1,0 +1,139 @@
+import type { Database } from '@dotdo/dosql';
+import { sql, type SQL } from 'drizzle-orm';
+import { drizzle as drizzleD1 } from 'drizzle-orm/d1';
+import { drizzle } from 'drizzle-orm/durable-sqlite';
+import type { SqlEngine, Statement } from '../scenarios/workloads.ts';
+
+/** Rows that the platform bills. */
+export interface Billed {
+  rowsRead: number;
+  rowsWritten: number;
+}
+
+/** An engine that tells what it is billed for. */
+export type BilledEngine = SqlEngine & { readonly billed: Billed };
+
+const nothing = (): Billed => ({ rowsRead: 0, rowsWritten: 0 });
+
+/** `ctx.storage.sql` as it is. */
+export function bareEngine(storage: DurableObjectStorage): BilledEngine {
+  const billed = nothing();
+  const run = ({ sql, values }: Statement): number => {
+    const cursor = storage.sql.exec(sql, ...values);
+    const rows = cursor.toArray().length;
+    billed.rowsRead += cursor.rowsRead;
+    billed.rowsWritten += cursor.rowsWritten;
+    return rows;
+  };
+  return {
+    billed,
+    exec: async (text) => {
+      storage.sql.exec(text);
+    },
+    read: async (statement) => run(statement),
+    write: async (statement) => {
+      run(statement);
+    },
+    writeTogether: async (statements) => {
+      storage.transactionSync(() => {
+        for (const statement of statements) run(statement);
+      });
+    },
+    settle: () => storage.sync(),
+  };
+}
+
+/** A DoSQL database: every change is logged. */
+export function dosqlEngine(db: Database, storage: DurableObjectStorage): BilledEngine {
+  const billed = nothing();
+  const bill = ({ rowsRead, rowsWritten }: Billed): void => {
+    billed.rowsRead += rowsRead;
+    billed.rowsWritten += rowsWritten;
+  };
+  return {
+    billed,
+    exec: (text) => db.exec(text),
+    read: async ({ sql, values }) => (await db.query(sql, [...values])).length,
+    write: async ({ sql, values }) => bill(await db.run(sql, [...values])),
+    writeTogether: async (statements) => {
+      const results = await db.batch(statements.map(({ sql, values }) => ({ sql, params: [...values] })));
+      for (const result of results) bill(result);
+    },
+    settle: () => storage.sync(),
+  };
+}
+
+/** Drizzle over `ctx.storage.sql`, or over what has its shape. */
+export function drizzleEngine(
+  storage: DurableObjectStorage,
+  over: Parameters<typeof drizzle>[0] = storage,
+): SqlEngine {
+  const db = drizzle(over);
+  return {
+    exec: async (text) => {
+      db.run(sql.raw(text));
+    },
+    read: async (statement) => db.all(template(statement)).length,
+    write: async (statement) => {
+      db.run(template(statement));
+    },
+    writeTogether: async (statements) => {
+      db.transaction((tx) => {
+        for (const statement of statements) tx.run(template(statement));
+      });
+    },
+    settle: () => storage.sync(),
+  };
+}
+
+/** D1. */
+export function d1Engine(database: D1Database): BilledEngine {
+  const billed = nothing();
+  const bill = ({ rows_read, rows_written }: D1Meta): void => {
+    billed.rowsRead += rows_read;
+    billed.rowsWritten += rows_written;
+  };
+  const prepare = ({ sql, values }: Statement): D1PreparedStatement => database.prepare(sql).bind(...values);
+  return {
+    billed,
+    exec: async (text) => {
+      await database.prepare(text).run();
+    },
+    read: async (statement) => {
+      const { results, meta } = await prepare(statement).all();
+      bill(meta);
+      return results.length;
+    },
+    write: async (statement) => bill((await prepare(statement).run()).meta),
+    writeTogether: async (statements) => {
+      for (const { meta } of await database.batch(statements.map(prepare))) bill(meta);
+    },
+    // A call answers when what it wrote is durable.
+    settle: async () => {},
+  };
+}
+
+/** Drizzle over D1. */
+export function drizzleD1Engine(database: D1Database): SqlEngine {
+  const db = drizzleD1(database);
+  return {
+    exec: async (text) => {
+      await db.run(sql.raw(text));
+    },
+    read: async (statement) => (await db.all(template(statement))).length,
+    write: async (statement) => {
+      await db.run(template(statement));
+    },
+    // Drizzle's own batch takes no parameters of raw statements (0.45).
+    writeTogether: (statements) => d1Engine(database).writeTogether(statements),
+    settle: async () => {},
+  };
+}
+
+/** A statement as drizzle writes it: text and values in turn. */
+function template({ sql: text, values }: Statement): SQL {
+  const parts = text.split('?');
+  return sql.join(
+    parts.flatMap((part, i) => (i === 0 ? [sql.raw(part)] : [sql`${values[i - 1]}`, sql.raw(part)])),
+  );
+}
