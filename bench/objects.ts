@@ -13,6 +13,7 @@ import {
   type Rows,
 } from './scenarios/item.ts';
 import { CHANGE, type Reading } from './scenarios/past.ts';
+import { billed } from './harness/billed.ts';
 import type { Streaming } from './streaming.ts';
 
 /** The objects that are called from outside. */
@@ -26,24 +27,6 @@ const FIRST_WRITE = 'UPDATE item SET stock = stock + 1 WHERE id = ?';
 
 type ItemRow = { readonly stock: number };
 type Totals = { readonly n: number; readonly total: number };
-
-/** How many rows the statements of `run` write, whoever makes them: what the platform bills. */
-async function billed(sql: SqlStorage, run: () => Promise<unknown>): Promise<number> {
-  const cursors: { readonly rowsWritten: number }[] = [];
-  const exec = sql.exec.bind(sql);
-  sql.exec = ((text: string, ...values: unknown[]) => {
-    const cursor = exec(text, ...values);
-    cursors.push(cursor);
-    return cursor;
-  }) as SqlStorage['exec'];
-  try {
-    await run();
-  } finally {
-    // The method of the prototype shows again.
-    Reflect.deleteProperty(sql, 'exec');
-  }
-  return cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0);
-}
 
 /** A database of one table, and a clock that stops when all is durable. */
 export abstract class Measured extends DurableObject<ObjectBindings> {
@@ -156,7 +139,7 @@ export class Branching extends Measured {
   /** Counting changes `sql`, so it comes last. */
   async billedRows(key: number): Promise<number> {
     const branch = await (await this.db()).branch('counted');
-    return billed(this.ctx.storage.sql, () => branch.run(FIRST_WRITE, [key]));
+    return (await billed(this.ctx.storage.sql, () => branch.run(FIRST_WRITE, [key]))).rowsWritten;
   }
 
   async branch(name: string): Promise<void> {

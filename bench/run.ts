@@ -1,12 +1,14 @@
 /**
  * Runs the benchmarks and writes `results/<name>.json`.
  *
- * `npm run bench` runs all; `npm run bench -- engine` one of `engine`, `workloads`, `history`, `branches`, `changes`,
- * `live`, `scan` and `backup`. `ROUNDS=15` asks for more rounds than usual. `QUICK=1` only shows that they work: small tables, one round, no results.
+ * `npm run bench` runs all; `npm run bench -- engine cost` those that are named. `ROUNDS=15` asks for more rounds than
+ * usual. `QUICK=1` only shows that they work: small tables, one round, no results.
  */
 import { backup } from './backup.ts';
 import { branches } from './branches.ts';
 import { changes } from './changes.ts';
+import { cold } from './cold.ts';
+import { cost } from './cost.ts';
 import { engine } from './engine.ts';
 import { history } from './history.ts';
 import { live } from './live.ts';
@@ -16,6 +18,8 @@ import { workloads } from './workloads.ts';
 const benchmarks: Record<string, () => Promise<void>> = {
   engine,
   workloads,
+  cost,
+  cold,
   history,
   branches,
   changes,

@@ -6,9 +6,17 @@ import {
   dosqlEngine,
   drizzleD1Engine,
   drizzleEngine,
-  type Billed,
+  type D1Engine,
 } from './adapters/engines-in-objects.ts';
-import { measure, setUp, WORKLOADS, type Progress, type SqlEngine } from './scenarios/workloads.ts';
+import { billed, type Billed } from './harness/billed.ts';
+import {
+  measure,
+  randomFrom,
+  setUp,
+  WORKLOADS,
+  type Progress,
+  type SqlEngine,
+} from './scenarios/workloads.ts';
 
 interface Env {
   readonly TABLES: DurableObjectNamespace<Tables>;
@@ -32,21 +40,25 @@ export class Tables extends DurableObject<Env> {
     return measure(await this.#open(name), workload, this.#progressOf(workload.name));
   }
 
-  /** Rows that an operation is billed for, on average over a hundred; undefined where the engine does not tell. */
-  async bill(name: string, index: number): Promise<Billed | undefined> {
+  /** Rows that an operation is billed for, on average over a hundred. */
+  async bill(name: string, index: number): Promise<Billed> {
     const workload = WORKLOADS[index];
+    if (workload === undefined) throw new Error(`there is no workload ${index}`);
     const engine = await this.#open(name);
-    if (workload === undefined || !('billed' in engine)) return undefined;
-    const billed = engine.billed as Billed;
     const progress = this.#progressOf(workload.name);
-    const before = { ...billed };
-    let random = 0.5;
-    const next = (): number => (random = (random * 9_301 + 0.497) % 1);
-    for (let i = 0; i < 100; i++) await workload.operate(engine, next, progress.next++);
-    return {
-      rowsRead: (billed.rowsRead - before.rowsRead) / 100,
-      rowsWritten: (billed.rowsWritten - before.rowsWritten) / 100,
+    const run = async (): Promise<void> => {
+      const random = randomFrom(1);
+      for (let i = 0; i < 100; i++) await workload.operate(engine, random, progress.next++);
     };
+    let { rowsRead, rowsWritten } = await billed(this.ctx.storage.sql, run);
+    if (name === 'd1') {
+      const before = { ...(engine as D1Engine).billed };
+      await run();
+      const after = (engine as D1Engine).billed;
+      rowsRead = after.rowsRead - before.rowsRead;
+      rowsWritten = after.rowsWritten - before.rowsWritten;
+    }
+    return { rowsRead: rowsRead / 100, rowsWritten: rowsWritten / 100 };
   }
 
   /** Inserts of all workloads go on from one another in the same table. */
@@ -102,7 +114,7 @@ export default {
     try {
       if (method === 'setUp') return Response.json(await object.setUp(name));
       if (method === 'measure') return Response.json(await object.measure(name, index));
-      return Response.json((await object.bill(name, index)) ?? null);
+      return Response.json(await object.bill(name, index));
     } catch (error) {
       return new Response(String(error), { status: 500 });
     }

@@ -4,29 +4,13 @@ import { drizzle as drizzleD1 } from 'drizzle-orm/d1';
 import { drizzle } from 'drizzle-orm/durable-sqlite';
 import type { SqlEngine, Statement } from '../scenarios/workloads.ts';
 
-/** Rows that the platform bills. */
-export interface Billed {
-  rowsRead: number;
-  rowsWritten: number;
-}
-
-/** An engine that tells what it is billed for. */
-export type BilledEngine = SqlEngine & { readonly billed: Billed };
-
-const nothing = (): Billed => ({ rowsRead: 0, rowsWritten: 0 });
+/** D1 as an engine, with the rows that it has been billed for. */
+export type D1Engine = SqlEngine & { readonly billed: { rowsRead: number; rowsWritten: number } };
 
 /** `ctx.storage.sql` as it is. */
-export function bareEngine(storage: DurableObjectStorage): BilledEngine {
-  const billed = nothing();
-  const run = ({ sql, values }: Statement): number => {
-    const cursor = storage.sql.exec(sql, ...values);
-    const rows = cursor.toArray().length;
-    billed.rowsRead += cursor.rowsRead;
-    billed.rowsWritten += cursor.rowsWritten;
-    return rows;
-  };
+export function bareEngine(storage: DurableObjectStorage): SqlEngine {
+  const run = ({ sql, values }: Statement): number => storage.sql.exec(sql, ...values).toArray().length;
   return {
-    billed,
     exec: async (text) => {
       storage.sql.exec(text);
     },
@@ -44,20 +28,15 @@ export function bareEngine(storage: DurableObjectStorage): BilledEngine {
 }
 
 /** A DoSQL database: every change is logged. */
-export function dosqlEngine(db: Database, storage: DurableObjectStorage): BilledEngine {
-  const billed = nothing();
-  const bill = ({ rowsRead, rowsWritten }: Billed): void => {
-    billed.rowsRead += rowsRead;
-    billed.rowsWritten += rowsWritten;
-  };
+export function dosqlEngine(db: Database, storage: DurableObjectStorage): SqlEngine {
   return {
-    billed,
     exec: (text) => db.exec(text),
     read: async ({ sql, values }) => (await db.query(sql, [...values])).length,
-    write: async ({ sql, values }) => bill(await db.run(sql, [...values])),
+    write: async ({ sql, values }) => {
+      await db.run(sql, [...values]);
+    },
     writeTogether: async (statements) => {
-      const results = await db.batch(statements.map(({ sql, values }) => ({ sql, params: [...values] })));
-      for (const result of results) bill(result);
+      await db.batch(statements.map(({ sql, values }) => ({ sql, params: [...values] })));
     },
     settle: () => storage.sync(),
   };
@@ -87,8 +66,8 @@ export function drizzleEngine(
 }
 
 /** D1. */
-export function d1Engine(database: D1Database): BilledEngine {
-  const billed = nothing();
+export function d1Engine(database: D1Database): D1Engine {
+  const billed = { rowsRead: 0, rowsWritten: 0 };
   const bill = ({ rows_read, rows_written }: D1Meta): void => {
     billed.rowsRead += rows_read;
     billed.rowsWritten += rows_written;

@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { createTestHarness } from 'wrangler';
+import { memoryFolder } from './report.ts';
+
+/** Starts the Worker of a wrangler configuration of this folder, with D1 and R2, which workerd alone does not have. */
+export async function startWorker(
+  configPath: string,
+): Promise<{ origin: string; close: () => Promise<void> }> {
+  // Where the runtime keeps its files.
+  process.env.TMPDIR = memoryFolder;
+  // Otherwise it asks the network where on earth it is.
+  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
+  process.env.WRANGLER_LOG ??= 'warn';
+  const harness = createTestHarness({
+    root: join(import.meta.dirname, '..'),
+    workers: [{ configPath }],
+  });
+  const { url } = await harness.listen();
+  return { origin: url.origin, close: () => harness.close() };
+}
