@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -49,12 +50,22 @@ export function report(name: string, result: object): void {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     node: process.version,
     workerd: version('workerd'),
+    commit: commit(),
   };
   mkdirSync(join(root, 'results'), { recursive: true });
   writeFileSync(
     join(root, `results/${name}.json`),
     `${JSON.stringify({ ...environment, ...result }, null, 2)}\n`,
   );
+}
+
+/** The commit that is checked out, where this is a repository. */
+function commit(): string | undefined {
+  const { status, stdout } = spawnSync('git', ['rev-parse', '--short', 'HEAD'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  return status === 0 ? stdout.trim() : undefined;
 }
 
 /** A time in the unit that suits it. */
