@@ -3,7 +3,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createR2Backend } from '../src/index.ts';
 import { newPrefix } from './storage.ts';
-import { expectError, listAll } from './suite.ts';
+import { listAll } from '../src/testing/assert.ts';
+import { expectError } from './suite.ts';
 
 /** Every object of the bucket under `prefix`, as key and content. */
 async function contents(prefix: string): Promise<[string, string][]> {

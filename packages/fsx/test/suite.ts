@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { FileEntry, FileStore, FileStoreErrorCode, ListOptions } from '../src/index.ts';
+import type { FileStoreErrorCode } from '../src/index.ts';
 import { conformance, type WithStore } from '../src/testing/index.ts';
 
 /** Checks that `work` fails with a FileStoreError of this code whose message has all of `words`. */
@@ -14,22 +14,6 @@ export async function expectError(
   );
   expect(error).toMatchObject({ name: 'FileStoreError', code });
   for (const word of words) expect((error as Error).message).toContain(word);
-}
-
-/** Every file of a listing, page by page. */
-export async function listAll(
-  store: FileStore,
-  prefix?: string,
-  options: ListOptions = {},
-): Promise<FileEntry[]> {
-  const files: FileEntry[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.list(prefix, { ...options, cursor });
-    files.push(...page.files);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  return files;
 }
 
 /** The conformance suite as tests of this runner. */

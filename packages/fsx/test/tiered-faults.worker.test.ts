@@ -11,7 +11,8 @@ import {
 } from '../src/index.ts';
 import { createFaultyBackend, type Fault } from '../src/testing/index.ts';
 import { newPrefix, withStorage } from './storage.ts';
-import { expectError, listAll } from './suite.ts';
+import { listAll } from '../src/testing/assert.ts';
+import { expectError } from './suite.ts';
 
 const text = (bytes: Uint8Array | null): string | null => bytes && new TextDecoder().decode(bytes);
 const paths = async (store: FileStore): Promise<string[]> =>

@@ -11,7 +11,8 @@ import {
   type FileStore,
 } from '../src/index.ts';
 import { newPrefix, withStorage } from './storage.ts';
-import { expectError, listAll } from './suite.ts';
+import { listAll } from '../src/testing/assert.ts';
+import { expectError } from './suite.ts';
 
 const text = (bytes: Uint8Array | null): string | null => bytes && new TextDecoder().decode(bytes);
 const hour = 3_600_000;

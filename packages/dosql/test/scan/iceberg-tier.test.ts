@@ -1,11 +1,8 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBackend } from '@dotdo/fsx';
 import { icebergRead } from 'icebird';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { IcebergTable, transformed } from '../../src/iceberg/index.ts';
 import type { Affinity, Relation } from '../../src/schema/relation.ts';
 import { fileOf } from '../../src/tier/hand-over.ts';
@@ -17,29 +14,12 @@ import {
 } from '../../src/tier/iceberg-layout.ts';
 import type { ColdFile } from '../../src/tier/manifest.ts';
 import type { SqlValue } from '../../src/value/row.ts';
+import { startStoreServer } from './store-server.ts';
 import { query } from './write-readers.ts';
 
-const store = createMemoryBackend();
+const server = await startStoreServer();
+const { store, origin } = server;
 const folder = mkdtempSync(join(tmpdir(), 'dosql-iceberg-tier-'));
-let server: Server;
-let origin = '';
-
-beforeAll(async () => {
-  server = createServer((request, response) => {
-    const range = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '');
-    void store.read(decodeURIComponent((request.url ?? '').slice(1))).then((bytes) => {
-      if (bytes === null) response.writeHead(404).end();
-      else if (range === null) response.writeHead(200).end(bytes);
-      else {
-        const end = range[2] === '' ? bytes.length : Math.min(bytes.length, Number(range[2]) + 1);
-        response.writeHead(206).end(bytes.subarray(Number(range[1]), end));
-      }
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, resolve));
-  origin = `http://localhost:${(server.address() as AddressInfo).port}`;
-});
-
 afterAll(() => {
   server.close();
   rmSync(folder, { recursive: true });

@@ -1,11 +1,9 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBackend, type FileStore } from '@dotdo/fsx';
+import type { FileStore } from '@dotdo/fsx';
 import { icebergRead } from 'icebird';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import {
   dataFile,
   IcebergTable,
@@ -19,30 +17,12 @@ import { currentSnapshot } from '../../src/iceberg/metadata.ts';
 import { createParquetWriter } from '../../src/scan/parquet/write.ts';
 import type { WriteColumn } from '../../src/scan/parquet/write-schema.ts';
 import type { SqlValue } from '../../src/value/row.ts';
+import { startStoreServer } from './store-server.ts';
 import { query } from './write-readers.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dosql-iceberg-'));
-const store = createMemoryBackend();
-let server: Server;
-let origin = '';
-
-beforeAll(async () => {
-  // Others read the store over http.
-  server = createServer((request, response) => {
-    const range = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '');
-    void store.read(decodeURIComponent((request.url ?? '').slice(1))).then((bytes) => {
-      if (bytes === null) response.writeHead(404).end();
-      else if (range === null) response.writeHead(200).end(bytes);
-      else {
-        const end = range[2] === '' ? bytes.length : Math.min(bytes.length, Number(range[2]) + 1);
-        response.writeHead(206).end(bytes.subarray(Number(range[1]), end));
-      }
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, resolve));
-  origin = `http://localhost:${(server.address() as AddressInfo).port}`;
-});
-
+const server = await startStoreServer();
+const { store, origin } = server;
 afterAll(() => {
   server.close();
   rmSync(folder, { recursive: true });

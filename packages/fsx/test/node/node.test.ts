@@ -8,7 +8,8 @@ import { describe, expect, it } from 'vitest';
 import { createTieredBackend } from '../../src/index.ts';
 import { createNodeBackend } from '../../src/node/index.ts';
 import { decode, namesOf } from '../../src/node/file-name.ts';
-import { expectError, listAll, testConformance } from '../suite.ts';
+import { listAll } from '../../src/testing/assert.ts';
+import { expectError, testConformance } from '../suite.ts';
 import { countRun } from './readme.ts';
 
 /** Runs `use` with a folder of its own, which is removed after. */
