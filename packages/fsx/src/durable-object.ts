@@ -343,29 +343,46 @@ class DurableObjectFileStore implements DOBackend {
   }
 
   #bytes(file: FileRow, { start, end }: { start: number; end: number }): Uint8Array {
-    const result = new Uint8Array(end - start);
+    let result: Uint8Array | undefined;
     for (let at = start; at < end;) {
       const chunk = Math.floor(at / chunkBytes);
       const within = at - chunk * chunkBytes;
-      const wanted = Math.min(end - at, chunkBytes - within);
-      const [row] = this.#rows<{ bytes: ArrayBuffer }>(
-        'SELECT substr(bytes, ?, ?) AS bytes FROM __dosql_file_chunk WHERE content = ? AND chunk = ?',
-        within + 1,
-        wanted,
-        file.content,
-        chunk,
-      );
-      if (row?.bytes.byteLength !== wanted) {
-        throw new FileStoreError(
-          'STORAGE_UNAVAILABLE',
-          `Chunk ${chunk} of ${show(file.path)} is missing or cut; the tables __dosql_file and __dosql_file_chunk are for this store alone to change. Write the file again.`,
-          { retryable: false },
-        );
-      }
-      result.set(new Uint8Array(row.bytes), at - start);
-      at += wanted;
+      const bytes = this.#chunk(file, chunk, within, Math.min(end - at, chunkBytes - within));
+      // A range in one chunk is not copied once more.
+      if (bytes.length === end - start) return bytes;
+      result ??= new Uint8Array(end - start);
+      result.set(bytes, at - start);
+      at += bytes.length;
     }
-    return result;
+    return result ?? new Uint8Array(0);
+  }
+
+  /** Bytes of one chunk. SQLite copies what `substr` gives, so of the most of a chunk the part is taken here. */
+  #chunk(file: FileRow, chunk: number, within: number, wanted: number): Uint8Array {
+    const size = Math.min(chunkBytes, file.size - chunk * chunkBytes);
+    const isMost = wanted > size / 2;
+    const [row] = isMost
+      ? this.#rows<{ bytes: ArrayBuffer }>(
+          'SELECT bytes FROM __dosql_file_chunk WHERE content = ? AND chunk = ?',
+          file.content,
+          chunk,
+        )
+      : this.#rows<{ bytes: ArrayBuffer }>(
+          'SELECT substr(bytes, ?, ?) AS bytes FROM __dosql_file_chunk WHERE content = ? AND chunk = ?',
+          within + 1,
+          wanted,
+          file.content,
+          chunk,
+        );
+    if (row?.bytes.byteLength !== (isMost ? size : wanted)) {
+      throw new FileStoreError(
+        'STORAGE_UNAVAILABLE',
+        `Chunk ${chunk} of ${show(file.path)} is missing or cut; the tables __dosql_file and __dosql_file_chunk are for this store alone to change. Write the file again.`,
+        { retryable: false },
+      );
+    }
+    const bytes = new Uint8Array(row.bytes);
+    return isMost ? bytes.subarray(within, within + wanted) : bytes;
   }
 
   /** Rows of a query; none where the tables are not there because nothing has been written. */
