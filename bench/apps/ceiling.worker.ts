@@ -1,0 +1,29 @@
+import { DurableObject } from 'cloudflare:workers';
+
+interface Env {
+  readonly CEILING: DurableObjectNamespace<Ceiling>;
+}
+
+/** Does nothing but answer: what an app's object is measured against. */
+export class Ceiling extends DurableObject<Env> {
+  override async fetch(request: Request): Promise<Response> {
+    if (request.headers.get('upgrade') === 'websocket') {
+      const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
+      this.ctx.acceptWebSocket(server);
+      return new Response(null, { status: 101, webSocket: client });
+    }
+    const body = await request.text();
+    return Response.json({ read: body.length });
+  }
+
+  /** What one socket says all of them hear. */
+  override webSocketMessage(_: WebSocket, message: string | ArrayBuffer): void {
+    for (const socket of this.ctx.getWebSockets()) socket.send(message);
+  }
+}
+
+export default {
+  fetch(request: Request, { CEILING }: Env): Promise<Response> {
+    return CEILING.get(CEILING.idFromName('ceiling')).fetch(request);
+  },
+};
