@@ -136,10 +136,19 @@ export interface ChangeLog {
    * With `chunk` also rows of that table, read in the same instant. Its table's entries are then those of rows up to
    * `chunk.after` only, so that a row's changes come after the row, and none of tables that come after it by name.
    *
+   * What lies further back than the log itself may be read from an archive, unless the reader is `hotOnly`: for one far
+   * away that had better begin anew than have that done.
+   *
    * @throws an error with code `LSN_EXPIRED` when the log no longer holds all changes after `after`, and
    * `BAD_PARAMETER`, `NO_SUCH_COLUMN` or `SYNTAX` for a selection that is none.
    */
-  read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): Promise<LogPage>;
+  read(
+    after: bigint,
+    limit: number,
+    selection?: Selection,
+    chunk?: Chunk,
+    hotOnly?: boolean,
+  ): Promise<LogPage>;
   /** Calls `listener` after every commit; returns the way to stop that. */
   onCommit(listener: () => void): () => void;
   /** The tables that there are now. */

@@ -195,7 +195,7 @@ export class Cdc {
    * Changes after `from` that the log holds now, from at most about `limit` entries of it; at its end the page is
    * empty.
    *
-   * @throws an error with code `LSN_EXPIRED` when the log no longer reaches back to `from`.
+   * @throws an error with code `LSN_EXPIRED` when the log no longer reaches back to `from`, nor an archive of it.
    */
   async read(from: bigint | number, options: PageOptions = {}): Promise<ChangePage> {
     const reader = new ChangeReader(this.#source, this.#shape(options), parsePosition(from, this.#source));
@@ -218,7 +218,7 @@ export class Cdc {
    * have a `cursor`, to resume with: `from` is then `event.cursor ?? event.lsn`.
    *
    * @param from the LSN of the last change that the consumer has; 0 for everything since the log began.
-   * @throws an error with code `LSN_EXPIRED` when the log no longer reaches back to `from`, `BAD_PARAMETER` for what is
+   * @throws an error with code `LSN_EXPIRED` when neither the log nor its archive reaches back to `from`, `BAD_PARAMETER` for what is
    * no position, table or column, `SYNTAX` or `NO_SUCH_COLUMN` for what is no condition.
    */
   subscribe(

@@ -1,4 +1,4 @@
-import type { Change, ChangeLog, LogEntry, LogPage, SchemaChange, SnapshotRow } from './change-log.ts';
+import type { Change, ChangeLog, Chunk, LogEntry, LogPage, SchemaChange, SnapshotRow } from './change-log.ts';
 import { formatPosition, type SnapshotPosition, type StreamPosition } from './position.ts';
 import type { Shape } from './shape.ts';
 
@@ -35,6 +35,8 @@ export interface ReaderOptions {
 export interface ReaderUse extends ReaderOptions {
   /** What was read may be read again: as {@link Chunk.deletions}. */
   readonly mayRepeat?: boolean | undefined;
+  /** As {@link ChangeLog.read} says. */
+  readonly hotOnly?: boolean | undefined;
 }
 
 /**
@@ -73,7 +75,7 @@ export class ChangeReader {
   }
 
   async #changes(limit: number): Promise<[ChangeEvent[], boolean]> {
-    const page = await this.#log.read(this.#position.lsn, limit, this.#shape.selection);
+    const page = await this.#read(this.#position.lsn, limit);
     const events = await this.#shape.shown(this.#events(page));
     this.#position = { lsn: page.lsn };
     return [events, page.isEnd];
@@ -83,7 +85,7 @@ export class ChangeReader {
     const { lsn, snapshot } = this.#position as Required<StreamPosition>;
     const { table, after } = snapshot as SnapshotPosition;
     const chunk = { table, after, limit, deletions: this.#options.mayRepeat };
-    const page = await this.#log.read(lsn, limit, this.#shape.selection, chunk);
+    const page = await this.#read(lsn, limit, chunk);
     const events = this.#events(page).map((event): ChangeEvent =>
       'table' in event ? { ...event, cursor: formatPosition({ lsn: event.lsn, snapshot }) } : event,
     );
@@ -102,6 +104,10 @@ export class ChangeReader {
           : { table: next, after: next === table ? (rows.at(-1)?.position ?? after) : undefined },
     };
     return [shown, false];
+  }
+
+  #read(after: bigint, limit: number, chunk?: Chunk): Promise<LogPage> {
+    return this.#log.read(after, limit, this.#shape.selection, chunk, this.#options.hotOnly);
   }
 
   /** The entries of a page, with the boundaries of their transactions. */

@@ -4,11 +4,12 @@ import type { FileAccess, FileStack } from './tier/index.ts';
 import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
+import { Archived, ArchivedPoint } from './log/archived.ts';
 import { ARCHIVE_HOLD, Holds } from './log/holds.ts';
-import { trimDue, trimStep, type Window } from './log/trim.ts';
+import { leaseOf } from './log/lease.ts';
+import { TRIM_TIMER, trimDue, trimStep, type Window } from './log/trim.ts';
 import { Timers } from './timer/timers.ts';
 
-const TRIM_TIMER = 'dosql:trim';
 const TRIM_EVERY_MS = 600_000;
 /** Changes between two looks at the log's size. */
 const CHANGES_PER_LOOK = 500;
@@ -22,6 +23,8 @@ export interface BackupPolicy {
   readonly archive: ArchiveAge;
   /** Ms between backups; undefined where they are only called for. */
   readonly everyMs: number | undefined;
+  /** How much of the log is recalled at most. */
+  readonly recallBytes: number;
 }
 
 /** What all handles of one open database share. */
@@ -51,6 +54,12 @@ export class Core {
     this.#access = access;
     this.#policy = policy;
     engine.loadFiles = async () => (await this.files()).runner;
+    if (access.cold !== undefined) engine.points.archived = new Archived(engine.storage.sql, engine.log);
+    engine.points.recall = async (error) => {
+      // While the gate is held nobody waits for the archive: a transaction must not.
+      if (!(error instanceof ArchivedPoint) || this.gate.isMine) throw error;
+      await (await this.backup()).recall(error);
+    };
     this.timers.on(TRIM_TIMER, () => this.#trim());
     this.timers.on(BACKUP_TIMER, () => this.#backUp());
     engine.onCommit(() => this.#committed());
@@ -88,12 +97,15 @@ export class Core {
    */
   async backup(): Promise<Backup> {
     const { openBackup } = await import('./backup/index.ts');
-    return (this.#backup ??= openBackup(this, this.#access.cold, this.#policy.archive));
+    return (this.#backup ??= openBackup(this, this.#access.cold, this.#policy));
   }
 
   /** Sets what keeps the log until it is archived, and the timer of backups. */
   async startBackups(): Promise<void> {
     const { archive, everyMs } = this.#policy;
+    // What uses a lease goes on with it.
+    if (this.#access.cold !== undefined && (leaseOf(this.engine.log)?.untilMs ?? 0) > this.engine.nowMs())
+      await this.backup();
     const held = this.holds.of(ARCHIVE_HOLD);
     // Without the option a log that nobody backs up any more is let go of in the end, as that of a slot is.
     const isBounded = archive === undefined;

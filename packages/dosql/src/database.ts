@@ -23,6 +23,7 @@ import type {
   RowDiff,
 } from './merge/index.ts';
 import type { KeyValue, Version } from './history/versions.ts';
+import { fromJulian } from './log/log.ts';
 import {
   appliedMigrations,
   loadMigrations,
@@ -35,7 +36,16 @@ import { FileSession } from './file-session.ts';
 import { LogSource } from './stream/source.ts';
 import { sqlStorage, storageFacade } from './sql-storage.ts';
 import type { AlarmResult, TimerHandler } from './timer/timers.ts';
+import { recalling } from './turn.ts';
 import type { Row } from './value/row.ts';
+
+/** The earliest point that can be read. */
+export interface Earliest {
+  readonly lsn: bigint;
+  readonly timestamp: Date;
+  /** The earliest point that the archive reaches back to, where that is before `lsn`. */
+  readonly archived?: { readonly lsn: bigint; readonly timestamp: Date };
+}
 
 /** An open database. */
 export class Database extends FileSession {
@@ -91,7 +101,8 @@ export class Database extends FileSession {
   async branch(name: string, options: BranchOptions = {}): Promise<Database> {
     this.gate.refuseHolder();
     const branching = await this.core.branching();
-    const id = await this.gate.pass(() => branching.create(this.scope().branch, name, options));
+    const create = (): number => branching.create(this.scope().branch, name, options);
+    const id = await recalling(this.engine, () => this.gate.pass(create));
     return new Database(this.core, id);
   }
 
@@ -196,42 +207,72 @@ export class Database extends FileSession {
     return this.gate.pass(() => resolveConflicts(this.engine, this.activeBranch, table, key, take, source));
   }
 
-  /** The earliest point that can be read. */
-  earliest(): Promise<{ lsn: bigint; timestamp: Date }> {
+  /**
+   * The earliest point that can be read of what is in the object; `archived` is that of the archive, where this goes
+   * further back.
+   */
+  earliest(): Promise<Earliest> {
     return this.gate.pass(() => {
-      const { lsn, ms } = this.engine.log.earliest();
-      return { lsn: BigInt(lsn), timestamp: new Date(ms) };
+      const { log, points } = this.engine;
+      const { lsn, ms } = log.earliest();
+      const [from = lsn, at = 0] = points.archived?.begin() ?? [];
+      const earliest = { lsn: BigInt(lsn), timestamp: new Date(ms) };
+      if (from >= lsn) return earliest;
+      return { ...earliest, archived: { lsn: BigInt(from), timestamp: new Date(fromJulian(at)) } };
     });
   }
 
   /**
-   * Every version of one row that the log knows, oldest first, whether the row still exists or not.
+   * Brings the log back from the archive as far as `point`, for at least ten minutes: for what cannot wait, which is
+   * a transaction and `db.sql`. A query recalls what it needs by itself.
+   *
+   * ```ts
+   * await db.recall({ ago: '90d' });
+   * ```
+   *
+   * @throws DoSQLError `HISTORY_EXPIRED`, `TOO_BIG` for more than `history.recallBytes`, `STORAGE_UNAVAILABLE`,
+   * `CORRUPT_FILE`, `NO_SUCH_FILE`, `BAD_PARAMETER`.
+   */
+  async recall(point: Point): Promise<{ readonly lsn: bigint }> {
+    this.gate.refuseHolder();
+    const resolve = (): { lsn: bigint } => ({ lsn: BigInt(this.engine.points.resolve(point)) });
+    return recalling(this.engine, () => this.gate.pass(resolve));
+  }
+
+  /**
+   * Every version of one row that the log and the archive know, oldest first, whether the row still exists or not.
+   * With `since` those that ended before that point are not looked for, which keeps what lies before it in the archive.
    *
    * ```ts
    * for (const { row, validFrom, validTo } of await db.history('tasks', 42)) …
    * ```
    */
-  async history<T = Row>(table: string, key: KeyValue): Promise<Version<T>[]> {
+  async history<T = Row>(
+    table: string,
+    key: KeyValue,
+    { since }: { readonly since?: Point } = {},
+  ): Promise<Version<T>[]> {
     this.gate.refuseHolder();
     const { versions } = await import('./history/versions.ts');
     return this.#withRow(
       table,
       key,
-      () => versions(this.engine, table, key, this.scope().branch) as Version<T>[],
+      () => versions(this.engine, table, key, this.scope().branch, since) as Version<T>[],
     );
   }
 
   /**
-   * For each column of one row, the change that gave it the value that it has; empty when there is no such row.
+   * For each column of one row, the change that gave it the value that it has; empty when there is no such row. Of the
+   * archive only so much is read as it takes to know that, and with `since` nothing before that point.
    *
    * ```ts
    * const { tx, timestamp } = (await db.blame('tasks', 42)).find(({ column }) => column === 'status')!;
    * ```
    */
-  async blame(table: string, key: KeyValue): Promise<Blame[]> {
+  async blame(table: string, key: KeyValue, { since }: { readonly since?: Point } = {}): Promise<Blame[]> {
     this.gate.refuseHolder();
     const { blame } = await import('./history/blame.ts');
-    return this.#withRow(table, key, () => blame(this.engine, table, key, this.scope().branch));
+    return this.#withRow(table, key, () => blame(this.engine, table, key, this.scope().branch, since));
   }
 
   /**
@@ -396,18 +437,19 @@ export class Database extends FileSession {
   /** Runs `work` when the row with this key is hot. */
   #withRow<T>(table: string, key: KeyValue, work: () => T): Promise<T> {
     const { files } = this.engine;
-    if (files === undefined) return this.gate.pass(work);
-    return this.gate.hold(async () => {
+    if (files === undefined) return recalling(this.engine, () => this.gate.pass(work));
+    const held = async (): Promise<T> => {
       const { keyOf } = await import('./history/row-key.ts');
       const found = keyOf(this.engine, table, key, this.scope().branch ?? 0);
       await files.cold.row(found.relation.tableId, found.key);
       return work();
-    });
+    };
+    return recalling(this.engine, () => this.gate.hold(held));
   }
 
   /** Takes its turn before it loads what changes many rows: turns are in the order of the calls. */
   #change<T>(work: (change: typeof ChangeModule) => Promise<T>): Promise<T> {
-    return this.gate.hold(async () => work(await import('./change/index.ts')));
+    return recalling(this.engine, () => this.gate.hold(async () => work(await import('./change/index.ts'))));
   }
 }
 

@@ -5,7 +5,7 @@
  * - `NO_SUCH_TABLE`, `NO_SUCH_COLUMN` the statement names what does not exist (as of the point it reads).
  * - `CONSTRAINT_*` a constraint refused the write; nothing of the statement was kept.
  * - `BAD_PARAMETER` a value, a count of values or an option is not one that the call takes.
- * - `TOO_BIG` a value, row or statement is larger than SQLite takes.
+ * - `TOO_BIG` a value, row or statement is larger than SQLite takes, or what is to be read larger than a limit allows.
  * - `FULL` the object's storage is full.
  * - `FORBIDDEN` the statement reaches for what is not the user's: reserved names, refused SQLite features.
  * - `READ_ONLY` a write through a handle that only reads.
@@ -25,7 +25,8 @@
  * - `FORBIDDEN_URL` the statement names a bucket, a host or a path that the database was not given.
  * - `NO_SUCH_FILE` no file has the name, or matches the pattern.
  * - `CORRUPT_FILE` a file is not what it says it is, or has been damaged: nothing of it was taken for true.
- * - `WAITS` a synchronous statement needs files, which only an asynchronous one can wait for.
+ * - `WAITS` a synchronous statement needs files, which only an asynchronous one can wait for; or one of a transaction
+ *   the archive, which `db.recall()` brings back before.
  * - `DECRYPT_FAILED` a ciphertext is malformed, was changed, or names a key that is not there.
  * - `SQLITE` any other error of SQLite; the message is SQLite's.
  */

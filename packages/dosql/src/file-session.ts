@@ -5,6 +5,7 @@ import { DoSQLError } from './error.ts';
 import type { Pass } from './outcome.ts';
 import type { Vector } from './scan/vector.ts';
 import { Session } from './session.ts';
+import { recalling } from './turn.ts';
 import type { CopyOptions, CopyResult, FileReport, TierOptions, TierPass, TierStatus } from './tier/index.ts';
 import type { SqlParameters } from './value/parameter.ts';
 import { toRows } from './value/row.ts';
@@ -37,18 +38,19 @@ export class FileSession extends Session {
 
   /** How SQLite would run a statement; does not run it, unless it is a query that reads files. */
   async explain(sql: string, params?: SqlParameters): Promise<Plan> {
-    if (this.engine.waits(sql)) return this.#explainFiles(sql, params);
-    return this.gate.pass(() => {
-      const explain = 'EXPLAIN QUERY PLAN ';
-      const statement = this.engine.statement(explain + sql);
+    if (this.engine.waits(sql)) return recalling(this.engine, () => this.#explainFiles(sql, params));
+    const explain = (): Plan => {
+      const prefix = 'EXPLAIN QUERY PLAN ';
+      const statement = this.engine.statement(prefix + sql);
       const { names, raw } = this.engine.run(statement, params, this.scope());
       const steps = toRows(names, raw).map(({ id, parent, detail }) => ({
         id: Number(id),
         parent: Number(parent),
         detail: String(detail),
       }));
-      return { sql: this.engine.bound(statement, params, this.scope()).sql.slice(explain.length), steps };
-    });
+      return { sql: this.engine.bound(statement, params, this.scope()).sql.slice(prefix.length), steps };
+    };
+    return recalling(this.engine, () => this.gate.pass(explain));
   }
 
   /**
@@ -113,7 +115,9 @@ export class FileSession extends Session {
     const { copy } = await import('./tier/copy.ts');
     const statement = this.engine.statement(sql);
     const pass: Pass = (work) => this.gate.pass(work);
-    return copy(this.engine, statement, params, url, options, this.scope(), pass, target);
+    return recalling(this.engine, () =>
+      copy(this.engine, statement, params, url, options, this.scope(), pass, target),
+    );
   }
 
   /**

@@ -23,7 +23,7 @@ export type {
   RestoreResult,
   Violation,
 } from './change/index.ts';
-export type { Database } from './database.ts';
+export type { Database, Earliest } from './database.ts';
 export type { Plan } from './file-session.ts';
 export { DoSQLError, type ErrorCode } from './error.ts';
 export type { Blame } from './history/blame.ts';

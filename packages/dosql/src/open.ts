@@ -44,6 +44,8 @@ export interface DatabaseOptions {
     readonly maxBytes?: number;
     /** Changes go to the cold storage before they are trimmed, and are kept there so long; true is for ever. */
     readonly archive?: string | number | true;
+    /** Of archived changes so many bytes are brought back at most for reading points before that; 1 GiB by default. */
+    readonly recallBytes?: number;
   };
   /** Backs up to the cold storage by the object's alarm, so often: `'10m'`, or ms. */
   readonly backup?: { readonly every: string | number };
@@ -114,12 +116,13 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
     keepMs: durationMs(options.history?.keep ?? DEFAULT_KEEP, 'history.keep'),
     maxBytes: options.history?.maxBytes ?? DEFAULT_MAX_BYTES,
   };
-  if (!(window.maxBytes > 0))
-    throw new DoSQLError(
-      'BAD_PARAMETER',
-      `history.maxBytes is ${describe(window.maxBytes)}: give bytes above 0`,
-    );
   const policy = backupPolicy(options);
+  for (const [name, bytes] of [
+    ['maxBytes', window.maxBytes],
+    ['recallBytes', policy.recallBytes],
+  ] as const)
+    if (!(bytes > 0))
+      throw new DoSQLError('BAD_PARAMETER', `history.${name} is ${describe(bytes)}: give bytes above 0`);
   refuseUnfinished(engine.storage);
   engine.open(name);
   const core = new Core(name, engine, window, fileAccess(options), policy);
@@ -158,6 +161,7 @@ function backupPolicy({ history, backup, storage }: DatabaseOptions): BackupPoli
   return {
     archive: archive === undefined || archive === true ? archive : durationMs(archive, 'history.archive'),
     everyMs: backup === undefined ? undefined : durationMs(backup.every, 'backup.every'),
+    recallBytes: history?.recallBytes ?? DEFAULT_MAX_BYTES,
   };
 }
 

@@ -2,7 +2,7 @@ import { DoSQLError } from './error.ts';
 import type { Engine, Outcome, RunOptions } from './engine.ts';
 import type { Gate } from './gate.ts';
 import type { SqlParameter } from './value/parameter.ts';
-import { inTurn } from './turn.ts';
+import { inTurn, recalling } from './turn.ts';
 import { toRows, toValue, type Row, type SqlValue } from './value/row.ts';
 
 /** D1's result (https://developers.cloudflare.com/d1/worker-api/return-object/). */
@@ -96,7 +96,9 @@ export class PreparedStatement {
       const started = Date.now();
       const files = await this.#engine.loadFiles();
       const statement = this.#engine.statement(this.sql);
-      const outcome = await files.run(statement, this.params, this.#scope, (work) => this.#gate.pass(work));
+      const outcome = await recalling(this.#engine, () =>
+        files.run(statement, this.params, this.#scope, (work) => this.#gate.pass(work)),
+      );
       return use(outcome, started);
     };
     if (this.#engine.waits(this.sql)) return waiting();
@@ -104,6 +106,6 @@ export class PreparedStatement {
       const started = Date.now();
       return use(this.#engine.run(this.#engine.statement(this.sql), this.params, this.#scope), started);
     };
-    return inTurn(this.#gate, run, waiting);
+    return inTurn(this.#engine, this.#gate, run, waiting);
   }
 }

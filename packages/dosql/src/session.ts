@@ -9,7 +9,7 @@ import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
 import { isExact } from './value/marked.ts';
 import type { SqlParameters } from './value/parameter.ts';
-import { inTurn } from './turn.ts';
+import { inTurn, recalling } from './turn.ts';
 import { toRows, toValue, type RawValue, type Row, type SqlValue } from './value/row.ts';
 
 /** How to give results back. */
@@ -73,6 +73,7 @@ export class Reader {
   query<T = Row>(sql: string, params?: SqlParameters, options: QueryOptions = {}): Promise<T[]> {
     if (this.engine.waits(sql)) return this.#waitingRows(sql, params, options) as Promise<T[]>;
     return inTurn(
+      this.engine,
       this.gate,
       () => this.#rows(sql, params, options) as T[],
       () => this.#waitingRows(sql, params, options) as Promise<T[]>,
@@ -84,7 +85,12 @@ export class Reader {
     const waiting = async (): Promise<T | null> =>
       ((await this.#waitingRows(sql, params, options))[0] as T | undefined) ?? null;
     if (this.engine.waits(sql)) return waiting();
-    return inTurn(this.gate, () => (this.#rows(sql, params, options)[0] as T | undefined) ?? null, waiting);
+    return inTurn(
+      this.engine,
+      this.gate,
+      () => (this.#rows(sql, params, options)[0] as T | undefined) ?? null,
+      waiting,
+    );
   }
 
   /**
@@ -106,7 +112,9 @@ export class Reader {
       if (statement.kind === 'read') return this.engine.cursor(statement, params, options);
       throw new DoSQLError('READ_ONLY', 'iterate() only reads: use query()', { sql });
     };
-    const cursor = await inTurn(this.gate, open, async () => buffered(await this.wait(sql, params)));
+    const cursor = await inTurn(this.engine, this.gate, open, async () =>
+      buffered(await this.wait(sql, params)),
+    );
     const names = cursor.columnNames;
     const rows = cursor.raw();
     for (;;) {
@@ -133,6 +141,7 @@ export class Reader {
     const { names, raw } = isWaiting
       ? await this.wait(sql, params)
       : await inTurn(
+          this.engine,
           this.gate,
           () => this.engine.run(this.engine.statement(sql), params, this.scope()),
           () => this.wait(sql, params),
@@ -157,11 +166,13 @@ export class Reader {
     options: QueryOptions = {},
   ): Promise<Outcome> {
     const files = await this.engine.loadFiles();
-    return files.run(this.engine.statement(sql), params, { ...this.scope(), ...options }, (work) =>
-      this.gate.pass(() => {
-        this.assertOpen();
-        return work();
-      }),
+    return recalling(this.engine, () =>
+      files.run(this.engine.statement(sql), params, { ...this.scope(), ...options }, (work) =>
+        this.gate.pass(() => {
+          this.assertOpen();
+          return work();
+        }),
+      ),
     );
   }
 
@@ -205,16 +216,18 @@ export class Session extends Reader {
       this.assertOpen();
       return runResult(this.engine.run(this.engine.statement(sql), params, this.scope()));
     };
-    return inTurn(this.gate, run, waiting);
+    return inTurn(this.engine, this.gate, run, waiting);
   }
 
   /** Runs any number of statements, all or none. */
   async exec(sql: string): Promise<void> {
     const texts = parse(sql).map((statement) => statement.sql);
     const waiting = (): Promise<void> =>
-      this.transaction(async (tx) => {
-        for (const text of texts) await tx.run(text);
-      });
+      recalling(this.engine, () =>
+        this.transaction(async (tx) => {
+          for (const text of texts) await tx.run(text);
+        }),
+      );
     if (texts.some((text) => this.engine.waits(text))) {
       await waiting();
       return;
@@ -228,17 +241,19 @@ export class Session extends Reader {
           statements.forEach((statement) => this.engine.run(statement, [], this.scope())),
         );
     };
-    await inTurn(this.gate, run, waiting);
+    await inTurn(this.engine, this.gate, run, waiting);
   }
 
   /** Runs statements with parameters, all or none. */
   batch<T = Row>(statements: readonly BatchStatement[]): Promise<BatchResult<T>[]> {
     const waiting = (): Promise<BatchResult<T>[]> =>
-      this.transaction(async (tx) => {
-        const results: BatchResult<T>[] = [];
-        for (const { sql, params } of statements) results.push(await tx.waitForBatch<T>(sql, params));
-        return results;
-      });
+      recalling(this.engine, () =>
+        this.transaction(async (tx) => {
+          const results: BatchResult<T>[] = [];
+          for (const { sql, params } of statements) results.push(await tx.waitForBatch<T>(sql, params));
+          return results;
+        }),
+      );
     if (statements.some(({ sql }) => this.engine.waits(sql))) return waiting();
     const runAll = (): BatchResult<T>[] => {
       this.assertOpen();
@@ -252,13 +267,13 @@ export class Session extends Reader {
       }));
     };
     if (statements.length <= MAX_STATEMENTS_IN_TURN || this.engine.isInTransaction)
-      return inTurn(this.gate, () => this.engine.atomically(runAll), waiting);
-    return this.gate
-      .hold(() => this.engine.transaction(async () => runAll()))
-      .catch((error: unknown) => {
-        if (error instanceof DoSQLError && error.code === 'WAITS') return waiting();
-        throw error;
-      });
+      return inTurn(this.engine, this.gate, () => this.engine.atomically(runAll), waiting);
+    const hold = (): Promise<BatchResult<T>[]> =>
+      this.gate.hold(() => this.engine.transaction(async () => runAll()));
+    return recalling(this.engine, hold).catch((error: unknown) => {
+      if (error instanceof DoSQLError && error.code === 'WAITS') return waiting();
+      throw error;
+    });
   }
 
   /**

@@ -203,7 +203,7 @@ it('begins anew when rows have been erased, and deletes the files that had them'
   );
 });
 
-it('refers to the cold files of tiered tables', async () => {
+it('refers to the cold files of tiered tables', { timeout: 30_000 }, async () => {
   const prefix = `tiered-${Math.random()}`;
   const clock = { now: START };
   const options = { clock: (): number => clock.now, history: { keep: '60d' } };

@@ -143,6 +143,21 @@ export class Plant extends DurableObject<Env> {
       : (readings.problem ?? `${readings.waiting.files} files`);
   }
 
+  async meanAsOf(at: Date) {
+    const { timestamp, archived } = await this.db.earliest();
+    if (at < (archived?.timestamp ?? timestamp)) return null;
+    return this.db.asOf(at).get<{ mean: number }>('SELECT avg(value) AS mean FROM readings');
+  }
+
+  async compare(at: Date) {
+    await this.db.recall(at);
+    return this.db.transaction(async (tx) => {
+      const before = await tx.asOf(at).get<{ n: number }>('SELECT count(*) AS n FROM readings');
+      const now = await tx.get<{ n: number }>('SELECT count(*) AS n FROM readings');
+      return { before: before?.n, now: now?.n };
+    });
+  }
+
   async backUp() {
     const { lsn, files, bytes } = await this.db.backup();
     return { lsn, files, bytes };

@@ -274,6 +274,32 @@ describe('the guide to tiering and files', () => {
     });
   });
 
+  it('reads further back than the log', async () => {
+    await withPlant(async (plant, { storage }) => {
+      const was = new Date();
+      const before = await plant.meanAsOf(was);
+      await plant.backUp();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await plant.recalibrate('pump-01', 3);
+      await plant.backUp();
+      // As if a week had passed: the log begins behind what has been archived.
+      const lsn = Number(plant.db.lsn());
+      storage.sql.exec('DELETE FROM __dosql_log WHERE lsn < ?', lsn);
+      storage.sql.exec('DELETE FROM __dosql_tx');
+      storage.sql.exec(
+        "UPDATE __dosql_meta SET value = CASE key WHEN 'trimmed_lsn' THEN ?1 ELSE (SELECT at FROM __dosql_log) END WHERE key LIKE 'trimmed%'",
+        lsn,
+      );
+      const { timestamp, archived } = await plant.db.earliest();
+      expect([archived?.lsn, was < timestamp]).toEqual([0n, true]);
+      expect(await plant.meanAsOf(was)).toEqual(before);
+      const { n } = (await plant.db.get<{ n: number }>('SELECT count(*) AS n FROM readings')) ?? {};
+      expect(await plant.compare(was)).toEqual({ before: n, now: n });
+      expect(await plant.meanAsOf(new Date(0))).toBeNull();
+      expect(await plant.meanAsOf(new Date())).not.toEqual(before);
+    });
+  });
+
   it('is an Iceberg table for others, in a catalog', async () => {
     const catalog = new TestCatalog();
     vi.stubGlobal('fetch', catalog.fetch);

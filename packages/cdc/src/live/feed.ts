@@ -84,7 +84,7 @@ export class Feed {
     this.#refresh();
     const { keyed = false } = this.#request;
     if (keyed && !this.#hasWholeKeys) await this.#checkKeys();
-    const reader = new ChangeReader(this.#source, this.#shape, from, { schema: keyed });
+    const reader = new ChangeReader(this.#source, this.#shape, from, { schema: keyed, hotOnly: true });
     const events = await reader.next(this.#limit);
     if (events.some(({ op }) => op === 'schema')) {
       this.#hasWholeKeys = false;

@@ -52,7 +52,7 @@ async function readEvents(
   offset: string,
   batch: number,
 ): Promise<Events> {
-  const reader = new ChangeReader(source, shape, { lsn: lsnOf(source, offset) });
+  const reader = new ChangeReader(source, shape, { lsn: lsnOf(source, offset) }, { hotOnly: true });
   try {
     return { events: await reader.next(batch), lsn: reader.position.lsn };
   } catch (error) {

@@ -73,6 +73,7 @@ export class Archive {
         fromAt: rows[0]?.[AT] as number,
         toAt: rows.at(-1)?.[AT] as number,
         rows: rows.length,
+        logBytes: logBytes(rows),
       };
       const isNoted = await gate.pass(() => this.#note(segment, leaving.replaced, epoch));
       if (isNoted) count++;
@@ -154,6 +155,20 @@ export class Archive {
 
 const LSN = 0;
 const AT = 3;
+/** What a number takes, of 1 to 8 bytes. */
+const NUMBER_BYTES = 4;
+
+/** About what rows of the log take in SQLite. */
+function logBytes(rows: readonly SqlValue[][]): number {
+  let bytes = 0;
+  for (const row of rows)
+    for (const value of row) {
+      bytes++;
+      if (typeof value === 'string' || value instanceof Uint8Array) bytes += value.length;
+      else if (value !== null) bytes += NUMBER_BYTES;
+    }
+  return bytes;
+}
 
 /** Forgets all that has been archived and backed up; its files are deleted after `until`. */
 export function forget(notes: Notes, until: number): void {

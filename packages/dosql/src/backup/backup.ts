@@ -1,6 +1,7 @@
 import { createDOBackend, type FileStore } from '@dotdo/fsx';
-import type { Core } from '../core.ts';
+import type { BackupPolicy, Core } from '../core.ts';
 import { DoSQLError } from '../error.ts';
+import type { ArchivedPoint } from '../log/archived.ts';
 import { ARCHIVE_HOLD } from '../log/holds.ts';
 import { toJulian } from '../log/log.ts';
 import { isInternal, MAIN } from '../schema/line.ts';
@@ -17,6 +18,7 @@ import {
   type MigrationRow,
 } from './manifest.ts';
 import { Notes, type Segment } from './notes.ts';
+import { Recall } from './recall.ts';
 import { tierFiles } from './tiers.ts';
 
 /** What a backup has put into the cold store. */
@@ -64,15 +66,17 @@ export class Backup {
   readonly #notes: Notes;
   readonly #archive: Archive;
   readonly #base: BaseWriter;
+  readonly #recall: Recall;
   #running: Promise<unknown> = Promise.resolve();
 
-  constructor(core: Core, cold: FileStore, age: ArchiveAge) {
+  constructor(core: Core, cold: FileStore, { archive, recallBytes }: BackupPolicy) {
     this.#core = core;
     this.#cold = cold;
-    this.#age = age;
+    this.#age = archive;
     this.#notes = new Notes(core.engine);
     this.#archive = new Archive(core, cold, this.#notes);
     this.#base = new BaseWriter(core, cold, this.#notes);
+    this.#recall = new Recall(core, cold, this.#notes, recallBytes);
   }
 
   /** Backs up what there is. */
@@ -86,6 +90,12 @@ export class Backup {
       await this.#open();
       return this.#archive.run();
     });
+  }
+
+  /** Brings the log back to a point; it is trimmed again when nobody has read it for some time. */
+  async recall(point: ArchivedPoint): Promise<void> {
+    await this.#open();
+    return this.#recall.reach(point);
   }
 
   /** One after the other: each goes on from what the one before has left. */
@@ -231,6 +241,7 @@ export class Backup {
           migrations: migrationsOf(storage.sql, lsn),
           tierFiles: base.tierFiles,
           leftOut: leftOut(storage.sql),
+          numbers: [catalog.highest('id'), catalog.highest('tableId')],
           ...catalogRows(storage.sql, Math.min(window.lsn, lsn), lsn),
         };
         return {

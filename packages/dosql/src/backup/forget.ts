@@ -10,6 +10,9 @@ export function forgetArchive(engine: Engine): void {
   const notes = new Notes(engine);
   if (!notes.exists) return;
   engine.atomically(() => {
+    // What lies before the window, of a transaction that was being recalled, nobody looks through for what to erase.
+    const { log, storage } = engine;
+    storage.sql.exec('DELETE FROM __dosql_log WHERE lsn <= ? AND lsn < ?', log.earliest().lsn, log.end());
     const now = engine.nowMs();
     forget(notes, now);
     const manifest = notes.get<{ readonly path: string }>('manifest');

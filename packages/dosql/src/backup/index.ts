@@ -1,8 +1,8 @@
 import { coldStore } from '../cold-store.ts';
-import type { Core } from '../core.ts';
+import type { BackupPolicy, Core } from '../core.ts';
 import { DoSQLError } from '../error.ts';
 import type { FileAccess } from '../tier/index.ts';
-import { Backup, type ArchiveAge } from './backup.ts';
+import { Backup } from './backup.ts';
 
 export { type BackupResult } from './backup.ts';
 export { forgetArchive } from './forget.ts';
@@ -12,9 +12,9 @@ export { forgetArchive } from './forget.ts';
  *
  * @throws DoSQLError `BAD_PARAMETER` when there is no cold store
  */
-export function openBackup(core: Core, cold: FileAccess['cold'], age: ArchiveAge): Backup {
+export function openBackup(core: Core, cold: FileAccess['cold'], policy: BackupPolicy): Backup {
   const store = coldStore(core, cold);
-  if (store !== undefined) return new Backup(core, store, age);
+  if (store !== undefined) return new Backup(core, store, policy);
   throw new DoSQLError(
     'BAD_PARAMETER',
     'there is no cold storage to back up to: open the database with storage: { hot: ctx.storage, cold: env.BUCKET }',

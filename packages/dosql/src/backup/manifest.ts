@@ -32,6 +32,8 @@ export interface BackupManifest extends CatalogRows {
   readonly base: Base;
   readonly segments: readonly Segment[];
   readonly sequences: readonly Sequence[];
+  /** The highest numbers that versions of tables, and tables, have had. */
+  readonly numbers?: readonly [id: number, tableId: number];
   readonly migrations: readonly MigrationRow[];
   /** The cold files of tiered tables that the base refers to. */
   readonly tierFiles: readonly ColdFileInfo[];

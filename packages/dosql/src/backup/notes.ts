@@ -11,6 +11,8 @@ export interface Segment extends ColdFileInfo {
   readonly fromAt: number;
   readonly toAt: number;
   readonly rows: number;
+  /** About what its rows take in the log; undefined for one that is older than this was noted. */
+  readonly logBytes?: number | undefined;
 }
 
 type SegmentRow = [
@@ -22,6 +24,7 @@ type SegmentRow = [
   path: string,
   sizeBytes: number,
   checksum: string,
+  logBytes: number | null,
 ];
 
 /** What the database notes of its backups, besides the segments: texts of JSON by these keys. */
@@ -55,9 +58,9 @@ export class Notes {
 
   /** The segments, in order. */
   segments(): Segment[] {
-    const columns = 'first, last, from_at, to_at, rows, path, size, checksum';
+    const columns = 'first, last, from_at, to_at, rows, path, size, checksum, log_bytes';
     return all<SegmentRow>(this.#sql, `SELECT ${columns} FROM __dosql_segment ORDER BY first`).map(
-      ([first, last, fromAt, toAt, rows, path, sizeBytes, checksum]) => ({
+      ([first, last, fromAt, toAt, rows, path, sizeBytes, checksum, logBytes]) => ({
         first,
         last,
         fromAt,
@@ -66,6 +69,7 @@ export class Notes {
         path,
         sizeBytes,
         checksum,
+        logBytes: logBytes ?? undefined,
       }),
     );
   }
@@ -143,7 +147,7 @@ export class Notes {
 export function createNotes(sql: SqlStorage): void {
   sql.exec(
     'CREATE TABLE IF NOT EXISTS __dosql_segment(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, from_at REAL NOT NULL, to_at REAL NOT NULL, ' +
-      'rows INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, checksum TEXT NOT NULL) STRICT; ' +
+      'rows INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, checksum TEXT NOT NULL, log_bytes INTEGER) STRICT; ' +
       'CREATE TABLE IF NOT EXISTS __dosql_backup(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID; ' +
       'CREATE TABLE IF NOT EXISTS __dosql_backup_garbage(path TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID; ' +
       // Cold files that the newest base refers to: they are not deleted when their table does not need them any more.
@@ -159,10 +163,10 @@ export function hasNotes(sql: SqlStorage): boolean {
 /** Notes a segment. */
 export function insertSegment(
   sql: SqlStorage,
-  { first, last, fromAt, toAt, rows, path, sizeBytes, checksum }: Segment,
+  { first, last, fromAt, toAt, rows, path, sizeBytes, checksum, logBytes }: Segment,
 ): void {
   sql.exec(
-    'INSERT INTO __dosql_segment(first, last, from_at, to_at, rows, path, size, checksum) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
+    'INSERT INTO __dosql_segment(first, last, from_at, to_at, rows, path, size, checksum, log_bytes) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)',
     first,
     last,
     fromAt,
@@ -171,5 +175,6 @@ export function insertSegment(
     path,
     sizeBytes,
     checksum,
+    logBytes ?? null,
   );
 }

@@ -128,6 +128,7 @@ async function fill(
   setSequences(sql, manifest, tables, target);
   keepCatalog(sql, catalog, window.lsn, target);
   keepLog(sql, window, target);
+  keepNumbers(sql, manifest);
   keepNotes(sql, manifest, target);
   return {
     name: manifest.name,
@@ -258,6 +259,13 @@ function keepLog(
   const log = new Log(sql);
   log.setMeta('trimmed_lsn', window.lsn);
   log.setMeta('trimmed_at', window.at);
+}
+
+/** Versions of tables get numbers that none has had which the archive knows. */
+function keepNumbers(sql: SqlStorage, { numbers = [0, 0] }: BackupManifest): void {
+  const log = new Log(sql);
+  log.setMeta('id', numbers[0]);
+  log.setMeta('tableId', numbers[1]);
 }
 
 /** What a further backup goes on from. A segment that goes on past the target is of another course of things. */

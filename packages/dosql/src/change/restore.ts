@@ -74,7 +74,8 @@ function createAgain(engine: Engine, sql: string): void {
 
 /** Indexes and triggers of a table that has been created again, once it has its rows. */
 function completeAgain(engine: Engine, { name }: Relation, lsn: number): void {
-  for (const { type, table, sql } of engine.catalog.objects.at(lsn))
+  const objects = engine.catalog.objects.at(lsn).toSorted((a, b) => a.place - b.place);
+  for (const { type, table, sql } of objects)
     if (type !== 'view' && sameName(table, name)) createAgain(engine, sql);
 }
 

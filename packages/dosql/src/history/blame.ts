@@ -4,6 +4,7 @@ import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import type { SqlValue } from '../value/row.ts';
+import type { Point } from './point.ts';
 import { changesOf, keyOf, presentRow, versionsOn, type KeyValue, type RowChange } from './row-key.ts';
 
 /** Which change gave a column of a row the value that it has. */
@@ -23,18 +24,32 @@ type Origin = Pick<Blame, 'op' | 'lsn' | 'tx' | 'timestamp'>;
 const UNKNOWN: Origin = { op: undefined, lsn: undefined, tx: undefined, timestamp: undefined };
 
 /**
- * For each column of the row with this key: the last change that gave it another value than it had. Empty when
+ * For each column of the row with this key: the last change that gave it another value than it had, looked for in the
+ * archive back to `since`. Empty when
  * there is no such row now. What was deleted and inserted again in one transaction, as REPLACE does, is an update.
  */
-export function blame(engine: Engine, table: string, key: KeyValue, line: number = MAIN): Blame[] {
+export function blame(
+  engine: Engine,
+  table: string,
+  key: KeyValue,
+  line: number = MAIN,
+  since?: Point,
+): Blame[] {
   const { relation, key: wanted } = keyOf(engine, table, key, line);
   const row = presentRow(engine, relation, wanted, line);
   if (row === undefined) return [];
   const steps = stepsOf(changesOf(engine, relation, wanted, line)).toReversed();
-  return relation.columns.map(({ id, name }) => ({
+  const origins = relation.columns.map(({ id }) => originOf(engine, relation, id, steps, line));
+  // The archive is read only as far back as it takes to know them all.
+  if (origins.includes(UNKNOWN)) {
+    const before = engine.log.earliest().lsn - 1;
+    const from = since === undefined ? before : Math.max(before, engine.points.resolve(since));
+    engine.points.reachAll(versionsOn(engine, relation.tableId, line), from);
+  }
+  return relation.columns.map(({ name }, i) => ({
     column: name,
     value: row[name] ?? null,
-    ...originOf(engine, relation, id, steps, line),
+    ...(origins[i] as Origin),
   }));
 }
 

@@ -1,5 +1,7 @@
 import { DoSQLError } from '../error.ts';
+import { ArchivedPoint, type Archived } from '../log/archived.ts';
 import type { Log } from '../log/log.ts';
+import type { Relation } from '../schema/relation.ts';
 import { describe } from '../value/parameter.ts';
 
 /**
@@ -86,7 +88,7 @@ function isRealDate(date: string): boolean {
  * Resolves points to LSNs. What lies in the past does not move, so resolved times are remembered.
  *
  * @throws DoSQLError `BAD_PARAMETER` for what is no point or lies in the future, `HISTORY_EXPIRED` for what
- * lies before the window.
+ * lies before the window, {@link ArchivedPoint} where the archive has it.
  */
 export class Points {
   readonly #log: Log;
@@ -94,6 +96,14 @@ export class Points {
   readonly #times = new Map<number, number>();
   readonly #lsns = new Map<number, number>();
   #lastMs = 0;
+  /** What has been archived; undefined where there is no cold storage to read it from. */
+  archived: Archived | undefined;
+  /** Recalls what an {@link ArchivedPoint} says; throws any other error as it is. */
+  recall: (error: unknown) => Promise<void> = async (error) => {
+    throw error;
+  };
+  /** Told of every LSN from which on the log is read, while something is recalled. */
+  onUse: ((lsn: number) => void) | undefined;
 
   constructor(log: Log, nowMs: () => number) {
     this.#log = log;
@@ -137,6 +147,29 @@ export class Points {
     return { from, to, at: to, isEmpty };
   }
 
+  /**
+   * Makes sure that the log is there from `lsn` on, which the caller calls `point`.
+   *
+   * @throws DoSQLError {@link ArchivedPoint}; returns whether it is there.
+   */
+  reach(lsn: number, point: string = `LSN ${lsn}`): boolean {
+    if (lsn < this.#log.earliest().lsn) {
+      if (lsn >= (this.archived?.begin()?.[0] ?? Infinity)) throw new ArchivedPoint(point, lsn);
+      return false;
+    }
+    this.onUse?.(lsn);
+    return true;
+  }
+
+  /** Makes sure that all of a table's changes are there that the archive has; gives the LSN that they are after. */
+  reachAll(versions: readonly Relation[], from: number = 0): number {
+    const begin = this.archived?.begin()?.[0] ?? Infinity;
+    const since = Math.min(...versions.map((version) => version.since)) - 1;
+    const lsn = Math.max(from, Math.min(begin, this.#log.earliest().lsn), since);
+    this.reach(lsn, `the past of "${versions[0]?.name}"`);
+    return lsn;
+  }
+
   /** The whole window. */
   all(): Interval {
     const to = this.#log.end();
@@ -161,31 +194,39 @@ export class Points {
   /** The LSN whose state was the present one at `ms`. */
   time(ms: number): number {
     const known = this.#times.get(ms);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#used(known);
     const now = this.#nowMs();
     if (ms > this.#presentMs(this.#log.end()) + CLOCK_TOLERANCE_MS)
       throw new DoSQLError('BAD_PARAMETER', `${isoTime(ms)} is in the future; it is ${isoTime(now)} now`);
     const earliest = this.#log.earliest();
-    if (ms < earliest.ms) throw expired(isoTime(ms), earliest);
+    if (ms < earliest.ms) {
+      const lsn = this.archived?.lsnAt(ms) ?? Infinity;
+      // Recalling up to there has to bring something back, or it would be tried for ever.
+      throw lsn < earliest.lsn ? new ArchivedPoint(isoTime(ms), lsn) : expired(isoTime(ms), earliest);
+    }
     const lsn = this.#log.wholeUpTo(this.#log.lsnAt(ms));
     // A later change can still get the present millisecond, so only what is over is remembered.
     if (ms < now && ms < this.#lastMs) remember(this.#times, ms, lsn);
-    return lsn;
+    return this.#used(lsn);
   }
 
   /** The LSN of the last whole transaction up to `value`. */
   lsn(value: unknown): number {
     const lsn = lsnOf(value);
     const known = this.#lsns.get(lsn);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#used(known);
     const end = this.#log.end();
     if (lsn > end)
       throw new DoSQLError('BAD_PARAMETER', `LSN ${lsn} is in the future: the last change has LSN ${end}`);
-    const earliest = this.#log.earliest();
-    if (lsn < earliest.lsn) throw expired(`LSN ${lsn}`, earliest);
+    if (!this.reach(lsn)) throw expired(`LSN ${lsn}`, this.#log.earliest());
     const whole = lsn === end ? lsn : this.#log.wholeUpTo(lsn);
     if (lsn < end) remember(this.#lsns, lsn, whole);
     return whole;
+  }
+
+  #used(lsn: number): number {
+    this.onUse?.(lsn);
+    return lsn;
   }
 }
 

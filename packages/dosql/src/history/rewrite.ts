@@ -161,6 +161,8 @@ export class Rewriter {
         reference.name,
         schema === 'present' || interval !== undefined ? end : lsn,
       );
+      if (shape !== undefined && reference.systemTime?.kind === 'all')
+        this.#points.reachAll(this.#catalog.versions(shape.tableId, shape.branch));
       if (shape !== undefined)
         targets.push(this.#target(statement, reference, shape, values, lsn, end, interval));
       else if (view !== undefined && interval === undefined) views.push({ reference, view, lsn });

@@ -1,7 +1,8 @@
 import type { Engine } from '../engine.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Row } from '../value/row.ts';
-import { changesOf, keyOf, presentRow, type KeyValue } from './row-key.ts';
+import type { Point } from './point.ts';
+import { changesOf, keyOf, presentRow, versionsOn, type KeyValue } from './row-key.ts';
 
 export type { KeyValue } from './row-key.ts';
 
@@ -21,11 +22,19 @@ export interface Version<T = Row> {
 }
 
 /**
- * Every version of the row with this key that the log knows, oldest first. Rows that were deleted have
+ * Every version of the row with this key that the log knows and that was there after `since`, oldest first. Rows that were deleted have
  * theirs too, and so have those of a table that was dropped. On a branch, those of before it forked are its parent's.
  */
-export function versions(engine: Engine, table: string, key: KeyValue, line: number = MAIN): Version[] {
+export function versions(
+  engine: Engine,
+  table: string,
+  key: KeyValue,
+  line: number = MAIN,
+  since?: Point,
+): Version[] {
   const { relation, key: wanted } = keyOf(engine, table, key, line);
+  const from = since === undefined ? 0 : engine.points.resolve(since);
+  engine.points.reachAll(versionsOn(engine, relation.tableId, line), from);
   const earliest = engine.log.earliest();
   const unknown = {
     op: undefined,
@@ -52,5 +61,5 @@ export function versions(engine: Engine, table: string, key: KeyValue, line: num
   }
   const row = presentRow(engine, relation, wanted, line);
   if (row !== undefined) found.push({ ...(open ?? unknown), row, lsnTo: null, validTo: null });
-  return found;
+  return found.filter(({ lsnTo }) => lsnTo === null || lsnTo > from);
 }

@@ -24,7 +24,10 @@ type MetaKey =
   | 'settled_lsn'
   | 'clock'
   | 'dropped_branch'
-  | 'cold_prefix';
+  | 'cold_prefix'
+  | 'id'
+  | 'tableId'
+  | 'lease';
 
 /**
  * The change log: its tables, its end, its transactions and its clock.

@@ -1,6 +1,7 @@
 import type { Engine } from '../engine.ts';
 import { balanced } from '../sql/compound.ts';
 import { all, first } from '../sql/read.ts';
+import { leaseOf } from './lease.ts';
 import { fromJulian } from './log.ts';
 
 /** How much of the log is kept hot. */
@@ -8,6 +9,9 @@ export interface Window {
   readonly keepMs: number;
   readonly maxBytes: number;
 }
+
+/** The timer that trims the log. */
+export const TRIM_TIMER = 'dosql:trim';
 
 /** Rows deleted in one step: a few ms. */
 const STEP_ROWS = 1_000;
@@ -19,7 +23,7 @@ const SAMPLE_ROWS = 200;
  * at once, its rows go step by step.
  *
  * What a branch needs stays, however old and large it becomes, until the branch is dropped; what a slot needs, until
- * the slot is too far behind.
+ * the slot is too far behind; what was recalled, as long as its lease holds.
  *
  * The last row always stays: SQLite gives the LSN after it, so no LSN is given twice.
  */
@@ -33,10 +37,14 @@ export function trimStep(engine: Engine, window: Window, lowestHold: () => numbe
   const held = engine.branching?.heldFrom ?? end;
   // Asked only when there is something to trim: those who are too far behind are let go of.
   const awaited = outside > from ? (lowestHold() ?? end) : end;
-  const begin = Math.max(from, log.wholeUpTo(Math.min(outside, held, awaited, end - 1)));
+  const lease = leaseOf(log);
+  const leased = lease !== undefined && lease.untilMs > engine.nowMs() ? lease.lsn : end;
+  const begin = Math.max(from, log.wholeUpTo(Math.min(outside, held, awaited, leased, end - 1)));
   const oldest = first<[number | null]>(sql, 'SELECT min(lsn) FROM __dosql_log')?.[0] ?? end;
-  if (begin === from && oldest > from) return false;
-  const to = Math.min(begin, oldest + STEP_ROWS - 1);
+  // Of a transaction that is being recalled some rows may be there already, before the window's beginning.
+  const last = Math.min(begin, leased);
+  if (begin === from && oldest > last) return false;
+  const to = Math.min(last, oldest + STEP_ROWS - 1);
   engine.storage.transactionSync(() => {
     if (begin > from) {
       // A purge may have left no row of that very LSN.
@@ -47,8 +55,7 @@ export function trimStep(engine: Engine, window: Window, lowestHold: () => numbe
       )?.[0];
       log.setMeta('trimmed_lsn', begin);
       if (at !== undefined) log.setMeta('trimmed_at', at);
-      sql.exec('DELETE FROM __dosql_relation WHERE until <= ?', begin);
-      sql.exec('DELETE FROM __dosql_object WHERE until <= ?', begin);
+      engine.catalog.trim(begin);
     }
     sql.exec('DELETE FROM __dosql_log WHERE lsn <= ?', to);
     sql.exec('DELETE FROM __dosql_tx WHERE last <= ?', to);
@@ -57,7 +64,7 @@ export function trimStep(engine: Engine, window: Window, lowestHold: () => numbe
     engine.points.clear();
     engine.catalog.forget(begin);
   }
-  return to < begin;
+  return to < last;
 }
 
 /** When the window has to move on, in ms; while the log is empty, when a change made now will be too old. */

@@ -75,6 +75,16 @@ export class Catalog {
     this.#afterChange();
   }
 
+  /** Deletes the versions that ended by `lsn`, which the log no longer names; {@link forget} follows. */
+  trim(lsn: number): void {
+    for (const number of ['id', 'tableId'] as const) {
+      const highest = this.highest(number);
+      if (this.#log.meta(number) !== highest) this.#log.setMeta(number, highest);
+    }
+    this.#sql.exec('DELETE FROM __dosql_relation WHERE until <= ?', lsn);
+    this.#sql.exec('DELETE FROM __dosql_object WHERE until <= ?', lsn);
+  }
+
   /** Forgets the versions that ended by `lsn`, which the log no longer names. */
   forget(lsn: number): void {
     this.#relations = this.#relations.filter(({ until }) => until === undefined || until > lsn);
@@ -242,7 +252,7 @@ export class Catalog {
     branch: number,
     lsn: number,
   ): void {
-    const id = Math.max(0, ...this.#relations.map((relation) => relation.id)) + 1;
+    const id = this.highest('id') + 1;
     const shape = { columns, primaryKey, key, layout };
     this.#sql.exec(
       'INSERT INTO __dosql_relation(id, table_id, branch, name, since, until, sql, shape) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
@@ -266,6 +276,15 @@ export class Catalog {
       sql,
       ...shape,
     });
+  }
+
+  /**
+   * The highest number that a version, or a table, has ever had: none is given twice, since the archive still has those
+   * that are forgotten here.
+   */
+  highest(number: 'id' | 'tableId'): number {
+    const noted = Number(this.#log.meta(number) ?? 0);
+    return Math.max(noted, ...this.#relations.map((relation) => relation[number]));
   }
 
   /** Takes note that DoSQL's own triggers have changed, by which no plan becomes stale. */
@@ -333,10 +352,9 @@ export class Catalog {
 
   /** `original` is the parent's table that this one of a branch stands for: then nothing has changed for a reader. */
   #begin(table: ActualTable, old: Relation | undefined, ddl: Ddl | undefined, original?: Relation): void {
-    const id = Math.max(0, ...this.#relations.map((relation) => relation.id)) + 1;
+    const id = this.highest('id') + 1;
     const before = old ?? original;
-    const tableId =
-      before?.tableId ?? Math.max(0, ...this.#relations.map((relation) => relation.tableId)) + 1;
+    const tableId = before?.tableId ?? this.highest('tableId') + 1;
     const since = original === undefined ? this.#note(id) : this.#log.end();
     if (old !== undefined) this.#end(old, since);
     const { branch, name } = lineOf(table.name);

@@ -40,13 +40,12 @@ export class LogReader {
     chunk?: Chunk,
     cold?: (hot: ChangeValue[][]) => ChangeValue[][],
   ): LogPage {
-    const { log } = this.#engine;
-    const { lsn: earliest } = log.earliest();
+    const { log, points } = this.#engine;
     const end = log.end();
-    if (after < BigInt(earliest))
+    if (!points.reach(Number(after)))
       throw new DoSQLError(
         'LSN_EXPIRED',
-        `changes after LSN ${after} are gone from the log, which begins after LSN ${earliest}: start again from a snapshot`,
+        `changes after LSN ${after} are gone from the log, which begins after LSN ${log.earliest().lsn}: start again from a snapshot`,
       );
     if (after > BigInt(end))
       throw new DoSQLError('BAD_PARAMETER', `LSN ${after} lies past the last change, which has LSN ${end}`);

@@ -10,6 +10,7 @@ import type {
 } from '@dotdo/cdc';
 import type { Core } from '../core.ts';
 import { DoSQLError } from '../error.ts';
+import { ArchivedPoint } from '../log/archived.ts';
 import { lagOf } from '../log/holds.ts';
 import { State } from '../log/state.ts';
 import type { Pass } from '../outcome.ts';
@@ -39,7 +40,33 @@ export class LogSource implements ChangeSource {
     return BigInt(engine.log.marked);
   }
 
-  async read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): Promise<LogPage> {
+  async read(
+    after: bigint,
+    limit: number,
+    selection?: Selection,
+    chunk?: Chunk,
+    hotOnly: boolean = false,
+  ): Promise<LogPage> {
+    for (;;)
+      try {
+        return await this.#read(after, limit, selection, chunk);
+      } catch (error) {
+        if (!(error instanceof ArchivedPoint)) throw error;
+        if (hotOnly) throw expired(`changes after LSN ${after} are in the archive only`, error);
+        await this.#recall(error);
+      }
+  }
+
+  async #recall(point: ArchivedPoint): Promise<void> {
+    try {
+      await this.#core.engine.points.recall(point);
+    } catch (error) {
+      const isFar = error instanceof DoSQLError && ['TOO_BIG', 'HISTORY_EXPIRED'].includes(error.code);
+      throw isFar ? expired(error.reason, error) : error;
+    }
+  }
+
+  async #read(after: bigint, limit: number, selection?: Selection, chunk?: Chunk): Promise<LogPage> {
     const reader = await this.#reader();
     const { gate, engine } = this.#core;
     const pass: Pass = (work) => gate.pass(work);
@@ -132,4 +159,8 @@ export class LogSource implements ChangeSource {
     const { LogReader } = await import('./log-reader.ts');
     return (this.#opened ??= new LogReader(this.#core.engine, this.line));
   }
+}
+
+function expired(reason: string, cause: DoSQLError): DoSQLError {
+  return new DoSQLError('LSN_EXPIRED', `${reason}: start again from a snapshot`, { cause });
 }
