@@ -1,10 +1,18 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url).href);
 const read = (path: string): string => readFileSync(at(path), 'utf8');
+/** The texts of a folder's files with this ending, by their names without it. */
+const texts = (folder: string, ending: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(at(folder))
+      .filter((name) => name.endsWith(ending) && !name.endsWith('.test.ts'))
+      .map((name) => [basename(name, ending), read(`${folder}/${name}`)]),
+  );
 
 export default defineConfig({
   plugins: [
@@ -30,6 +38,8 @@ export default defineConfig({
       tieringGuide: read('../../docs/guides/tiering-and-files.md'),
       tieringCode: read('test/guide-tiering.ts'),
       guideCode: ['test/guide.ts', 'test/guide-client.ts', 'test/guide-readme.ts'].map(read).join('\n'),
+      docs: texts('../../docs/guides', '.md'),
+      docCode: texts('test/guides', '.ts'),
       seed: process.env['VITE_SEED'] ?? '',
       runs: process.env['VITE_RUNS'] ?? '',
     },
