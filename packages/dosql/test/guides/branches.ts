@@ -10,7 +10,7 @@ export async function planSpring(db: Database) {
 export async function review(db: Database, branch: string) {
   const rows = await db.diff('main', branch, { base: true });
   return rows.map(({ table, key, type, columns, before, after }) => ({
-    row: `${type} ${table} ${key.sku}`,
+    row: `${type} ${table} ${String(key.sku)}`,
     cells: columns.map((column) => [column, before?.[column] ?? null, after?.[column] ?? null]),
   }));
 }
