@@ -1,5 +1,6 @@
 import { describe, expect, inject, it } from 'vitest';
 import type { Database } from '../../src/index.ts';
+import { countWritten } from '../support/billed.ts';
 import { failure, withDatabase } from '../support/database.ts';
 import { expectSnippetsIn, Printed, runSql, section } from '../support/snippets.ts';
 import { mergeDearest, mergeSpring, open, pick, planSpring, review, settle, stale } from './branches.ts';
@@ -76,6 +77,8 @@ describe('the guide to branches', () => {
       const written = countWritten(storage.sql);
       await db.branch('b');
       expect(written()).toBe(1);
+      await (await db.checkout('b')).run('UPDATE t SET w = 1 WHERE id = 7');
+      expect(written()).toBeLessThan(60);
     });
   });
 
@@ -147,16 +150,3 @@ describe('the guide to branches', () => {
     });
   });
 });
-
-/** What is billed as written from here on. */
-function countWritten(sql: SqlStorage): () => number {
-  let rows = 0;
-  const exec = sql.exec.bind(sql);
-  const counted = (...args: Parameters<SqlStorage['exec']>): ReturnType<SqlStorage['exec']> => {
-    const cursor = exec(...args);
-    rows += cursor.rowsWritten;
-    return cursor;
-  };
-  Object.defineProperty(sql, 'exec', { value: counted });
-  return () => rows;
-}

@@ -99,3 +99,40 @@ describe('the project of the guide to getting started', () => {
     ]);
   });
 });
+
+it('the folder of migrations may lie elsewhere, as the guide to migrations has it', async () => {
+  const elsewhere = new Project(readGuide('migrations'));
+  try {
+    elsewhere.write(
+      'src/index.ts',
+      `import { DurableObject } from 'cloudflare:workers';
+       import { DB } from '@dotdo/dosql';
+       export class Tasks extends DurableObject {
+         async version() {
+           const db = await DB('tasks', { storage: this.ctx.storage, migrations: { folder: '.do/migrations/tasks' } });
+           return (await db.migrations()).map(({ name }) => name);
+         }
+       }
+       export default {
+         fetch: async (_: Request, { TASKS }: { TASKS: DurableObjectNamespace<Tasks> }) =>
+           Response.json(await TASKS.getByName('x').version()),
+       };`,
+    );
+    for (const name of ['001_tasks', '002_due'])
+      elsewhere.write(`.do/migrations/tasks/${name}.sql`, elsewhere.read(`src/migrations/${name}.sql`));
+    const { output } = await elsewhere.run('wrangler', 'deploy', '--dry-run');
+    expect(output).toContain('Total (2 modules)');
+    const harness = createTestHarness({
+      root: elsewhere.folder,
+      workers: [{ configPath: './wrangler.jsonc' }],
+    });
+    try {
+      const response = await fetch((await harness.listen()).url);
+      expect(await response.json()).toEqual(['001_tasks', '002_due']);
+    } finally {
+      await harness.close();
+    }
+  } finally {
+    elsewhere.remove();
+  }
+});

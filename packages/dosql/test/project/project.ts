@@ -47,6 +47,10 @@ export class Project {
     writeFileSync(file, text);
   }
 
+  read(path: string): string {
+    return readFileSync(join(this.folder, path), 'utf8');
+  }
+
   /** Runs a tool that is installed, and gives what it prints. */
   async run(tool: string, ...args: readonly string[]): Promise<{ status: number; output: string }> {
     const child = spawn(join(root, 'node_modules/.bin', tool), args, {

@@ -67,13 +67,13 @@ export async function runSql(markdown: string, db: Database, before: () => void 
   }
 }
 
-/** Compares values with the blocks of JSON of a text, in their order. */
+/** Compares values with the blocks of JSON of a text, or of another language, in their order. */
 export class Printed {
   readonly #blocks: string[];
 
-  constructor(markdown: string) {
+  constructor(markdown: string, wanted = 'json') {
     this.#blocks = snippetsOf(markdown)
-      .filter(({ language }) => language === 'json')
+      .filter(({ language }) => language === wanted)
       .map(({ text }) => text);
   }
 
@@ -82,6 +82,11 @@ export class Printed {
     const isExact = (_: string, part: unknown): unknown => (typeof part === 'bigint' ? Number(part) : part);
     const block = this.#blocks.shift() ?? 'null';
     expect.soft(JSON.parse(JSON.stringify(value, isExact) ?? 'null')).toEqual(JSON.parse(block));
+  }
+
+  /** The next block is this text. */
+  nextText(text: string): void {
+    expect.soft(text).toBe(this.#blocks.shift()?.trim());
   }
 
   /** All have been compared. */
