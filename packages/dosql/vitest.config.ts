@@ -40,6 +40,7 @@ export default defineConfig({
       guideCode: ['test/guide.ts', 'test/guide-client.ts', 'test/guide-readme.ts'].map(read).join('\n'),
       docs: texts('../../docs/guides', '.md'),
       docCode: texts('test/guides', '.ts'),
+      errorSource: read('src/error.ts'),
       seed: process.env['VITE_SEED'] ?? '',
       runs: process.env['VITE_RUNS'] ?? '',
     },

@@ -12,6 +12,7 @@ declare module 'vitest' {
     /** The guides, and the code that they show, by the names of their files. */
     docs: Record<string, string>;
     docCode: Record<string, string>;
+    errorSource: string;
     /** What VITE_SEED says; empty without it. */
     seed: string;
     /** How many random runs of the streams' model; empty for a few. */
