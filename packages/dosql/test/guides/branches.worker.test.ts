@@ -3,7 +3,18 @@ import type { Database } from '../../src/index.ts';
 import { countWritten } from '../support/billed.ts';
 import { failure, withDatabase } from '../support/database.ts';
 import { expectSnippetsIn, Printed, runSql, section } from '../support/snippets.ts';
-import { mergeDearest, mergeSpring, open, pick, planSpring, review, settle, stale } from './branches.ts';
+import {
+  mergeAgain,
+  mergeDearest,
+  mergeSettled,
+  mergeSpring,
+  open,
+  pick,
+  planSpring,
+  review,
+  settle,
+  stale,
+} from './branches.ts';
 
 const guide = inject('docs')['branches'] ?? '';
 
@@ -37,9 +48,11 @@ describe('the guide to branches', () => {
       );
       await runSql(settled, db);
       await runSql(changed, db);
-      expect(await db.merge('prices/spring')).toMatchObject({ merged: false });
+      await mergeAgain(db);
+      expect(await db.conflicts()).toHaveLength(1);
       await runSql(left, db);
-      expect(await db.merge('prices/spring')).toMatchObject({ merged: true });
+      await mergeSettled(db);
+      expect(await db.conflicts()).toEqual([]);
       await runSql(after, db);
       printed.end();
     });

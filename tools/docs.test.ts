@@ -1,0 +1,82 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { build } from './docs/build.ts';
+import { anchorsOf, brokenLinks, pages, targetOf } from './docs/pages.ts';
+
+describe('links of the documentation', () => {
+  it('all lead somewhere, anchors included', () => {
+    expect(brokenLinks(pages())).toEqual([]);
+  });
+
+  it('that lead nowhere are found', () => {
+    const text =
+      '# A\n\n[a](nowhere.md) [b](#a) [c](#b) [d](log.md#tables) [e](log.md#chairs)\n\n[f]: ../nothing\n';
+    const page = { file: 'docs/internals/x.md', path: 'x.html', group: '', title: 'A', text };
+    const found = brokenLinks([page]).map((problem) => problem.split(': ')[1]);
+    // The page is not there, so neither are its own anchors.
+    expect(found).toEqual(['nowhere.md', '#a', '#b', 'log.md#chairs', '../nothing']);
+  });
+
+  it('go by anchors as GitHub makes them', () => {
+    expect(anchorsOf('# `db.asOf`, in SQL\n```sh\n# no heading\n```\n## Two\n## Two\n')).toEqual([
+      'dbasof-in-sql',
+      'two',
+      'two-1',
+    ]);
+    expect(targetOf('https://github.com/dot-do/dosql/tree/main/packages/cdc', 'README.md')).toEqual({
+      file: 'packages/cdc/README.md',
+      anchor: '',
+    });
+  });
+});
+
+describe('the site', () => {
+  const out = mkdtempSync(join(tmpdir(), 'dosql-docs-'));
+  let paths: string[] = [];
+  beforeAll(async () => {
+    paths = await build(out);
+  }, 60_000);
+  afterAll(() => rmSync(out, { recursive: true }));
+  const html = (path: string): string => readFileSync(join(out, path), 'utf8');
+
+  it('has every guide, every page of the internals and a reference, all in its navigation', () => {
+    expect(paths).toContain('index.html');
+    for (const { file, path } of pages()) expect(paths, file).toContain(path);
+    for (const path of paths) expect(html('index.html')).toContain(`href="${path}"`);
+  });
+
+  it('links only to what is there', () => {
+    for (const path of paths)
+      for (const [, link = ''] of html(path).matchAll(/(?:href|src)="([^"]+)"/g)) {
+        if (/^[a-z]+:/.test(link)) continue;
+        const [file = '', anchor] = link.split('#');
+        const target = file === '' ? path : join(dirname(path), file);
+        expect([path, link, existsSync(join(out, target))]).toEqual([path, link, true]);
+        if (anchor !== undefined)
+          expect([link, html(target).includes(`id="${anchor}"`)]).toEqual([link, true]);
+      }
+  });
+
+  it('shows code in the colours of the light and the dark', () => {
+    expect(html('guides/time-travel.html')).toMatch(/color:light-dark\(/);
+    expect(html('index.html')).not.toContain('<!-- figures -->&lt;');
+  });
+
+  it('has each export in the reference, with its comment and its type', () => {
+    const reference = html('reference.html');
+    for (const name of [
+      'DB',
+      'Database',
+      'DoSQLError',
+      'createCDC',
+      'createCrypto',
+      'liveQuery',
+      'createR2Backend',
+    ])
+      expect(reference).toContain(`>${name}</h3>`);
+    expect(reference).not.toContain('<pre><code class="language-ts">undefined');
+    expect(reference.replaceAll(/<[^>]+>/g, '')).toContain('asOf(point: Point');
+  });
+});
