@@ -57,9 +57,9 @@ function content(page: Page, all: readonly Page[], markdown: Markdown, out: stri
     if (token.type === 'heading_open') token.attrSet('id', anchors.shift() ?? '');
     for (const part of token.children ?? []) {
       const href = part.attrGet('href');
-      if (href !== null) part.attrSet('href', linkOf(href, page, all));
+      if (href !== null) part.attrSet('href', linkOf(String(href), page, all));
       const src = part.attrGet('src');
-      if (src !== null) part.attrSet('src', imageOf(src, page, out));
+      if (src !== null) part.attrSet('src', imageOf(String(src), page, out));
     }
   }
   return markdown.renderer.render(tokens, markdown.options, {});

@@ -21,6 +21,10 @@ const ORDER = [
   'change-streams',
   'tiering-and-files',
   'migrations',
+  'testing',
+  'operating',
+  'security',
+  'coming-from',
 ];
 
 const read = (file: string): string => readFileSync(root + file, 'utf8');
