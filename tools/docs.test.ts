@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { build } from './docs/build.ts';
-import { anchorsOf, brokenLinks, pages, targetOf } from './docs/pages.ts';
+import { anchorsOf, brokenLinks, pages, root, targetOf } from './docs/pages.ts';
 
 describe('links of the documentation', () => {
   it('all lead somewhere, anchors included', () => {
@@ -30,6 +30,21 @@ describe('links of the documentation', () => {
       anchor: '',
     });
   });
+});
+
+it('the list of tables that DoSQL keeps has all that the code makes, and no other', () => {
+  const made = ['dosql', 'cdc', 'fsx'].flatMap((name) =>
+    globSync(`packages/${name}/src/**/*.ts`, { cwd: root }).flatMap((file) => {
+      const text = readFileSync(join(root, file), 'utf8');
+      return [...text.matchAll(/CREATE TABLE (?:IF NOT EXISTS )?(__dosql_\w+)|MARK = '(__dosql_\w+)'/g)].map(
+        ([, table, mark]) => table ?? mark,
+      );
+    }),
+  );
+  const listed = readFileSync(join(root, 'docs/internals/tables.md'), 'utf8').matchAll(
+    /^\| `(__dosql_\w+)`/gm,
+  );
+  expect(new Set([...listed].map(([, table]) => table))).toEqual(new Set(made));
 });
 
 describe('the site', () => {
