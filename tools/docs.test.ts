@@ -1,6 +1,6 @@
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { build } from './docs/build.ts';
 import { anchorsOf, brokenLinks, pages, root, targetOf } from './docs/pages.ts';
@@ -30,6 +30,26 @@ describe('links of the documentation', () => {
       anchor: '',
     });
   });
+});
+
+it('every guide has a test that runs it, and shows no block that no test knows how to run', () => {
+  const tests = globSync('packages/dosql/test/**/*.test.ts', { cwd: root }).map((file) =>
+    readFileSync(join(root, file), 'utf8'),
+  );
+  const older = { 'change-streams': "inject('guides')", 'tiering-and-files': "inject('tieringGuide')" };
+  for (const { file, text } of pages().filter(({ group }) => group === 'Guides')) {
+    const name = basename(file, '.md');
+    const reads = [`inject('docs')['${name}']`, `readGuide('${name}')`, older[name as keyof typeof older]];
+    expect([
+      name,
+      tests.some((test) => reads.some((one) => one !== undefined && test.includes(one))),
+    ]).toEqual([name, true]);
+    for (const [, language, first = ''] of text.matchAll(/^```(\w*)\n(.*)[\s\S]*?^```$/gm)) {
+      expect(['ts', 'sql', 'sh', 'json', 'jsonc', 'text'], `${name}: ${first}`).toContain(language);
+      // Configuration is a file of a project that is built.
+      if (language === 'jsonc') expect(first).toMatch(/^\/\/ [\w./-]+\.jsonc?$/);
+    }
+  }
 });
 
 it('the list of tables that DoSQL keeps has all that the code makes, and no other', () => {
