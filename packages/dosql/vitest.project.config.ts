@@ -8,7 +8,7 @@ export default defineConfig({
     name: 'dosql-project',
     environment: 'node',
     include: ['test/project/**/*.test.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
   },
 });

@@ -23,6 +23,7 @@ describe('the tests of the guide to testing', () => {
   it('pass', async () => {
     const { status, output } = await project.run('vitest', 'run');
     expect(output).toMatch(/Tests +7 passed/);
+    expect(output).not.toContain('missing source files');
     expect(status).toBe(0);
   });
 });
