@@ -1,10 +1,18 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url).href);
 const read = (path: string): string => readFileSync(at(path), 'utf8');
+/** The texts of a folder's files with this ending, by their names without it. */
+const texts = (folder: string, ending: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(at(folder))
+      .filter((name) => name.endsWith(ending) && !name.endsWith('.test.ts'))
+      .map((name) => [basename(name, ending), read(`${folder}/${name}`)]),
+  );
 
 export default defineConfig({
   plugins: [
@@ -19,7 +27,7 @@ export default defineConfig({
   test: {
     name: 'dosql',
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['test/browser/**', 'test/crash/**', 'test/scan/**', 'test/streams/**'],
+    exclude: ['test/browser/**', 'test/crash/**', 'test/project/**', 'test/scan/**', 'test/streams/**'],
     // What a method throws to its caller over RPC is reported in the object that it was thrown in, too.
     onUnhandledError: (error) => !('durableObjectId' in error),
     // workerd sees neither files nor variables, so texts that have to agree are handed in, and the seed to replay, or how many to run.
@@ -30,6 +38,9 @@ export default defineConfig({
       tieringGuide: read('../../docs/guides/tiering-and-files.md'),
       tieringCode: read('test/guide-tiering.ts'),
       guideCode: ['test/guide.ts', 'test/guide-client.ts', 'test/guide-readme.ts'].map(read).join('\n'),
+      docs: texts('../../docs/guides', '.md'),
+      docCode: texts('test/guides', '.ts'),
+      errorSource: read('src/error.ts'),
       seed: process.env['VITE_SEED'] ?? '',
       runs: process.env['VITE_RUNS'] ?? '',
     },

@@ -30,7 +30,10 @@ export interface RunResult {
   readonly lastRowId: number;
   /** The log's end after the statement: the point to read it back at with `asOf({ lsn })`. */
   readonly lsn: bigint;
-  /** Rows that the platform bills as read and written. */
+  /**
+   * Rows that the platform bills as read and written, log included; but not what DoSQL notes of a change of the schema,
+   * such as the images of all rows that DROP TABLE and DROP COLUMN take away.
+   */
   readonly rowsRead: number;
   readonly rowsWritten: number;
 }

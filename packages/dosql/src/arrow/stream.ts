@@ -53,11 +53,20 @@ export async function arrowTable(
   types: readonly ArrowColumnType[],
   batches: ArrowBatches,
 ): Promise<Arrow.Table> {
-  const arrow = await import('apache-arrow');
+  const arrow = await loadArrow();
   const schema = schemaOf(arrow, names, types);
   const records: Arrow.RecordBatch[] = [];
   for await (const vectors of batches) records.push(recordBatch(arrow, schema, names, types, vectors));
   return new arrow.Table(schema, records);
+}
+
+/** The library, which is there only where it is installed: bundlers leave out an import whose failure is caught. */
+function loadArrow(): Promise<ArrowModule> {
+  return import('apache-arrow').catch((cause: unknown) => {
+    throw new DoSQLError('BAD_PARAMETER', 'Arrow needs a package of its own: npm install apache-arrow', {
+      cause,
+    });
+  });
 }
 
 async function* streamParts(
@@ -65,7 +74,7 @@ async function* streamParts(
   types: readonly ArrowColumnType[],
   batches: ArrowBatches,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const arrow = await import('apache-arrow');
+  const arrow = await loadArrow();
   const schema = schemaOf(arrow, names, types);
   const head = arrow.tableToIPC(new arrow.Table(schema, []), 'stream');
   const start = schemaLength(head);

@@ -28,7 +28,10 @@ export interface MergeConflict {
   readonly columns: readonly string[];
 }
 
-/** How to settle conflicts: not at all, by the side of one branch, or by a function that gives the row, null for none. */
+/**
+ * How to settle conflicts: not at all, by the side of one branch, or by a function that gives the row, null for none.
+ * Of the row it may give only the columns in question: the others are merged as in any row.
+ */
 export type MergeStrategy = 'fail' | 'ours' | 'theirs' | ((conflict: MergeConflict) => Row | null);
 
 /** How to merge. */

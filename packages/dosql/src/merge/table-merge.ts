@@ -234,9 +234,10 @@ export class TableMerger {
       };
       if (strategy === 'ours') put(origin(merged.row));
       else if (strategy === 'theirs') put(origin(merged.theirRow));
-      else if (typeof strategy === 'function')
-        put(given(relation, names, strategy(conflict), (ours ?? theirs) as Stored[], conflict));
-      else {
+      else if (typeof strategy === 'function') {
+        const rest = origin(merged.row) ?? origin(merged.theirRow) ?? [];
+        put(given(relation, names, strategy(conflict), rest, conflict));
+      } else {
         const settled = store.resolution(conflict);
         if (settled === undefined) decision.conflicts.push(conflict);
         else put(settledRow(names, settled, conflict, origin(merged.row), origin(merged.theirRow)));
@@ -445,7 +446,7 @@ function settledRow(
       });
 }
 
-/** The row that a caller gives for a conflict; columns that it leaves out are as they are. */
+/** The row that a caller gives for a conflict; columns that it leaves out are merged as if there were none. */
 function given(
   relation: Relation,
   names: readonly string[],

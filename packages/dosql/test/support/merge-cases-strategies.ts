@@ -113,6 +113,13 @@ const STRATEGIES: readonly MergeCase[] = [
     THEIRS,
     [[1, 'false true false', 'a'], R2, R3],
   ),
+  settled(
+    'a function that gives the columns in question: the others are merged',
+    ({ ours, theirs }) => ({ a: `${String(ours?.['a'])}+${String(theirs?.['a'])}` }),
+    OURS,
+    "UPDATE t SET a = 't', b = 'theirs alone' WHERE id = 1",
+    [[1, 'o+t', 'theirs alone'], R2, R3],
+  ),
   {
     name: 'a strategy does not settle violations',
     theme: 'strategies',
