@@ -1,0 +1,204 @@
+import { startLocally as startAnalytics, SiteClient } from '@dotdo/example-analytics/local.ts';
+import { FleetClient, startLocally as startIot } from '@dotdo/example-iot/local.ts';
+import { Client as SaasClient, startLocally as startSaas } from '@dotdo/example-saas/local.ts';
+import type { LocalApp } from '@dotdo/example-shared/local/app';
+import { Client as ShopClient, startLocally as startShop } from '@dotdo/example-shop/local.ts';
+import type { Order, Outcome } from './apps/driver.worker.ts';
+import type { MAKERS } from './apps/requests.ts';
+import { figure, isQuick, print, report, roundsOr, type Figure } from './harness/report.ts';
+
+const MS = isQuick ? 200 : 2_000;
+
+/** An app, and what it is loaded with. */
+interface App {
+  readonly name: string;
+  /** As its wrangler.jsonc has it. */
+  readonly worker: string;
+  start(): Promise<LocalApp>;
+  /** What requests need: where they go, and a token. */
+  prepare(url: URL): Promise<{ readonly base: string; readonly token: string }>;
+  readonly loads: readonly {
+    readonly name: string;
+    readonly make: keyof typeof MAKERS;
+    readonly unit: string;
+    /** What the app was meant to reach. */
+    readonly seed: string;
+    readonly together: number;
+  }[];
+}
+
+interface Measured {
+  readonly app: string;
+  readonly name: string;
+  readonly unit: string;
+  readonly seed: string;
+  /** Operations a second of an object that does nothing but answer. */
+  readonly ceiling: Figure;
+  readonly reached: Figure;
+  /** ms from a request to its answer, of the app. */
+  readonly p50: Figure;
+  readonly p99: Figure;
+}
+
+const APPS: readonly App[] = [
+  {
+    name: 'saas',
+    worker: 'dosql-saas',
+    start: startSaas,
+    prepare: async (url) => {
+      const client = await SaasClient.signUp(url, 'loaded');
+      await client.post('/projects', { name: 'Load', owner_id: 1 });
+      for (let i = 0; i < 100; i++)
+        await client.post('/tasks', {
+          project_id: 1,
+          title: `Task ${i}`,
+          assignee_id: i % 2 === 0 ? null : 1,
+        });
+      return { base: '/t/loaded', token: client.token };
+    },
+    loads: [{ name: 'board, mixed', make: 'board', unit: 'requests/s', seed: '2,000–5,000', together: 32 }],
+  },
+  {
+    name: 'shop',
+    worker: 'dosql-shop',
+    start: startShop,
+    prepare: async (url) => {
+      const staff = await ShopClient.staff(url);
+      await staff.stock('lamp', 1_000_000);
+      return { base: '/inventory/lamp', token: staff.token };
+    },
+    loads: [
+      { name: 'reserve one SKU', make: 'reserve', unit: 'reserves/s', seed: '5,000–15,000', together: 128 },
+    ],
+  },
+  {
+    name: 'analytics',
+    worker: 'dosql-analytics',
+    start: startAnalytics,
+    prepare: async (url) => {
+      const site = await SiteClient.signUp(url, 'loaded');
+      return { base: '/s/loaded', token: site.tokens.write };
+    },
+    loads: [
+      { name: 'single events', make: 'event', unit: 'events/s', seed: '5,000–10,000', together: 64 },
+      {
+        name: 'batches of 100',
+        make: 'events in hundreds',
+        unit: 'events/s',
+        seed: '20,000–50,000',
+        together: 8,
+      },
+      {
+        name: 'batches of 500',
+        make: 'events in five hundreds',
+        unit: 'events/s',
+        seed: '20,000–50,000',
+        together: 8,
+      },
+    ],
+  },
+  {
+    name: 'iot',
+    worker: 'dosql-iot',
+    start: () => startIot(),
+    prepare: async (url) => {
+      const building = await (await FleetClient.at(url)).build('loaded');
+      return { base: '/buildings/loaded', token: building.device.token };
+    },
+    loads: [
+      { name: 'single readings', make: 'reading', unit: 'readings/s', seed: '2,000–5,000', together: 64 },
+      {
+        name: 'batches of 100',
+        make: 'readings in hundreds',
+        unit: 'readings/s',
+        seed: '20,000–50,000',
+        together: 8,
+      },
+      {
+        name: 'batches of 500',
+        make: 'readings in five hundreds',
+        unit: 'readings/s',
+        seed: '50,000–100,000',
+        together: 8,
+      },
+    ],
+  },
+];
+
+/** The example apps under load, each beside an object that does nothing but answer the same requests. */
+export async function apps(): Promise<void> {
+  const rounds = roundsOr(5);
+  const measured: Measured[] = [];
+  for (const app of APPS) measured.push(...(await measureApp(app, rounds)));
+  report('apps', { rounds, measured });
+  const whole = ({ median }: Figure): string => Math.round(median).toLocaleString('en');
+  print('The example apps under load', [
+    ['', 'wanted', 'ceiling', 'reached', 'share', 'p50', 'p99'],
+    ...measured.map(({ app, name, unit, seed, ceiling, reached, p50, p99 }) => [
+      `${app}: ${name}`,
+      `${seed} ${unit}`,
+      whole(ceiling),
+      whole(reached),
+      `${Math.round((100 * reached.median) / ceiling.median)}%`,
+      `${p50.median} ms`,
+      `${p99.median} ms`,
+    ]),
+  ]);
+}
+
+async function measureApp(app: App, rounds: number): Promise<Measured[]> {
+  const { harness } = await app.start();
+  try {
+    await harness.update((now) => ({
+      ...now,
+      workers: [
+        ...now.workers,
+        {
+          configPath: `${import.meta.dirname}/apps/driver.jsonc`,
+          bindingOverrides: { APP: app.worker, CEILING: 'dosql-ceiling' },
+        },
+        { configPath: `${import.meta.dirname}/apps/ceiling.jsonc` },
+      ],
+    }));
+    const { url } = await harness.listen();
+    const { base, token } = await app.prepare(url);
+    const drive = async (order: Order): Promise<Outcome> => {
+      const response = await harness
+        .getWorker('dosql-driver')
+        .fetch('http://driver/', { method: 'POST', body: JSON.stringify(order) });
+      const outcome = (await response.json()) as Outcome;
+      if (Object.keys(outcome.refused).length > 0)
+        throw new Error(`${app.name} refused requests: ${JSON.stringify(outcome.refused)}`);
+      return outcome;
+    };
+    const measured: Measured[] = [];
+    for (const { name, make, unit, seed, together } of app.loads) {
+      const ceiling: number[] = [];
+      const reached: number[] = [];
+      const [p50, p99]: [number[], number[]] = [[], []];
+      for (let round = 0; round <= rounds; round++) {
+        const common = { make, base: `${url.origin}${base}`, token, together, ms: MS };
+        const bare = await drive({ ...common, target: 'CEILING' });
+        const ours = await drive({ ...common, target: 'APP' });
+        if (round === 0 && !isQuick) continue;
+        ceiling.push((bare.operations * 1_000) / bare.ms);
+        reached.push((ours.operations * 1_000) / ours.ms);
+        p50.push(ours.p50);
+        p99.push(ours.p99);
+      }
+      measured.push({
+        app: app.name,
+        name,
+        unit,
+        seed,
+        ceiling: figure(ceiling),
+        reached: figure(reached),
+        p50: figure(p50),
+        p99: figure(p99),
+      });
+    }
+    return measured;
+  } finally {
+    await harness.close();
+  }
+}
