@@ -56,8 +56,9 @@ export class SiteClient extends HttpClient {
   }
 
   static async signUp(url: URL, site: string): Promise<SiteClient> {
-    const tokens = await new HttpClient(url.origin).post<SiteClient['tokens']>('/signup', { site });
-    return new SiteClient(url, site, tokens);
+    const made = await new HttpClient(url.origin).post<SiteClient['tokens']>('/signup', { site });
+    const { write, read, admin } = made;
+    return new SiteClient(url, site, { write, read, admin });
   }
 
   /** One of the site's clients, with another token. */

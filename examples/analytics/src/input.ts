@@ -92,7 +92,7 @@ const time = v.pipe(
   v.string('give a time such as 2026-11-21T09:30:00Z'),
   v.isoTimestamp('give a time such as 2026-11-21T09:30:00Z'),
   v.transform((text) => Date.parse(text)),
-  v.number('give a time such as 2026-11-21T09:30:00Z'),
+  v.number('give a time that there is'),
 );
 const ORDER = 'give a "from" before "to"';
 
@@ -103,7 +103,10 @@ export const WindowQuery = v.pipe(
 );
 
 /** A day that there is; the 30th of February is none. */
-const date = v.pipe(v.string('give a day such as 2026-11-21'), v.isoDate('give a day such as 2026-11-21'));
+const date = v.pipe(
+  v.string('give a day such as 2026-11-21'),
+  v.check(isDate, 'give a day such as 2026-11-21'),
+);
 /** The days that one request sums up, at most. */
 const MAX_DAYS = 1_100;
 const RANGE = `give at most ${MAX_DAYS} days, from one to a later one`;
@@ -135,4 +138,10 @@ export const PagesQuery = v.pipe(
 
 function isRange(from: string, to: string): boolean {
   return from < to && Date.parse(to) - Date.parse(from) <= MAX_DAYS * 86_400_000;
+}
+
+function isDate(text: string): boolean {
+  const ms = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  // Date.parse takes the 30th of February for the 2nd of March.
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
 }
