@@ -75,9 +75,9 @@ export class Region extends OwnRegion {
     db.transaction = transaction;
   }
 
-  /** Has all timers be due. */
+  /** Has what an erasure has left to be done be due. */
   async makeDue(): Promise<void> {
-    this.ctx.storage.sql.exec('UPDATE __dosql_timer SET at = 0');
+    this.ctx.storage.sql.exec("UPDATE __dosql_timer SET at = 0 WHERE name LIKE 'recount:%'");
     await this.alarm();
   }
 
