@@ -92,3 +92,25 @@ export class SiteClient extends HttpClient {
     });
   }
 }
+
+/** Every cell of every table of an object, DoSQL's own among them. */
+export async function everythingIn(
+  { harness }: LocalApp,
+  className: 'Region' | 'Site',
+  name: string,
+): Promise<Buffer> {
+  const storage = await harness.getWorker().getDurableObjectStorage(className, { name });
+  const tables = await storage.exec(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'",
+  );
+  const cells: Buffer[] = [];
+  for (const { name: table } of tables as { name: string }[])
+    for (const row of (await storage.exec(`SELECT * FROM "${table}"`)) as Record<string, unknown>[])
+      for (const value of Object.values(row))
+        cells.push(
+          value instanceof ArrayBuffer || ArrayBuffer.isView(value)
+            ? Buffer.from(value)
+            : Buffer.from(String(value)),
+        );
+  return Buffer.concat(cells.map((cell) => Buffer.concat([cell, Buffer.from('\n')])));
+}

@@ -69,11 +69,10 @@ export async function mergeRegion(
     ({ table, key }) => table === 'daily_aggregates' && key['page_path'] === ALL,
   );
   for (const { key } of totals) await addUp(tx, String(key['date']), String(key['event_type']));
-  return new Set(
-    [...rows.values()].flatMap(({ key: { minute } }) =>
-      minute === undefined ? [] : String(minute).slice(0, 10),
-    ),
+  const minutes = [...rows.values()].flatMap(({ key: { minute } }) =>
+    typeof minute === 'string' ? minute : [],
   );
+  return new Set(minutes.map((minute) => minute.slice(0, 10)));
 }
 
 /** Adds the regions up, of one day and type. A user of two regions is one, by the sketches. */

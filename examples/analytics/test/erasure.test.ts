@@ -1,10 +1,10 @@
 import { createCrypto } from '@dotdo/dosql/crypto';
 import { until } from '@dotdo/example-shared/local/app';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { event, SiteClient, type Event } from '../local.ts';
+import { event, everythingIn, SiteClient, type Event } from '../local.ts';
 import { Cleaner } from '../src/privacy.ts';
 import { Sketch } from '../src/sketch.ts';
-import { canariesIn, everythingIn, HASH_KEY, startWitnessed, type Witnessed } from './witness/witness.ts';
+import { canariesIn, HASH_KEY, startWitnessed, type Witnessed } from './witness/witness.ts';
 
 interface Erasure {
   readonly regions: Readonly<Record<string, { readonly events: number; readonly sessions: number } | null>>;
@@ -66,7 +66,7 @@ it('erases a person from every region, and from all that was counted: nothing fi
   await until(async () => (await days(site)).reduce((sum, { events }) => sum + events, 0) === 17);
   const cleaner = new Cleaner(createCrypto({ key: HASH_KEY }), 'erased');
   const [, , , session, user] = await cleaner.clean(
-    { ...(jane[1] as Event), sessionId: String(jane[1]?.sessionId) } as never,
+    { ...(jane[1] as Event), sessionId: String(jane[1]?.sessionId) },
     null,
   );
   const traces = [String(session), String(user), 'before she signed in', `by ${JANE}`, String(jane[0]?.id)];

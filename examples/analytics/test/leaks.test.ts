@@ -1,9 +1,9 @@
 import { createCrypto } from '@dotdo/dosql/crypto';
 import { until } from '@dotdo/example-shared/local/app';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { event, SiteClient } from '../local.ts';
+import { event, everythingIn, SiteClient } from '../local.ts';
 import { Cleaner } from '../src/privacy.ts';
-import { canariesIn, everythingIn, HASH_KEY, startWitnessed, type Witnessed } from './witness/witness.ts';
+import { canariesIn, HASH_KEY, startWitnessed, type Witnessed } from './witness/witness.ts';
 
 const DAY_MS = 86_400_000;
 const SITE = 'guarded';

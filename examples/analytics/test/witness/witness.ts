@@ -1,8 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import { parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
-import { createTestHarness, experimental_readRawConfig } from 'wrangler';
-import type { LocalApp } from '@dotdo/example-shared/local/app';
+import { startApp, type LocalApp } from '@dotdo/example-shared/local/app';
 import { bytesIn } from './bytes.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -21,13 +20,11 @@ export interface Witnessed extends LocalApp {
 
 /** Starts the app with its witness, with storage that lasts until `harness.close()`. */
 export async function startWitnessed(): Promise<Witnessed> {
-  process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
-  process.env['WRANGLER_LOG'] ??= 'warn';
-  const { rawConfig } = experimental_readRawConfig({ config: `${root}wrangler.jsonc` });
-  const vars = { LOCAL_PLACEMENT: 'yes', HASH_KEY, TOKEN_SECRET: 'signs the tokens of these tests' };
-  const config = { ...rawConfig, main: 'test/witness/worker.ts', vars };
-  const harness = createTestHarness({ root, workers: [{ config }] });
-  const { url } = await harness.listen();
+  const { url, harness } = await startApp(root, {
+    main: 'test/witness/witness.worker.ts',
+    vars: { LOCAL_PLACEMENT: 'yes' },
+    secrets: { HASH_KEY },
+  });
   const ask = async <T>(path: string, body?: unknown): Promise<T> => {
     const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
     const response = await fetch(new URL(`/witness/${path}`, url), init);
@@ -46,28 +43,6 @@ export async function startWitnessed(): Promise<Witnessed> {
       return sent.map(({ to, bytes }) => ({ to, bytes: Buffer.from(bytes, 'base64') }));
     },
   };
-}
-
-/** Every cell of every table of an object, DoSQL's own among them. */
-export async function everythingIn(
-  app: LocalApp,
-  className: 'Region' | 'Site',
-  name: string,
-): Promise<Buffer> {
-  const storage = await app.harness.getWorker().getDurableObjectStorage(className, { name });
-  const tables = await storage.exec(
-    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'",
-  );
-  const cells: Buffer[] = [];
-  for (const { name: table } of tables as { name: string }[])
-    for (const row of (await storage.exec(`SELECT * FROM "${table}"`)) as Record<string, unknown>[])
-      for (const value of Object.values(row))
-        cells.push(
-          value instanceof ArrayBuffer || ArrayBuffer.isView(value)
-            ? Buffer.from(value as ArrayBuffer)
-            : Buffer.from(String(value)),
-        );
-  return Buffer.concat(cells.map((cell) => Buffer.concat([cell, Buffer.from('\n')])));
 }
 
 /** Which of the canaries some bytes hold: as they are, in hex, in base64, zipped, or in the cells of Parquet. */
