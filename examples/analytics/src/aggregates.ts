@@ -5,8 +5,8 @@ import { durableObject } from '@dotdo/cdc';
 export const ALL = '*';
 /** A page that fewer users have seen on a day is not named outside of its region: its path might be about one. */
 export const MIN_USERS = 5;
-/** How long counts wait for more before they go to the site's object, in ms. */
-const LINGER_MS = 250;
+/** How long a count waits for others before it goes to the site's object, in ms. */
+const LINGER_MS = 100;
 const PUBLICATION = 'aggregates';
 
 /**

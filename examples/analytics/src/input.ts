@@ -9,7 +9,7 @@ import { ROLES } from './token.ts';
 export const MAX_BATCH_BYTES = 1024 * 1024;
 /** Events of a batch, at most. */
 const MAX_EVENTS = 1_000;
-/** Events of one type are shown as one line: a site has a few types. */
+/** The longest `eventData`, as JSON text. */
 const MAX_DATA_LENGTH = 4_096;
 
 const short = (length: number): v.GenericSchema<string, string> =>

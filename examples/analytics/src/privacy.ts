@@ -103,6 +103,7 @@ export function pagePath(url: string): string {
 }
 
 function decode(part: string): string {
+  if (!part.includes('%')) return part;
   try {
     return decodeURIComponent(part);
   } catch {

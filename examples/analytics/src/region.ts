@@ -13,7 +13,7 @@ import type { Env } from './worker.ts';
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 /** How long after an event its minute is counted, in ms: what comes meanwhile is counted along. */
-const COUNT_AFTER_MS = 250;
+const COUNT_AFTER_MS = 500;
 /** Minutes that are counted in one transaction. */
 const MINUTES_AT_ONCE = 100;
 /** How often sessions are looked at that may have ended, in ms. */
@@ -135,7 +135,7 @@ export class Region extends DurableObject<Env> {
   /** How far the site's object is behind, and what there is here. */
   async status(): Promise<object> {
     const { lag, failures, error, retryAt, deadLetters } = await this.#delivery.status();
-    const { changes, seconds } = lag as { changes: number; seconds: number };
+    const { changes, seconds } = lag;
     return {
       uncounted_minutes: (await this.#db.get<{ n: number }>('SELECT count(*) AS n FROM dirty_minutes'))?.n,
       delivery: { changes, seconds, failures, error, retry_at: retryAt, dead_letters: deadLetters },

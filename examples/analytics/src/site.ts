@@ -37,11 +37,6 @@ export class Site extends DurableObject<Env> {
     return true;
   }
 
-  /** Whether it has signed up. */
-  exists(): boolean {
-    return this.ctx.storage.kv.get('name') !== undefined;
-  }
-
   /** Takes what a region has counted, each batch once. */
   async receiveChanges(batch: Batch): Promise<void> {
     const { db } = await this.#open();

@@ -3,6 +3,8 @@ import { Sketch } from './sketch.ts';
 
 /** Pages that a minute tells apart, those with the most events; events on others count for their type alone. */
 const MAX_PAGES = 200;
+/** Types that a minute tells apart; events of others count for all types together. */
+const MAX_TYPES = 50;
 /** Hashes that are remembered between counts, at most: some 20 MB. */
 const MAX_REMEMBERED = 200_000;
 
@@ -51,10 +53,9 @@ export class MinuteTally {
   /** The minute's rows. */
   counted(): Map<string, Counted> {
     const tallies = [...this.#tallies.values()];
-    const pages = tallies
-      .filter(({ page_path }) => page_path !== ALL)
-      .toSorted((a, b) => b.events - a.events);
-    const left = new Set(pages.slice(MAX_PAGES));
+    const types = tallies.filter(({ event_type, page_path }) => event_type !== ALL && page_path === ALL);
+    const pages = tallies.filter(({ page_path }) => page_path !== ALL);
+    const left = new Set([...mostFrequent(types).slice(MAX_TYPES), ...mostFrequent(pages).slice(MAX_PAGES)]);
     return new Map(
       tallies.filter((tally) => !left.has(tally)).map((tally) => [keyOf(tally), tally.counted()]),
     );
@@ -71,6 +72,10 @@ export class MinuteTally {
     if (tally === undefined) this.#tallies.set(key, (tally = new Tally(event_type, page_path)));
     return tally;
   }
+}
+
+function mostFrequent(tallies: readonly Tally[]): Tally[] {
+  return tallies.toSorted((a, b) => b.events - a.events);
 }
 
 /** Sessions and users by their hashes, so that each counts once. */

@@ -1,5 +1,5 @@
 import { HttpError } from '@dotdo/example-shared/http';
-import { authorize as authorizeSite, issueToken } from '@dotdo/example-shared/token';
+import { issueToken, readToken, tokenIn, type Claims } from '@dotdo/example-shared/token';
 import { REGIONS, type RegionName } from './placement.ts';
 
 /** What tokens are for: a page or server that reports events, a dashboard, whoever runs the site. */
@@ -15,6 +15,15 @@ export interface Grant {
 
 /** Write keys lie in public pages and are not changed every month. */
 const WRITE_KEY_HOLDS = '365d';
+
+/** Tokens that are remembered, at most. */
+const MAX_KNOWN = 1_000;
+
+/** What tokens say that have been seen to be signed: all visitors of a site come with the same one. */
+let known: { readonly secret: string; readonly claims: Map<string, Claims> } = {
+  secret: '',
+  claims: new Map(),
+};
 
 /** A token for a site. */
 export async function tokenFor(secret: string, site: string, { role, region }: Grant): Promise<string> {
@@ -33,7 +42,8 @@ export async function authorize(
   site: string,
   wanted: { readonly roles: readonly Role[]; readonly region?: RegionName | undefined },
 ): Promise<Grant> {
-  const { sub, region: claimed } = await authorizeSite(secret, request, site);
+  const { aud, sub, region: claimed } = await claimsOf(secret, request);
+  if (aud !== site) throw new HttpError(403, 'this token is for another site');
   const role = wanted.roles.find((role) => role === sub);
   if (role === undefined) throw new HttpError(403, `this takes a token for: ${wanted.roles.join(', ')}`);
   const region = REGIONS.find((name) => name === claimed);
@@ -41,4 +51,27 @@ export async function authorize(
   if (wanted.region !== undefined && region !== undefined && region !== wanted.region)
     throw new HttpError(403, 'this token is for another region');
   return { role, region };
+}
+
+/** @throws HttpError 401 */
+async function claimsOf(secret: string, { headers }: Request): Promise<Claims> {
+  const token = tokenIn(headers);
+  const claims =
+    token === undefined ? undefined : (rememberedClaims(secret, token) ?? (await readToken(secret, token)));
+  if (token === undefined || claims === undefined)
+    throw new HttpError(
+      401,
+      'give a token that holds as Authorization: Bearer <token>',
+      {},
+      { 'www-authenticate': 'Bearer' },
+    );
+  if (known.secret !== secret || known.claims.size >= MAX_KNOWN) known = { secret, claims: new Map() };
+  known.claims.set(token, claims);
+  return claims;
+}
+
+/** What a token says that was seen before, unless it holds no more. */
+function rememberedClaims(secret: string, token: string): Claims | undefined {
+  const claims = known.secret === secret ? known.claims.get(token) : undefined;
+  return claims?.exp !== undefined && claims.exp * 1_000 > Date.now() ? claims : undefined;
 }

@@ -186,3 +186,24 @@ it('counts all minutes of a backfill of a month, however many they are', async (
   await until(async () => (await eventsOf(site)) === 700);
   await expectCounted('backfill/oc');
 });
+
+it('bounds what liars with a write key can make it tell apart', async () => {
+  const site = await SiteClient.signUp(app.url, 'flooded');
+  const at = Date.now() - 120_000;
+  const events = Array.from({ length: 600 }, (_, i) =>
+    event({ timestamp: at, eventType: `type_${i % 300}`, pageUrl: `https://shop.example/page-${i}` }),
+  );
+  await site.report('sa', events);
+  await until(async () => (await eventsOf(site)) === 600);
+  const rows = await rowsOf(
+    'Region',
+    'flooded/sa',
+    "SELECT page_path = '*' AS is_type, count(*) AS n FROM minute_aggregates GROUP BY 1 ORDER BY 1",
+  );
+  expect(rows).toEqual([
+    { is_type: 0, n: 200 },
+    { is_type: 1, n: 51 },
+  ]);
+  const days = await rowsOf('Site', 'flooded', 'SELECT count(*) AS n FROM days');
+  expect(days).toEqual([{ n: 51 }]);
+});

@@ -109,5 +109,5 @@ it('shows hostile text as text, and does not open with another site’s token', 
   await form.getByLabel('Site').fill('hostile');
   await form.getByLabel('Read token').fill(other.tokens.read);
   await form.getByRole('button', { name: 'Open' }).click();
-  await form.getByText('this token is for another one').waitFor();
+  await form.getByText('this token is for another site').waitFor();
 });

@@ -75,9 +75,9 @@ export class Region extends OwnRegion {
     db.transaction = transaction;
   }
 
-  /** Has what an erasure has left to be done be due. */
-  async makeDue(): Promise<void> {
-    this.ctx.storage.sql.exec("UPDATE __dosql_timer SET at = 0 WHERE name LIKE 'recount:%'");
+  /** Has timers of a name be due, and runs them. */
+  async makeDue(name: string): Promise<void> {
+    this.ctx.storage.sql.exec('UPDATE __dosql_timer SET at = 0 WHERE name LIKE ?', name);
     await this.alarm();
   }
 
@@ -132,7 +132,7 @@ export default {
         return Response.json({});
       }
       case 'later':
-        await europe(env, site).makeDue();
+        await europe(env, site).makeDue(`${searchParams.get('timer')}:${searchParams.get('only') ?? '%'}`);
         return Response.json({});
       default:
         return new Response(null, { status: 404 });
