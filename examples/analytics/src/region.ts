@@ -44,6 +44,8 @@ export class Region extends DurableObject<Env> {
    */
   #marked = new Set<string>();
   readonly #tallies = new Tallies();
+  /** Persons that are being erased. */
+  #erasures = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -146,15 +148,22 @@ export class Region extends DurableObject<Env> {
   /** Erases a person, known by a hash of their id. */
   async erase(userHash: string): Promise<Erased> {
     const timer = `recount:${crypto.randomUUID()}`;
-    const erased = await erasePerson(this.#db, userHash, this.#tallies, (minutes) =>
-      this.#db.schedule(timer, Date.now() + RECOUNT_AFTER_MS, { minutes }),
-    );
-    await this.#db.cancel(timer);
-    return erased;
+    this.#erasures++;
+    try {
+      const erased = await erasePerson(this.#db, userHash, this.#tallies, (minutes) =>
+        this.#db.schedule(timer, Date.now() + RECOUNT_AFTER_MS, { minutes }),
+      );
+      await this.#db.cancel(timer);
+      return erased;
+    } finally {
+      this.#erasures--;
+    }
   }
 
   /** Counts what is marked, the newest minutes first. */
   async #count(): Promise<void> {
+    // What a person does while they are being erased is erased, too: it is not counted before, and stays marked.
+    if (this.#erasures > 0) return this.#db.schedule('count', Date.now() + COUNT_AFTER_MS);
     this.#marked = new Set();
     const nowMs = Date.now();
     try {

@@ -45,21 +45,17 @@ export class Site extends DurableObject<Env> {
       throw new PermanentError(`${batch.source} is of another site`);
     const sinceMinute = minuteOf(Date.now() - MINUTES_KEEP_DAYS * DAY_MS);
     const events: ChangeEvent[] = [];
+    let dates: readonly string[] = [];
     await receive(db, batch, async (event, tx) => {
       events.push(event);
       // All at once, in the transaction that notes how far the region has come.
       if (event !== batch.events.at(-1)) return;
-      for (const date of await mergeRegion(tx, region, events, sinceMinute))
-        await this.#keepMinutes(db, date);
+      const shown = await mergeRegion(tx, region, events, sinceMinute);
+      dates = [...shown].filter((date) => !this.#dated.has(date));
+      for (const date of dates) await deleteMinutesLater(db, date);
     });
-  }
-
-  /** Has the minutes of a day be deleted when they are no longer shown. */
-  async #keepMinutes(db: Database, date: string): Promise<void> {
-    if (this.#dated.has(date)) return;
-    const at = Date.parse(date) + (MINUTES_KEEP_DAYS + 1) * DAY_MS;
-    await db.schedule(`minutes:${date}`, at, { before: new Date(Date.parse(date) + DAY_MS).toISOString() });
-    this.#dated.add(date);
+    // They are set now: had the transaction been undone, the timers would have gone with it.
+    for (const date of dates) this.#dated.add(date);
   }
 
   /** `GET /s/:site/history` */
@@ -149,4 +145,10 @@ export class Site extends DurableObject<Env> {
     });
     return { db, cdc };
   }
+}
+
+/** Has the minutes of a day be deleted when they are no longer shown. */
+async function deleteMinutesLater(db: Database, date: string): Promise<void> {
+  const at = Date.parse(date) + (MINUTES_KEEP_DAYS + 1) * DAY_MS;
+  await db.schedule(`minutes:${date}`, at, { before: new Date(Date.parse(date) + DAY_MS).toISOString() });
 }

@@ -55,23 +55,19 @@ export async function authorize(
 
 /** @throws HttpError 401 */
 async function claimsOf(secret: string, { headers }: Request): Promise<Claims> {
-  const token = tokenIn(headers);
-  const claims =
-    token === undefined ? undefined : (rememberedClaims(secret, token) ?? (await readToken(secret, token)));
-  if (token === undefined || claims === undefined)
+  const token = tokenIn(headers) ?? '';
+  if (known.secret !== secret || known.claims.size >= MAX_KNOWN) known = { secret, claims: new Map() };
+  const remembered = known.claims.get(token);
+  if (remembered?.exp !== undefined && remembered.exp * 1_000 > Date.now()) return remembered;
+  const { claims: remember } = known;
+  const claims = await readToken(secret, token);
+  if (claims === undefined)
     throw new HttpError(
       401,
       'give a token that holds as Authorization: Bearer <token>',
       {},
       { 'www-authenticate': 'Bearer' },
     );
-  if (known.secret !== secret || known.claims.size >= MAX_KNOWN) known = { secret, claims: new Map() };
-  known.claims.set(token, claims);
+  remember.set(token, claims);
   return claims;
-}
-
-/** What a token says that was seen before, unless it holds no more. */
-function rememberedClaims(secret: string, token: string): Claims | undefined {
-  const claims = known.secret === secret ? known.claims.get(token) : undefined;
-  return claims?.exp !== undefined && claims.exp * 1_000 > Date.now() ? claims : undefined;
 }
