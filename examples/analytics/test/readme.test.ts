@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs';
+import { foreignCode, pathsIn } from '@dotdo/example-shared/local/readme';
+import { expect, it } from 'vitest';
+
+const root = `${import.meta.dirname}/..`;
+
+it('the README shows only code of the app, the page and the demo', () => {
+  const { blocks, foreign } = foreignCode(root);
+  expect(blocks).toBeGreaterThan(0);
+  expect(foreign).toEqual([]);
+});
+
+it('the README names every path', () => {
+  const paths = pathsIn(root);
+  expect(paths.length).toBeGreaterThan(10);
+  const readme = readFileSync(`${root}/README.md`, 'utf8');
+  for (const path of paths) expect(readme).toContain(`\`${path}\``);
+});
