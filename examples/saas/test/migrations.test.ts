@@ -9,7 +9,7 @@ const FILES = ['001_initial', '002_completed_at', '003_label'];
 interface WranglerConfig {
   readonly vars: Readonly<Record<string, string>>;
   /** The rule that puts the migrations into the bundle comes first. */
-  readonly rules: readonly [text: object, ...others: object[]];
+  readonly rules: readonly [text: { readonly globs: readonly string[] }, ...others: object[]];
 }
 
 /** The app as it was deployed when it had only so many migrations. */
@@ -17,8 +17,12 @@ function deployment(migrationCount: number): TestHarnessOptions {
   const { rawConfig } = experimental_readRawConfig({ config: `${root}wrangler.jsonc` }) as {
     rawConfig: WranglerConfig;
   };
-  const globs = FILES.slice(0, migrationCount).map((name) => `.do/migrations/saas/${name}.sql`);
   const [text, ...others] = rawConfig.rules;
+  const [, ...ofFleet] = text.globs;
+  const globs = [
+    ...FILES.slice(0, migrationCount).map((name) => `.do/migrations/saas/${name}.sql`),
+    ...ofFleet,
+  ];
   const config = {
     ...rawConfig,
     vars: { ...rawConfig.vars, TOKEN_SECRET: 'signs the tokens of these tests' },
