@@ -72,8 +72,10 @@ export async function migrateFleet(
   const wasBehind = Number(first.schema_version < version);
   let next = 0;
   let done = 0;
+  const isOver = (): boolean =>
+    next === behind.length || failures.length >= maxFailures || signal?.aborted === true;
   const work = async (): Promise<void> => {
-    while (next < behind.length && failures.length < maxFailures && signal?.aborted !== true) {
+    while (!isOver()) {
       const { name } = behind[next++] as (typeof behind)[number];
       await migrate(name);
       done++;

@@ -40,7 +40,7 @@ afterAll(async () => harness.close());
 /** Of the migration that tenant-07 has had, as if its file had been another then. */
 async function setChecksum(change: (checksum: string) => string): Promise<void> {
   const storage = await harness.getWorker().getDurableObjectStorage('Tenant', { name: 'tenant-07' });
-  const [row] = (await storage.exec('SELECT checksum FROM __dosql_migration')) as { checksum: string }[];
+  const [row] = await storage.exec<{ checksum: string }>('SELECT checksum FROM __dosql_migration');
   await storage.exec('UPDATE __dosql_migration SET checksum = ?', change(row?.checksum ?? ''));
 }
 
