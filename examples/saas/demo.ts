@@ -213,8 +213,7 @@ try {
   });
 
   await step('Each tenant is backed up to a folder of its own in R2', async () => {
-    for (const { tenant } of [acme, globex, initech])
-      await operator.send('POST', `/tenants/${tenant}/backup`);
+    for (const { tenant } of [acme, globex, initech]) await operator.backUp(tenant);
     const { TENANT_DATA } = await harness.getWorker<Env>().getEnv();
     const { objects } = await TENANT_DATA.list();
     const folders = Map.groupBy(objects, ({ key }) => key.split('/').slice(0, 2).join('/'));
@@ -225,14 +224,7 @@ try {
     }
   });
   await step('From those files alone Acme is made anew, as it was before its webhook', async () => {
-    const made = await operator.send<{ token: string; files: number }>(
-      'POST',
-      '/tenants/acme-audit/restore',
-      {
-        from: 'acme',
-        at: `lsn:${beforeWebhook}`,
-      },
-    );
+    const made = await operator.restore('acme-audit', { from: 'acme', at: `lsn:${beforeWebhook}` });
     const audit = new Client(url, 'acme-audit', made.token);
     assert.deepEqual(await tasksOf(audit), boardBeforeWebhook);
     assert.deepEqual(await tasksOf(audit, `&as_of=lsn:${point}`), right);

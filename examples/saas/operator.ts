@@ -8,6 +8,16 @@ export interface ListedTenant {
   readonly created_at: string;
 }
 
+/** A tenant that has been made from backups. */
+export interface RestoredTenant {
+  readonly tenant: string;
+  /** The point that it is as of. */
+  readonly lsn: number;
+  readonly files: number;
+  /** Its owner's. */
+  readonly token: string;
+}
+
 /** What the operator can do over HTTP, for scripts. */
 export class Operator {
   readonly #origin: string;
@@ -46,6 +56,16 @@ export class Operator {
       `/tenants/${tenant}/migrate`,
     );
     return schema_version;
+  }
+
+  /** Backs a tenant up now. */
+  backUp(tenant: string): Promise<{ readonly lsn: number; readonly files: number }> {
+    return this.send('POST', `/tenants/${tenant}/backup`);
+  }
+
+  /** Makes a tenant that is not there from the backups of one that is, or was. */
+  restore(tenant: string, backup: { readonly from: string; readonly at?: string }): Promise<RestoredTenant> {
+    return this.send('POST', `/tenants/${tenant}/restore`, backup);
   }
 
   /** Rows out of the tables of all tenants. */

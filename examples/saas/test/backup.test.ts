@@ -7,12 +7,6 @@ import type { Env } from '../src/worker.ts';
 interface Row {
   readonly id: number;
 }
-interface Restored {
-  readonly tenant: string;
-  readonly lsn: number;
-  readonly token: string;
-}
-
 let app: LocalApp;
 let operator: Operator;
 
@@ -27,16 +21,8 @@ async function backedUp(tenant: string, titles: readonly string[]): Promise<Clie
   const client = await Client.signUp(app.url, tenant);
   await client.post('/projects', { name: 'First', owner_id: 1 });
   for (const title of titles) await client.post('/tasks', { project_id: 1, title });
-  await backUp(tenant);
+  await operator.backUp(tenant);
   return client;
-}
-
-function backUp(tenant: string): Promise<{ lsn: number; files: number }> {
-  return operator.send('POST', `/tenants/${tenant}/backup`);
-}
-
-function restore(tenant: string, body: { from: string; at?: string }): Promise<Restored> {
-  return operator.send('POST', `/tenants/${tenant}/restore`, body);
 }
 
 /** Everything of a tenant that a client can read. */
@@ -82,10 +68,10 @@ describe('a backup', () => {
   it('writes nothing again that has not changed', async () => {
     const client = await backedUp('steady', ['a']);
     const before = await keysIn('TENANT_DATA');
-    await backUp('steady');
+    await operator.backUp('steady');
     expect(await keysIn('TENANT_DATA')).toEqual(before);
     await client.patch('/tasks/1', { title: 'b' });
-    await backUp('steady');
+    await operator.backUp('steady');
     expect((await keysIn('TENANT_DATA')).length).toBeGreaterThan(before.length);
   });
 });
@@ -96,9 +82,9 @@ describe('a tenant made anew from R2 alone', () => {
     await client.post('/users', { name: 'Bo', email: 'bo@first.test', role: 'admin' });
     await client.patch('/tasks/1', { status: 'done' });
     await client.send('DELETE', '/tasks/2');
-    const { lsn } = await backUp('first');
+    const { lsn } = await operator.backUp('first');
     const before = await everything(client);
-    const made = await restore('second', { from: 'first' });
+    const made = await operator.restore('second', { from: 'first' });
     expect(made).toMatchObject({ tenant: 'second', lsn });
     const second = new Client(app.url, 'second', made.token);
     expect(await everything(second)).toEqual(before);
@@ -110,8 +96,8 @@ describe('a tenant made anew from R2 alone', () => {
     expect((await second.sendTo('first', 'GET', '/tasks')).status).toBe(403);
     expect((await client.sendTo('second', 'GET', '/tasks')).status).toBe(403);
     // And the new one is backed up like any other, and on the operator's list and in its numbers.
-    await backUp('second');
-    expect((await restore('third', { from: 'second' })).lsn).toBeGreaterThan(lsn);
+    await operator.backUp('second');
+    expect((await operator.restore('third', { from: 'second' })).lsn).toBeGreaterThan(lsn);
     await expect
       .poll(() =>
         operator.query(
@@ -130,8 +116,8 @@ describe('a tenant made anew from R2 alone', () => {
     const client = await backedUp('points', ['one']);
     const { lsn } = await client.get<{ lsn: number }>('/status');
     await client.patch('/tasks/1', { title: 'mistake' });
-    await backUp('points');
-    const made = await restore('points-then', { from: 'points', at: `lsn:${lsn}` });
+    await operator.backUp('points');
+    const made = await operator.restore('points-then', { from: 'points', at: `lsn:${lsn}` });
     const then = new Client(app.url, 'points-then', made.token);
     expect(await then.get('/tasks/1')).toMatchObject({ title: 'one' });
     for (const [at, status] of [
@@ -140,7 +126,9 @@ describe('a tenant made anew from R2 alone', () => {
       ['2001-01-01T00:00:00Z', 410],
       ['soon', 400],
     ] as const) {
-      await expect(restore('points-never', { from: 'points', at })).rejects.toMatchObject({ status });
+      await expect(operator.restore('points-never', { from: 'points', at })).rejects.toMatchObject({
+        status,
+      });
     }
     // What was refused has left nothing: the name is free.
     await Client.signUp(app.url, 'points-never');
@@ -149,12 +137,12 @@ describe('a tenant made anew from R2 alone', () => {
   it('takes the place of no tenant that is there', async () => {
     await backedUp('taken', ['keep me']);
     const other = await backedUp('other', ['other']);
-    await expect(restore('taken', { from: 'other' })).rejects.toMatchObject({ status: 409 });
-    await expect(restore('other', { from: 'other' })).rejects.toMatchObject({ status: 409 });
+    await expect(operator.restore('taken', { from: 'other' })).rejects.toMatchObject({ status: 409 });
+    await expect(operator.restore('other', { from: 'other' })).rejects.toMatchObject({ status: 409 });
     expect(await other.get('/tasks')).toMatchObject({ tasks: [{ title: 'other' }] });
     const both = await Promise.allSettled([
-      restore('contested', { from: 'taken' }),
-      restore('contested', { from: 'other' }),
+      operator.restore('contested', { from: 'taken' }),
+      operator.restore('contested', { from: 'other' }),
       Client.signUp(app.url, 'contested'),
     ]);
     expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
@@ -178,7 +166,7 @@ describe('a tenant made anew from R2 alone', () => {
       });
     // A name that only begins another has no backups of its own.
     for (const from of ['sourc', 'nobody'])
-      await expect(restore('escaped', { from })).rejects.toMatchObject({ status: 404 });
+      await expect(operator.restore('escaped', { from })).rejects.toMatchObject({ status: 404 });
   });
 
   it('can be made again after an attempt that was cut off', async () => {
@@ -187,7 +175,7 @@ describe('a tenant made anew from R2 alone', () => {
     // What lies in an object without a name: here some of a database that never became a tenant.
     await storage.exec('CREATE TABLE tasks (id INTEGER PRIMARY KEY); INSERT INTO tasks VALUES (7)');
     await app.harness.getWorker().evictDurableObject('Tenant', { name: 'half' });
-    const made = await restore('half', { from: 'whole' });
+    const made = await operator.restore('half', { from: 'whole' });
     expect(await new Client(app.url, 'half', made.token).get('/tasks')).toMatchObject({
       tasks: [{ title: 'a' }],
     });
@@ -195,12 +183,12 @@ describe('a tenant made anew from R2 alone', () => {
 
   it('goes on after it is put to sleep, and stays the one that it was', async () => {
     await backedUp('sleeper', ['a']);
-    const made = await restore('woken', { from: 'sleeper' });
+    const made = await operator.restore('woken', { from: 'sleeper' });
     const woken = new Client(app.url, 'woken', made.token);
     await app.harness.getWorker().evictDurableObject('Tenant', { name: 'woken' });
     await woken.patch('/tasks/1', { title: 'b' });
     await app.harness.getWorker().evictDurableObject('Tenant', { name: 'woken' });
     expect(await woken.get('/tasks/1')).toMatchObject({ title: 'b' });
-    await expect(restore('woken', { from: 'sleeper' })).rejects.toMatchObject({ status: 409 });
+    await expect(operator.restore('woken', { from: 'sleeper' })).rejects.toMatchObject({ status: 409 });
   });
 });
