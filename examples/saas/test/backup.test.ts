@@ -3,6 +3,7 @@ import { until, type LocalApp } from '@dotdo/example-shared/local/app';
 import { Client, operatorOf, startLocally } from '../local.ts';
 import type { Operator } from '../operator.ts';
 import type { Env } from '../src/worker.ts';
+import { withTasks } from './tenants.ts';
 
 interface Row {
   readonly id: number;
@@ -18,9 +19,7 @@ afterAll(async () => app.harness.close());
 
 /** A tenant with a project and these tasks, in a backup. */
 async function backedUp(tenant: string, titles: readonly string[]): Promise<Client> {
-  const client = await Client.signUp(app.url, tenant);
-  await client.post('/projects', { name: 'First', owner_id: 1 });
-  for (const title of titles) await client.post('/tasks', { project_id: 1, title });
+  const client = await withTasks(app.url, tenant, titles);
   await operator.backUp(tenant);
   return client;
 }

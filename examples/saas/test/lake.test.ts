@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { until, type LocalApp } from '@dotdo/example-shared/local/app';
-import { Client, operatorOf, startLocally } from '../local.ts';
+import { operatorOf, startLocally } from '../local.ts';
 import type { Operator } from '../operator.ts';
 import type { Env } from '../src/worker.ts';
+import { withTasks } from './tenants.ts';
 
 let app: LocalApp;
 let operator: Operator;
@@ -15,8 +16,7 @@ afterAll(async () => app.harness.close());
 
 it('what happened on days that are over lies in the lake, and every query goes on reading it', async () => {
   const worker = app.harness.getWorker<Env>();
-  const client = await Client.signUp(app.url, 'acme');
-  await client.post('/projects', { name: 'First', owner_id: 1 });
+  const client = await withTasks(app.url, 'acme');
   await until(async () => (await operator.query('SELECT 1 FROM changes')).length === 2);
   const fleet = await worker.getDurableObjectStorage('FLEET', { name: 'fleet' });
   for (const [day, tenant] of [

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { until, type LocalApp } from '@dotdo/example-shared/local/app';
-import { HttpClient } from '@dotdo/example-shared/local/app';
+import { HttpClient, until, type LocalApp } from '@dotdo/example-shared/local/app';
 import { issueToken } from '@dotdo/example-shared/token';
 import { Client, OPERATOR_SECRET, operatorOf, startLocally } from '../local.ts';
 import type { Operator } from '../operator.ts';
+import { withTasks } from './tenants.ts';
 
 interface Counted {
   readonly tenant: string;
@@ -19,14 +19,6 @@ beforeAll(async () => {
   operator = await operatorOf(app.url);
 });
 afterAll(async () => app.harness.close());
-
-/** A tenant with a project and these tasks. */
-async function withTasks(tenant: string, titles: readonly string[]): Promise<Client> {
-  const client = await Client.signUp(app.url, tenant);
-  await client.post('/projects', { name: 'First', owner_id: 1 });
-  for (const title of titles) await client.post('/tasks', { project_id: 1, title });
-  return client;
-}
 
 /** The tenants on the operator's list whose names begin so, and their versions, read two at a time. */
 async function listed(beginning: string): Promise<[string, number][]> {
@@ -71,7 +63,10 @@ describe("the operator's list", () => {
 
 describe('the numbers of all tenants', () => {
   it('follow every tenant, whoever is put to sleep meanwhile', async () => {
-    const [a, b] = [await withTasks('sum-a', ['1', '2', '3']), await withTasks('sum-b', ['1'])];
+    const [a, b] = [
+      await withTasks(app.url, 'sum-a', ['1', '2', '3']),
+      await withTasks(app.url, 'sum-b', ['1']),
+    ];
     await a.patch('/tasks/1', { status: 'done' });
     await evict('Fleet', 'fleet');
     await a.send('DELETE', '/tasks/2');
@@ -98,7 +93,7 @@ describe('the numbers of all tenants', () => {
   });
 
   it('never hold what people have written, nor who they are', async () => {
-    const client = await withTasks('discreet', ['Private title']);
+    const client = await withTasks(app.url, 'discreet', ['Private title']);
     await client.post('/users', { name: 'Private Name', email: 'private@discreet.test' });
     await client.patch('/tasks/1', { description: 'Private words', label: 'private' });
     await client.patch('/tasks/1', { status: 'done', assignee_id: 2 });
@@ -123,7 +118,7 @@ describe('the numbers of all tenants', () => {
   });
 
   it('are read as of a point, too, and written by no query', async () => {
-    const client = await withTasks('past', ['1']);
+    const client = await withTasks(app.url, 'past', ['1']);
     await until(async () => (await counts('past')).length === 1);
     const sql = "SELECT count(*) AS n FROM tasks WHERE tenant = 'past'";
     const then = new Date().toISOString();

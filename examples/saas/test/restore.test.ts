@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalApp } from '@dotdo/example-shared/local/app';
 import { Client, startLocally } from '../local.ts';
+import { withTasks } from './tenants.ts';
 
 interface Task {
   readonly id: number;
@@ -16,20 +17,14 @@ interface Refused {
   readonly issues?: readonly { readonly field: string }[];
 }
 
+const TITLES = ['one', 'two', 'three'];
+
 let app: LocalApp;
 
 beforeAll(async () => {
   app = await startLocally();
 });
 afterAll(async () => app.harness.close());
-
-/** A tenant with a project and three tasks. */
-async function withTasks(tenant: string): Promise<Client> {
-  const client = await Client.signUp(app.url, tenant);
-  await client.post('/projects', { name: 'First', owner_id: 1 });
-  for (const title of ['one', 'two', 'three']) await client.post('/tasks', { project_id: 1, title });
-  return client;
-}
 
 async function tasksOf(client: Client): Promise<Task[]> {
   return (await client.get<{ tasks: Task[] }>('/tasks')).tasks;
@@ -41,7 +36,7 @@ async function lsnOf(client: Client): Promise<number> {
 
 describe('restoring a board', () => {
   it('sets it back to a point, whatever happened since, and can be undone', async () => {
-    const client = await withTasks('back');
+    const client = await withTasks(app.url, 'back', TITLES);
     const [right, lsn] = [await tasksOf(client), await lsnOf(client)];
     await client.patch('/tasks/1', { status: 'done' });
     await client.send('DELETE', '/tasks/2');
@@ -61,7 +56,7 @@ describe('restoring a board', () => {
   });
 
   it('brings a project back with its tasks, and takes a time', async () => {
-    const client = await withTasks('project');
+    const client = await withTasks(app.url, 'project', TITLES);
     const right = await tasksOf(client);
     const { changes } = await client.get<{ changes: { timestamp: string }[] }>('/activity');
     await client.send('DELETE', '/projects/1');
@@ -72,7 +67,7 @@ describe('restoring a board', () => {
   });
 
   it('leaves people and their rights as they are', async () => {
-    const client = await withTasks('people');
+    const client = await withTasks(app.url, 'people', TITLES);
     const lsn = await lsnOf(client);
     const { id } = await client.post<Task>('/users', { name: 'Bo', email: 'bo@people.test', role: 'admin' });
     const { token } = await client.post<{ token: string }>(`/users/${id}/tokens`, {});
@@ -83,7 +78,7 @@ describe('restoring a board', () => {
   });
 
   it('undoes the last restore only, once, and not over what has been changed since', async () => {
-    const client = await withTasks('undo');
+    const client = await withTasks(app.url, 'undo', TITLES);
     const lsn = await lsnOf(client);
     await client.patch('/tasks/1', { status: 'done' });
     const first = await client.post<Restored>('/restore', { to: `lsn:${lsn}` });
@@ -107,7 +102,7 @@ describe('restoring a board', () => {
   });
 
   it('tells which points there are', async () => {
-    const client = await withTasks('points');
+    const client = await withTasks(app.url, 'points', TITLES);
     const right = await tasksOf(client);
     const restore = (to: unknown): Promise<{ status: number; body: Refused }> =>
       client.send<Refused>('POST', '/restore', { to });
@@ -122,7 +117,7 @@ describe('restoring a board', () => {
   });
 
   it('is for admins', async () => {
-    const client = await withTasks('guarded');
+    const client = await withTasks(app.url, 'guarded', TITLES);
     const { id } = await client.post<Task>('/users', { name: 'Mo', email: 'mo@guarded.test' });
     const { token } = await client.post<{ token: string }>(`/users/${id}/tokens`, {});
     const member = new Client(app.url, 'guarded', token);
@@ -131,7 +126,7 @@ describe('restoring a board', () => {
   });
 
   it('reaches every page that is open', async () => {
-    const client = await withTasks('live');
+    const client = await withTasks(app.url, 'live', TITLES);
     const lsn = await lsnOf(client);
     await client.patch('/tasks/1', { title: 'wrong' });
     const live = client.live();
