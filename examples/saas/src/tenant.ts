@@ -65,7 +65,7 @@ export class Tenant extends DurableObject<Env> {
     });
   }
 
-  /** Brings the schema up to date and tells its version; undefined when nobody has signed the tenant up. */
+  /** Brings the schema up to date, tells the list so, and returns its version; undefined when nobody has signed the tenant up. */
   async migrate(): Promise<number | undefined> {
     const opened = await this.#openOwn();
     return opened === undefined ? undefined : this.#register(opened.main);
@@ -162,12 +162,13 @@ export class Tenant extends DurableObject<Env> {
       migrations: { folder: '.do/migrations/saas' },
       ...KEPT,
     });
-    main.onTimer(REGISTER, async () => void (await this.#register(main)));
+    main.onTimer(REGISTER, async () => {
+      if (!(await this.#isRegistered(main))) await this.#register(main);
+    });
     this.#cdc ??= openStreams(main, ctx);
     await startAnalytics(this.#cdc, env, !this.exists());
     await startWebhook(ctx, this.#cdc);
-    if (this.exists() && (await versionOf(main)) !== ctx.storage.kv.get<number>(REGISTER))
-      await main.schedule(REGISTER, Date.now());
+    if (this.exists() && !(await this.#isRegistered(main))) await main.schedule(REGISTER, Date.now());
     return { main, cdc: this.#cdc };
   }
 
@@ -177,6 +178,10 @@ export class Tenant extends DurableObject<Env> {
     await fleetOf(this.env).register(main.name, version);
     this.ctx.storage.kv.put(REGISTER, version);
     return version;
+  }
+
+  async #isRegistered(main: Database): Promise<boolean> {
+    return (await versionOf(main)) === this.ctx.storage.kv.get<number>(REGISTER);
   }
 }
 

@@ -57,7 +57,7 @@ class Ear {
 
   /** Waits until these rows are there, and no others. */
   async shows(titles: readonly string[]): Promise<void> {
-    await expect.poll(() => this.titles, { timeout: 20_000 }).toEqual(titles);
+    await expect.poll(() => this.titles).toEqual(titles);
   }
 }
 

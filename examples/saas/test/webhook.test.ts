@@ -53,7 +53,7 @@ function titlesAt({ payloads }: WebhookReceiver): unknown[] {
 }
 
 async function untilThere(receiver: WebhookReceiver, titles: readonly string[]): Promise<void> {
-  await expect.poll(() => titlesAt(receiver), { timeout: 20_000 }).toEqual(titles);
+  await expect.poll(() => titlesAt(receiver)).toEqual(titles);
 }
 
 describe('the webhook', () => {
