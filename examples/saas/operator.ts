@@ -1,5 +1,6 @@
 import { issueToken } from '@dotdo/example-shared/token';
 import { request } from '@dotdo/example-shared/page/request';
+import { OPERATOR } from './src/token.ts';
 
 /** A tenant, as the operator's list has it. */
 export interface ListedTenant {
@@ -30,7 +31,7 @@ export class Operator {
 
   /** Whoever knows the secret signs a token with it, for as long as a script may take. */
   static async of(url: URL, secret: string): Promise<Operator> {
-    const claims = { aud: '@operator', sub: 'script' };
+    const claims = { aud: OPERATOR, sub: 'script' };
     return new Operator(url.origin, await issueToken(secret, claims, '1h'));
   }
 

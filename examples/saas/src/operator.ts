@@ -6,12 +6,9 @@ import { authorize } from '@dotdo/example-shared/token';
 import { fleetOf } from './fleet.ts';
 import { FleetQuery, isTenantName, RestoreTenant, TenantsQuery } from './input.ts';
 import { tenantOf } from './tenant.ts';
-import { tokenFor } from './token.ts';
+import { OPERATOR, tokenFor } from './token.ts';
 import { OWNER_ID } from './users.ts';
 import type { Env } from './worker.ts';
-
-/** What an operator's token opens. No tenant can have this name. */
-const OPERATOR = '@operator';
 
 /** What a handler works with. */
 interface Context {

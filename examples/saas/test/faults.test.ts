@@ -3,6 +3,7 @@ import type { TestHarness } from 'wrangler';
 import { startDeployment } from '../deployment.ts';
 import { Client, operatorOf } from '../local.ts';
 import type { Operator } from '../operator.ts';
+import { withTasks } from './tenants.ts';
 
 interface Task {
   readonly id: number;
@@ -85,4 +86,31 @@ it('has the right numbers in the end, whatever is stopped, lost and repeated on 
   expect(shown.toSorted()).toEqual(expected.toSorted());
   const listed = await operator.query('SELECT name FROM tenants ORDER BY name');
   expect(listed).toEqual([{ name: 'one' }, { name: 'three' }, { name: 'two' }]);
+});
+
+it('makes a tenant whose object is lost anew under its name, as it was before a mistake', async () => {
+  const { url, operator } = await startFaulty('answers');
+  const client = await withTasks(url, 'lost', ['one', 'two']);
+  const { lsn } = await client.get<{ lsn: number }>('/status');
+  await client.post('/tasks', { project_id: 1, title: 'mistake', status: 'done' });
+  await operator.backUp('lost');
+  const tasks = "SELECT id, status FROM tasks WHERE tenant = 'lost' ORDER BY id";
+  await expect.poll(() => operator.query(tasks)).toHaveLength(3);
+
+  await fetch(new URL('/objects/lost', url), { method: 'DELETE' });
+  expect((await client.send('GET', '/tasks')).status).toBe(404);
+
+  expect(await operator.restore('lost', { from: 'lost', at: `lsn:${lsn}` })).toMatchObject({ lsn });
+  // Those who had a token have one again.
+  expect(await client.get('/tasks')).toMatchObject({ tasks: [{ title: 'one' }, { title: 'two' }] });
+  await client.patch('/tasks/1', { status: 'review' });
+  const now = [
+    { id: 1, status: 'review' },
+    { id: 2, status: 'todo' },
+  ];
+  await expect.poll(() => operator.query(tasks)).toEqual(now);
+  // It goes on being backed up to where it was.
+  await operator.backUp('lost');
+  const { token } = await operator.restore('copy', { from: 'lost' });
+  expect(await new Client(url, 'copy', token).get('/tasks/1')).toMatchObject({ status: 'review' });
 });

@@ -27,6 +27,13 @@ export class Tenant extends SoundTenant {
     await super.alarm();
     await super.alarm();
   }
+
+  /** The object is no more, and nothing of it in memory either. */
+  async lose(): Promise<void> {
+    await this.ctx.storage.deleteAll();
+    await this.ctx.storage.sync();
+    this.ctx.abort('lost');
+  }
 }
 
 /** The fleet, which takes what it is told, and then may not have said so. */
@@ -56,4 +63,13 @@ export class Fleet extends SoundFleet {
   }
 }
 
-export default worker;
+export default {
+  /** `DELETE /objects/:name` loses a tenant's object; all else is the app's. */
+  async fetch(request: Request, env: FaultyEnv): Promise<Response> {
+    const [, name] = /^\/objects\/([\w-]+)$/.exec(new URL(request.url).pathname) ?? [];
+    if (name === undefined) return worker.fetch(request, env);
+    const tenant = env.TENANT.getByName(name) as unknown as DurableObjectStub<Tenant>;
+    await tenant.lose().catch(() => {});
+    return new Response(null, { status: 204 });
+  },
+};
