@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Plan, TierPass } from '@dotdo/dosql';
+import { line, say, step, table } from '@dotdo/example-shared/local/transcript';
 import { startLocally } from './local.ts';
 import type { Month } from './src/plant.ts';
 import { TIER } from './src/readings.ts';
@@ -24,9 +25,6 @@ const days = Number(process.env['DAYS'] ?? YEAR_DAYS + 1);
 const everyMinutes = Number(process.env['EVERY_MINUTES'] ?? 15);
 const march14 = `${START.getUTCFullYear()}-03-14`;
 const glitch = { sensor: 'pump-07', at: `${march14}T09:00:00Z` };
-
-/** What a step has to say, printed below its title. */
-let lines: string[] = [];
 
 const started = performance.now();
 console.log('\nA year of telemetry in one database: a day of it hot, all of it one table\n');
@@ -50,9 +48,9 @@ try {
 
   const wrong = await step('The year by month, while all of it is in SQLite', months);
   assert.equal(sum(wrong), total);
-  table(wrong);
+  show(wrong);
   await step('How SQLite reads it', async () => {
-    const { steps } = await app.send<Plan>('GET', 'months/plan');
+    const { steps } = await app.plant.get<Plan>('/months/plan');
     for (const { detail } of steps) line(detail);
     assert.match(steps[0]?.detail ?? '', /^SCAN readings/);
   });
@@ -60,7 +58,7 @@ try {
   const pass = await step(
     `The table is tiered: hotFor '${TIER.hotFor}', a partition a ${TIER.partition}`,
     async () => {
-      const pass = await app.send<TierPass>('POST', 'tier');
+      const pass = await app.plant.post<TierPass>('/tier');
       assert.equal(pass.more, false);
       assert.equal(pass.moved, pass.files);
       line(
@@ -84,7 +82,7 @@ try {
   });
 
   await step('How the same query is answered now: SQLite and R2 as one table', async () => {
-    const { files } = await app.send<Plan>('GET', 'months/plan');
+    const { files } = await app.plant.get<Plan>('/months/plan');
     assert.equal(files?.engine, 'scan');
     assert.equal(files.files.read, pass.files);
     line(`${files.files.read} files are read, of which only the columns that it names`);
@@ -92,8 +90,8 @@ try {
   const again = await step('The year by month again: the same text, the same answer', months);
   assert.deepEqual(again, wrong);
   await step(`One pump on one day: ${glitch.sensor} on ${march14}`, async () => {
-    const path = `day/plan?sensor=${glitch.sensor}&day=${march14}`;
-    const { files } = await app.send<Plan>('GET', path);
+    const path = `/day/plan?sensor=${glitch.sensor}&day=${march14}`;
+    const { files } = await app.plant.get<Plan>(path);
     assert.equal(files?.rows, 1_440 / everyMinutes);
     line(
       `${files.files.pruned} of ${files.files.total} files are passed over by what the database knows of them`,
@@ -105,7 +103,7 @@ try {
   const point = await step(
     `${glitch.sensor} was never at 900 °C: that reading is corrected, cold as it is`,
     async () => {
-      const { changes, before } = await app.send<{ changes: number; before: string }>('PATCH', 'reading', {
+      const { changes, before } = await app.plant.patch<{ changes: number; before: string }>('/reading', {
         ...glitch,
         temperature: 44.4,
       });
@@ -114,18 +112,20 @@ try {
       return before;
     },
   );
-  const right = await step('March is right', months);
   const march = (list: readonly Month[]): number | undefined =>
     list.find(({ month }) => march14.startsWith(month))?.hottest;
   assert.equal(march(wrong), 900);
-  assert.ok((march(right) ?? 900) < 100);
-  assert.equal(sum(right), total);
-  print(`hottest in March: ${march(right)}`);
-  const past = await step(`The year by month as of LSN ${point}, before that`, () =>
-    months(`?as_of=${point}`),
-  );
-  assert.deepEqual(past, wrong);
-  print(`hottest in March: ${march(past)}`);
+  await step('March is right', async () => {
+    const right = await months();
+    assert.ok((march(right) ?? 900) < 100);
+    assert.equal(sum(right), total);
+    line(`hottest in March: ${march(right)}`);
+  });
+  await step(`The year by month as of LSN ${point}, before that`, async () => {
+    const past = await months(`?as_of=${point}`);
+    assert.deepEqual(past, wrong);
+    line(`hottest in March: ${march(past)}`);
+  });
 
   await step('A day later the alarm has made that row cold again', async () => {
     const { coldRows } = await stored();
@@ -145,51 +145,32 @@ try {
 say('All of it. Every line above was checked, and nothing is left behind.\n', started);
 
 async function live(count: number): Promise<number> {
-  const path = `days?count=${count}&every=${everyMinutes * 60}`;
-  return (await app.send<{ readings: number }>('POST', path)).readings;
+  const path = `/days?count=${count}&every=${everyMinutes * 60}`;
+  return (await app.plant.post<{ readings: number }>(path)).readings;
 }
 
 function months(search = ''): Promise<Month[]> {
-  return app.send<Month[]>('GET', `months${search}`);
+  return app.plant.get<Month[]>(`/months${search}`);
 }
 
 function stored(): Promise<Stored> {
-  return app.send<Stored>('GET', 'storage');
+  return app.plant.get<Stored>('/storage');
 }
 
 function sum(list: readonly Month[]): number {
   return list.reduce((sum, { readings }) => sum + readings, 0);
 }
 
-/** Runs a step and prints its title, what it took, and what it had to say. */
-async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
-  const began = performance.now();
-  const result = await work();
-  say(title, began);
-  for (const text of lines) print(text);
-  lines = [];
-  return result;
-}
-
-function line(text: string): void {
-  lines.push(text);
-}
-
-function print(text: string): void {
-  console.log(`            ${text}`);
-}
-
-function say(text: string, began: number): void {
-  const ms = Math.round(performance.now() - began);
-  console.log(`${`${count(ms)} ms`.padStart(10)}  ${text}`);
-}
-
-function table(list: readonly Month[]): void {
-  print('month    readings    mean  hottest');
-  for (const { month, readings, mean, hottest } of list)
-    print(
-      `${month}  ${count(readings).padStart(8)}  ${mean.toFixed(2).padStart(6)}  ${hottest.toFixed(2).padStart(7)}`,
-    );
+function show(list: readonly Month[]): void {
+  table(
+    ['month', 'readings', 'mean', 'hottest'],
+    list.map(({ month, readings, mean, hottest }) => [
+      month,
+      count(readings).padStart(8),
+      mean.toFixed(2).padStart(6),
+      hottest.toFixed(2).padStart(7),
+    ]),
+  );
 }
 
 function count(value: number): string {

@@ -7,7 +7,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { RowChange } from '@dotdo/cdc/client';
 import { until } from '@dotdo/example-shared/local/app';
 import { line, say, step, table } from '@dotdo/example-shared/local/transcript';
-import { Client, startLocally, WebhookReceiver } from './local.ts';
+import { Client, operatorOf, startLocally, WebhookReceiver } from './local.ts';
+import type { Env } from './src/worker.ts';
 
 interface Task {
   readonly id: number;
@@ -131,16 +132,14 @@ try {
   assert.deepEqual(await tasksOf(acme, `&as_of=lsn:${point + open.length}`), wrong);
   show(past);
 
-  await step('Acme writes the old statuses back; the mistake stays on record', async () => {
-    for (const { id, status } of past) await acme.patch(`/tasks/${id}`, { status });
-    const now = await tasksOf(acme);
-    assert.deepEqual(
-      now.map(({ id, status }) => ({ id, status })),
-      right.map(({ id, status }) => ({ id, status })),
-    );
+  await step(`Acme sets the board back to LSN ${point}; the mistake stays on record`, async () => {
+    const { changes } = await acme.post<{ changes: number }>('/restore', { to: `lsn:${point}` });
+    assert.equal(changes, open.length);
+    assert.deepEqual(await tasksOf(acme), right);
     const { versions } = await acme.get<{ versions: { row: Task }[] }>('/tasks/2/history');
     const statuses = versions.map(({ row }) => row.status);
     assert.deepEqual(statuses, ['review', 'done', 'review']);
+    line(`${changes} rows are as they were, in one transaction that could be undone`);
     line(`"${versions[0]?.row.title}" was in ${statuses.join(', then ')}`);
   });
 
@@ -174,7 +173,9 @@ try {
     assert.equal(await countOf(acme, 'review'), 3);
     assert.equal((await acme.send('DELETE', branch)).status, 204);
   });
-  show(await tasksOf(acme));
+  const boardBeforeWebhook = await tasksOf(acme);
+  const { lsn: beforeWebhook } = await acme.get<Status>('/status');
+  show(boardBeforeWebhook);
 
   await step("Acme's other software is told by webhook", async () => {
     await acme.put('/webhook', { url: receiver.url, secret: receiver.secret });
@@ -196,6 +197,41 @@ try {
     live.close();
   });
 
+  const operator = await operatorOf(url);
+  await step('Whoever runs the app sees how all of them do, and no word of what they wrote', async () => {
+    const all =
+      'SELECT tenant, status, count(*) AS tasks FROM tasks GROUP BY tenant, status ORDER BY tenant, status';
+    const expected = await Promise.all([acme, globex].map(countsOf));
+    await until(async () => isDeepStrictEqual(await operator.query(all), expected.flat()));
+    for (const { tenant, status, tasks } of expected.flat())
+      line(`${tenant.padEnd(8)}${status.padEnd(13)}${tasks}`);
+    const { rows } = await operator.send<{ rows: object[] }>('POST', '/query', {
+      sql: 'SELECT t.*, c.* FROM tasks AS t JOIN changes AS c ON c.tenant = t.tenant',
+    });
+    assert.ok(rows.length > 0);
+    assert.doesNotMatch(JSON.stringify(rows), /Buy Acme|stickers|launch|print|Ada|Grace|@/i);
+  });
+
+  await step('Each tenant is backed up to a folder of its own in R2', async () => {
+    for (const { tenant } of [acme, globex, initech]) await operator.backUp(tenant);
+    const { TENANT_DATA } = await harness.getWorker<Env>().getEnv();
+    const { objects } = await TENANT_DATA.list();
+    const folders = Map.groupBy(objects, ({ key }) => key.split('/').slice(0, 2).join('/'));
+    assert.deepEqual([...folders.keys()], ['tenants/acme', 'tenants/globex', 'tenants/initech']);
+    for (const [folder, files] of folders) {
+      const size = files.reduce((sum, { size }) => sum + size, 0);
+      line(`${folder.padEnd(16)}${files.length} files, ${Math.round(size / 1024)} KiB`);
+    }
+  });
+  await step('From those files alone Acme is made anew, as it was before its webhook', async () => {
+    const made = await operator.restore('acme-audit', { from: 'acme', at: `lsn:${beforeWebhook}` });
+    const audit = new Client(url, 'acme-audit', made.token);
+    assert.deepEqual(await tasksOf(audit), boardBeforeWebhook);
+    assert.deepEqual(await tasksOf(audit, `&as_of=lsn:${point}`), right);
+    line(`${made.files} files read, ${boardBeforeWebhook.length} tasks there, and their past`);
+    await refused(acme, 'acme-audit', 403, "Acme's token there");
+  });
+
   await step('No tenant sees another', async () => {
     const titles = async (client: Client): Promise<string[]> =>
       (await client.get<{ tasks: Task[] }>('/tasks')).tasks.map(({ title }) => title);
@@ -207,6 +243,13 @@ try {
     await refused(acme, 'globex', 403, "Acme's token at Globex");
     await refused(new Client(url, 'globex', 'guess'), 'globex', 401, 'a made-up token at Globex');
     await refused(acme, 'umbrella', 404, 'a tenant that never signed up');
+    const [, claims = ''] = acme.token.split('.');
+    const { iat, exp } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as Record<
+      'iat' | 'exp',
+      number
+    >;
+    assert.equal(exp - iat, 30 * 86_400);
+    line('and a token holds for 30 days');
   });
 } finally {
   receiver.close();
@@ -226,6 +269,15 @@ async function signUp(tenant: string, owner: string): Promise<Client> {
 
 async function tasksOf(client: Client, and = ''): Promise<Task[]> {
   return (await client.get<{ tasks: Task[] }>(`/tasks?project_id=1${and}`)).tasks;
+}
+
+/** How many tasks of a tenant have which status, as the operator's numbers have it. */
+async function countsOf(client: Client): Promise<{ tenant: string; status: string; tasks: number }[]> {
+  const { tasks } = await client.get<{ tasks: Task[] }>('/tasks');
+  const { tenant } = client;
+  return [...Map.groupBy(tasks, ({ status }) => status)]
+    .map(([status, { length }]) => ({ tenant, status, tasks: length }))
+    .toSorted((a, b) => (a.status < b.status ? -1 : 1));
 }
 
 async function countOf(client: Client, status: string): Promise<number> {

@@ -4,12 +4,25 @@ import { text } from 'node:stream/consumers';
 import { verifyWebhook, type WebhookPayload } from '@dotdo/cdc';
 import { LiveClient } from '@dotdo/cdc/client';
 import { HttpClient, startApp, type Answer, type LocalApp } from '@dotdo/example-shared/local/app';
+import { Operator } from './operator.ts';
+
+/** Signs the operator's tokens while the app runs here. */
+export const OPERATOR_SECRET: string = crypto.randomUUID();
 
 /** Starts the app on a free port, with storage that lasts until `harness.close()`. */
 export async function startLocally(
   vars: Readonly<Record<string, string>> = { LOCAL_WEBHOOKS: 'yes' },
 ): Promise<LocalApp> {
-  return startApp(import.meta.dirname, { vars });
+  // Nobody waits here for the fleet's numbers.
+  return startApp(import.meta.dirname, {
+    vars: { FLEET_LINGER_MS: '0', ...vars },
+    secrets: { OPERATOR_SECRET },
+  });
+}
+
+/** The operator of an app that runs here. */
+export function operatorOf(url: URL): Promise<Operator> {
+  return Operator.of(url, OPERATOR_SECRET);
 }
 
 /** One tenant's view of the app: what a client with its token can do. */

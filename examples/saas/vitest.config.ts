@@ -8,5 +8,6 @@ export default defineConfig({
     // Starting a runtime and a browser takes a while on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 20_000 } },
   },
 });

@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { dryRun } from '@dotdo/example-shared/local/deploy';
+import { foreignCode } from '@dotdo/example-shared/local/readme';
 import { expect, it } from 'vitest';
 
 const folder = `${import.meta.dirname}/..`;
-const squeeze = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
-const read = (name: string): string => readFileSync(`${folder}/${name}`, 'utf8');
 
 const PUMPS = 20;
 const DAYS = 92;
@@ -40,10 +39,13 @@ it('the demo ends by itself, and what it tells is so', async () => {
 });
 
 it('the README shows only code of the app and the demo', () => {
-  const run = squeeze(['src/plant.ts', 'src/readings.ts', 'demo.ts'].map(read).join('\n'));
-  const blocks = [...read('README.md').matchAll(/```(?:ts|sql)\n([\s\S]*?)```/g)].map(
-    ([, code = '']) => code,
-  );
-  expect(blocks.length).toBeGreaterThan(0);
-  for (const block of blocks) expect(run).toContain(squeeze(block));
+  const { blocks, foreign } = foreignCode(folder);
+  expect(blocks).toBeGreaterThan(0);
+  expect(foreign).toEqual([]);
+});
+
+it('can be deployed as it is, with its object and its bucket', () => {
+  const { status, output } = dryRun(folder);
+  expect(status, output).toBe(0);
+  for (const binding of ['env.PLANT ', 'env.ARCHIVE ']) expect(output).toContain(binding);
 });

@@ -3,6 +3,7 @@ import { json, readJson } from '@dotdo/example-shared/http';
 import { parseInput } from '@dotdo/example-shared/input';
 import { BulkEdit } from './input.ts';
 import type { Context } from './routes.ts';
+import { SETS } from './tasks.ts';
 
 /** `IS` rather than `=`, since null is a value to look for: the tasks of no one, or without a date. */
 const FILTERS = {
@@ -12,15 +13,6 @@ const FILTERS = {
   label: 'label IS :where_label',
 };
 
-const SETS = {
-  status: `status = :status,
-    completed_at = iif(:status = 'done', coalesce(completed_at, CURRENT_TIMESTAMP), NULL)`,
-  assignee_id: 'assignee_id = :assignee_id',
-  priority: 'priority = :priority',
-  due_date: 'due_date = :due_date',
-  label: 'label = :label',
-};
-
 /**
  * `POST /branches/:name/bulk { where: { status?, … }, set: { status?, … } }`: sets fields of all tasks that have
  * all of these values. A task that has the new values already stays as it is, its `updated_at` too.
@@ -28,7 +20,7 @@ const SETS = {
 export async function bulkEdit(context: Context): Promise<Response> {
   const db = await openBranch(context, context.name);
   const { where, set } = parseInput(BulkEdit, await readJson(context.request));
-  const columns = Object.keys(set) as (keyof typeof SETS)[];
+  const columns = Object.keys(set) as (keyof typeof set)[];
   const conditions = (Object.keys(where) as (keyof typeof FILTERS)[]).map((column) => FILTERS[column]);
   const isOther = columns.map((column) => `${column} IS NOT :${column}`).join(' OR ');
   const { changes, lsn } = await db.run(

@@ -160,6 +160,31 @@ export const ActivityQuery = v.strictObject({
   limit: v.optional(v.pipe(queryInteger, v.minValue(1), v.maxValue(1000, 'give at most 1000')), '100'),
 });
 
+/** `POST /restore` */
+export const Restore = v.strictObject({ to: point });
+/** `POST /restore/undo`: the LSN that restoring was answered with. */
+export const UndoRestore = v.strictObject({ lsn: id });
+
+/** `GET /operator/tenants` */
+export const TenantsQuery = v.strictObject({
+  after: v.optional(v.pipe(text, v.maxLength(63, 'give a name')), ''),
+  limit: v.optional(v.pipe(queryInteger, v.minValue(1), v.maxValue(1000, 'give at most 1000')), '100'),
+});
+/** `POST /operator/tenants/:tenant/restore` */
+export const RestoreTenant = v.strictObject({ from: tenantName, at: v.optional(point) });
+/** `POST /operator/query` */
+export const FleetQuery = v.strictObject({
+  sql: v.pipe(text, v.minLength(1, 'give a SELECT'), v.maxLength(10_000, 'give at most 10000 characters')),
+  params: v.optional(
+    v.pipe(
+      v.array(v.nullable(v.union([text, v.number()], 'give text, a number or null')), 'give an array'),
+      v.maxLength(100, 'give at most 100'),
+    ),
+    [],
+  ),
+  as_of: v.optional(point),
+});
+
 const webhookSecret = v.pipe(
   v.string('give text'),
   v.regex(

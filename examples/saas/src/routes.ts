@@ -9,6 +9,7 @@ import { HttpError } from '@dotdo/example-shared/http';
 import { findRoute, requireRoute, type Routes } from '@dotdo/example-shared/router';
 import { listConflicts, mergeBranch, resolveConflict } from './merge.ts';
 import { createProject, deleteProject, getProject, listProjects } from './projects.ts';
+import { restoreBoard, undoRestore } from './restore.ts';
 import { status } from './status.ts';
 import {
   createTask,
@@ -68,6 +69,8 @@ const ROUTES: Routes<Handler> = [
   [/^\/live$/, { GET: live }],
   [/^\/webhook$/, { GET: getWebhook, PUT: putWebhook, DELETE: deleteWebhook }],
   [/^\/webhook\/replay$/, { POST: replayWebhook }],
+  [/^\/restore$/, { POST: restoreBoard }],
+  [/^\/restore\/undo$/, { POST: undoRestore }],
   [/^\/export$/, { GET: exportAll }],
   [/^\/status$/, { GET: status }],
 ];

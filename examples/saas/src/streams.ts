@@ -1,6 +1,7 @@
 import { createCDC, type Cdc } from '@dotdo/cdc';
 import type { Database } from '@dotdo/dosql';
 import { requireSameOrigin } from '@dotdo/example-shared/http';
+import { publishAnalytics } from './analytics.ts';
 
 /** The name of what may leave a tenant's database as it changes: what the board shows. */
 export const BOARD = 'board';
@@ -31,6 +32,7 @@ export function openStreams(db: Database, state: DurableObjectState): Cdc {
       },
     },
   });
+  publishAnalytics(cdc);
   return cdc;
 }
 

@@ -19,6 +19,19 @@ const FILTERS = {
   assignee_id: 't.assignee_id = :assignee_id',
 };
 
+/** How each field of a task is set. A task that is done knows since when. */
+export const SETS = {
+  project_id: 'project_id = :project_id',
+  title: 'title = :title',
+  description: 'description = :description',
+  assignee_id: 'assignee_id = :assignee_id',
+  status: `status = :status,
+    completed_at = iif(:status = 'done', coalesce(completed_at, CURRENT_TIMESTAMP), NULL)`,
+  priority: 'priority = :priority',
+  due_date: 'due_date = :due_date',
+  label: 'label = :label',
+};
+
 const ORDER = 'ORDER BY t.priority DESC, t.due_date ASC, t.id';
 
 /** `GET /tasks?project_id=&status=&assignee_id=`: the highest priority first, then by due date. */
@@ -89,28 +102,19 @@ export async function taskHistory({ db, query, id }: Context): Promise<Response>
   });
 }
 
-/** Reads and writes in one transaction: of two patches at once, neither undoes the other. */
+/** Writes the given fields only, so of two patches at once neither undoes the other. */
 async function patchTask(
   db: Context['db'],
   id: number,
   patch: InferOutput<typeof TaskPatch>,
 ): Promise<unknown> {
-  return db.transaction(async (tx) => {
-    const before = await tx.get<InferOutput<typeof NewTask>>(
-      `SELECT project_id, title, description, assignee_id, status, priority, due_date, label
-       FROM tasks WHERE id = ?`,
-      [id],
-    );
-    if (before === null) throw notFound('task');
-    await tx.run(
-      `UPDATE tasks SET
-         project_id = :project_id, title = :title, description = :description, assignee_id = :assignee_id,
-         status = :status, priority = :priority, due_date = :due_date, label = :label,
-         completed_at = iif(:status = 'done', coalesce(completed_at, CURRENT_TIMESTAMP), NULL),
-         updated_at = CURRENT_TIMESTAMP
-       WHERE id = :id`,
-      { ...before, ...patch, id },
-    );
-    return tx.get(`${SELECT} WHERE t.id = ?`, [id]);
-  });
+  const columns = Object.keys(patch) as (keyof typeof SETS)[];
+  const sets = [...columns.map((column) => SETS[column]), 'updated_at = CURRENT_TIMESTAMP'];
+  const [, task] = await db.batch([
+    { sql: `UPDATE tasks SET ${sets.join(', ')} WHERE id = :id`, params: { ...patch, id } },
+    { sql: `${SELECT} WHERE t.id = ?`, params: [id] },
+  ]);
+  const [row] = task?.rows ?? [];
+  if (row === undefined) throw notFound('task');
+  return row;
 }

@@ -1,7 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Cdc } from '@dotdo/cdc';
-import { DB, type Database } from '@dotdo/dosql';
+import { DB, restore, type Database, type Point } from '@dotdo/dosql';
 import { errorResponse, HttpError } from '@dotdo/example-shared/http';
+import { startAnalytics } from './analytics.ts';
+import { backUp, folderOf, KEPT, type BackedUp } from './backup.ts';
+import { fleetOf } from './fleet.ts';
 import type { Owner } from './input.ts';
 import { route } from './routes.ts';
 import { openStreams } from './streams.ts';
@@ -15,8 +18,24 @@ interface Opened {
   readonly cdc: Cdc;
 }
 
+/** What a tenant was made anew of. */
+export interface RestoredTenant {
+  /** The point that it is as of. */
+  readonly lsn: number;
+  readonly tables: number;
+  readonly files: number;
+}
+
+/** Names the timer that has the operator told of the tenant, and keeps which version it was told of. */
+const REGISTER = 'register';
+
+/** The object of a tenant. */
+export function tenantOf(name: string, { TENANT }: Pick<Env, 'TENANT'>): DurableObjectStub<Tenant> {
+  return TENANT.getByName(name);
+}
+
 /**
- * One tenant: its database, its HTTP interface, its live sockets and its webhook.
+ * One tenant: its database, its HTTP interface, its live sockets, its webhook and its backups.
  *
  * Invariant: only a tenant that has signed up has a database, so a wrong name leaves nothing behind.
  */
@@ -40,8 +59,42 @@ export class Tenant extends DurableObject<Env> {
         ...owner,
       });
       this.ctx.storage.kv.put('name', name);
+      // Part of the transaction: whoever has signed up comes onto the operator's list, whatever happens now.
+      await main.schedule(REGISTER, Date.now());
       return true;
     });
+  }
+
+  /** Brings the schema up to date, tells the list so, and returns its version; undefined when nobody has signed the tenant up. */
+  async migrate(): Promise<number | undefined> {
+    const opened = await this.#openOwn();
+    return opened === undefined ? undefined : this.#register(opened.main);
+  }
+
+  /** Backs the tenant up now; undefined when there is none. */
+  async backUp(): Promise<BackedUp | undefined> {
+    const opened = await this.#openOwn();
+    return opened === undefined ? undefined : backUp(opened.main);
+  }
+
+  /**
+   * Makes the tenant from the backups of another, or of one that it once was itself; undefined when there is one
+   * already. What an attempt that was cut off has left has no name, so it is nobody's, and is deleted by the next.
+   */
+  async restoreFrom(name: string, from: string, at: Point | undefined): Promise<RestoredTenant | undefined> {
+    if (this.exists() || this.#opened !== undefined) return undefined;
+    const { storage } = this.ctx;
+    const source = { bucket: this.env.TENANT_DATA, prefix: folderOf(from) };
+    let restored: RestoredTenant | undefined;
+    // Whoever comes meanwhile waits for the tenant to be there.
+    await this.#opening(async () => {
+      await storage.deleteAll();
+      const { lsn, tables, files } = await restore({ storage, from: source, at });
+      storage.kv.put('name', name);
+      restored = { lsn: Number(lsn), tables, files };
+      return this.#wake(name);
+    });
+    return restored;
   }
 
   /** Answers a request for this tenant; the Worker has seen its token. */
@@ -84,9 +137,14 @@ export class Tenant extends DurableObject<Env> {
     return name === undefined ? undefined : this.#open(name);
   }
 
-  /** Opens the tenant once while the object is awake. What fails is tried again when it is asked for again. */
+  /** Opens the tenant once while the object is awake. */
   #open(name: string): Promise<Opened> {
-    return (this.#opened ??= this.#wake(name).catch((error: unknown) => {
+    return this.#opened ?? this.#opening(() => this.#wake(name));
+  }
+
+  /** Has everyone who asks for the tenant wait for `work`. What fails is tried again when it is asked for again. */
+  #opening(work: () => Promise<Opened>): Promise<Opened> {
+    return (this.#opened = work().catch((error: unknown) => {
       this.#opened = undefined;
       throw error;
     }));
@@ -94,15 +152,39 @@ export class Tenant extends DurableObject<Env> {
 
   /**
    * Whatever wakes the object, a request, a message or the alarm: its schema is brought up to date if there was a
-   * deployment, the sockets that were held while it slept go on, and so does the webhook, before anything is written.
+   * deployment, the sockets that were held while it slept go on, and so do those who are told of changes, before
+   * anything is written.
    */
   async #wake(name: string): Promise<Opened> {
+    const { ctx, env } = this;
     const main = await DB(name, {
-      storage: this.ctx.storage,
+      storage: { hot: ctx.storage, cold: env.TENANT_DATA, coldPrefix: folderOf(name) },
       migrations: { folder: '.do/migrations/saas' },
+      ...KEPT,
     });
-    this.#cdc ??= openStreams(main, this.ctx);
-    await startWebhook(this.ctx, this.#cdc);
+    main.onTimer(REGISTER, async () => {
+      if (!(await this.#isRegistered(main))) await this.#register(main);
+    });
+    this.#cdc ??= openStreams(main, ctx);
+    await startAnalytics(this.#cdc, env, !this.exists());
+    await startWebhook(ctx, this.#cdc);
+    if (this.exists() && !(await this.#isRegistered(main))) await main.schedule(REGISTER, Date.now());
     return { main, cdc: this.#cdc };
   }
+
+  /** Tells the operator's list of the tenant and its schema's version, which it returns. */
+  async #register(main: Database): Promise<number> {
+    const version = await versionOf(main);
+    await fleetOf(this.env).register(main.name, version);
+    this.ctx.storage.kv.put(REGISTER, version);
+    return version;
+  }
+
+  async #isRegistered(main: Database): Promise<boolean> {
+    return (await versionOf(main)) === this.ctx.storage.kv.get<number>(REGISTER);
+  }
+}
+
+async function versionOf(db: Database): Promise<number> {
+  return (await db.migrations()).length;
 }

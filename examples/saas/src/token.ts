@@ -1,5 +1,8 @@
 import { issueToken, readToken } from '@dotdo/example-shared/token';
 
+/** What the token of whoever runs the app opens. No tenant can have this name. */
+export const OPERATOR = '@operator';
+
 /** Whom a token was issued to. */
 export interface Holder {
   readonly tenant: string;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type LocalApp } from '@dotdo/example-shared/local/app';
-import { Client, startLocally } from '../local.ts';
+import { startLocally } from '../local.ts';
+import { withTasks } from './tenants.ts';
 
 interface Change {
   readonly lsn: number;
@@ -20,15 +21,8 @@ beforeAll(async () => {
 });
 afterAll(async () => app.harness.close());
 
-async function withTasks(tenant: string, titles: readonly string[]): Promise<Client> {
-  const client = await Client.signUp(app.url, tenant);
-  await client.post('/projects', { name: 'First', owner_id: 1 });
-  for (const title of titles) await client.post('/tasks', { project_id: 1, title });
-  return client;
-}
-
 it('is read page by page, each change once', async () => {
-  const client = await withTasks('pages', ['a', 'b', 'c', 'd']);
+  const client = await withTasks(app.url, 'pages', ['a', 'b', 'c', 'd']);
   const all = await client.get<Page>('/activity');
   expect(all.changes.map(({ table, op }) => `${op} ${table}`)).toEqual([
     'insert users',
@@ -47,7 +41,7 @@ it('is read page by page, each change once', async () => {
 });
 
 it('tells what is published, and nothing else', async () => {
-  const client = await withTasks('discreet', ['a']);
+  const client = await withTasks(app.url, 'discreet', ['a']);
   await client.patch('/tasks/1', { title: 'a' });
   const { changes } = await client.get<Page>('/activity');
   expect(changes.map(({ after }) => after)).toMatchObject([
@@ -59,7 +53,7 @@ it('tells what is published, and nothing else', async () => {
 });
 
 it('tells when it is asked for what it does not hold', async () => {
-  const client = await withTasks('outside', []);
+  const client = await withTasks(app.url, 'outside', []);
   expect((await client.send('GET', '/activity?after=9999')).status).toBe(400);
   expect((await client.send('GET', '/activity?after=-1')).status).toBe(400);
 });

@@ -2,6 +2,7 @@ import type { LiveClient, LiveQuery } from '@dotdo/cdc/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { until, type LocalApp } from '@dotdo/example-shared/local/app';
 import { Client, startLocally } from '../local.ts';
+import { withTasks } from './tenants.ts';
 
 interface Task {
   readonly title: string;
@@ -18,12 +19,6 @@ afterEach(() => {
   for (const connection of connections) connection.close();
   connections = [];
 });
-
-async function withProject(tenant: string): Promise<Client> {
-  const client = await Client.signUp(app.url, tenant);
-  await client.post('/projects', { name: 'First', owner_id: 1 });
-  return client;
-}
 
 function addTask(client: Client, title: string): Promise<unknown> {
   return client.post('/tasks', { project_id: 1, title });
@@ -62,7 +57,7 @@ class Ear {
 
   /** Waits until these rows are there, and no others. */
   async shows(titles: readonly string[]): Promise<void> {
-    await expect.poll(() => this.titles, { timeout: 20_000 }).toEqual(titles);
+    await expect.poll(() => this.titles).toEqual(titles);
   }
 }
 
@@ -94,7 +89,7 @@ async function openRaw({ tenant, token }: Client): Promise<WebSocket> {
 
 describe('the live board', () => {
   it('keeps the rows of every user of its tenant in step, and of no other', async () => {
-    const [acme, globex] = [await withProject('acme'), await withProject('globex')];
+    const [acme, globex] = [await withTasks(app.url, 'acme'), await withTasks(app.url, 'globex')];
     await addTask(acme, 'one');
     const { id } = await acme.post<{ id: number }>('/users', { name: 'Mo', email: 'mo@acme.test' });
     const { token } = await acme.post<{ token: string }>(`/users/${id}/tokens`, {});
@@ -112,7 +107,7 @@ describe('the live board', () => {
   });
 
   it('goes on after hibernation, with nothing missed and nothing twice', async () => {
-    const client = await withProject('sleepy');
+    const client = await withTasks(app.url, 'sleepy');
     const ear = await Ear.open(client);
     const statuses: string[] = [];
     ear.tasks.subscribe(() => statuses.push(ear.tasks.status));
@@ -131,7 +126,7 @@ describe('the live board', () => {
   });
 
   it('goes offline with its rows when the connection breaks, and comes back with what it has missed', async () => {
-    const client = await withProject('shaky');
+    const client = await withTasks(app.url, 'shaky');
     await addTask(client, 'one');
     const ear = await Ear.open(client);
     const statuses: string[] = [];
@@ -145,7 +140,7 @@ describe('the live board', () => {
   });
 
   it('goes on for the others when someone leaves, also asleep', async () => {
-    const client = await withProject('leaving');
+    const client = await withTasks(app.url, 'leaving');
     const [stays, leaves] = [await Ear.open(client), await Ear.open(client)];
     await addTask(client, 'one');
     await leaves.shows(['one']);
@@ -157,7 +152,7 @@ describe('the live board', () => {
   });
 
   it('lets nothing out that is not published, whatever it is asked for', async () => {
-    const client = await withProject('discreet');
+    const client = await withTasks(app.url, 'discreet');
     await addTask(client, 'one');
     const socket = await openRaw(client);
     let bytes = '';
@@ -178,7 +173,7 @@ describe('the live board', () => {
   });
 
   it('answers pings', async () => {
-    const socket = await openRaw(await withProject('talker'));
+    const socket = await openRaw(await withTasks(app.url, 'talker'));
     expect(socket.protocol).toBe('dosql.cdc');
     const pong = new Promise((resolve) => socket.addEventListener('message', ({ data }) => resolve(data)));
     socket.send('ping');
@@ -187,7 +182,7 @@ describe('the live board', () => {
   });
 
   it('is for WebSockets of its own site, with a token', async () => {
-    const client = await withProject('guarded');
+    const client = await withTasks(app.url, 'guarded');
     expect(await answer(client, { upgrade: '' })).toBe(426);
     expect(await answer(client, {}, '')).toBe(400);
     expect(await answer(client, {}, '?publication=other')).toBe(403);
@@ -195,7 +190,7 @@ describe('the live board', () => {
     expect(await answer(client, { origin: 'null' })).toBe(403);
     expect(await answer(client, { origin: app.url.origin })).toBe(101);
     expect(await answer(client, { authorization: 'Bearer guess' })).toBe(401);
-    const stranger = await withProject('stranger');
+    const stranger = await withTasks(app.url, 'stranger');
     expect(await answer(client, { authorization: `Bearer ${stranger.token}` })).toBe(403);
   });
 });

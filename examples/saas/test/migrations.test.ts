@@ -1,41 +1,13 @@
-import { createTestHarness, experimental_readRawConfig, type TestHarnessOptions } from 'wrangler';
 import { expect, it, onTestFinished } from 'vitest';
+import { deployment, MIGRATIONS, startDeployment } from '../deployment.ts';
 import { Client } from '../local.ts';
-
-const root = new URL('..', import.meta.url).pathname;
-const FILES = ['001_initial', '002_completed_at', '003_label'];
-
-/** The parts of wrangler.jsonc that differ here. */
-interface WranglerConfig {
-  readonly vars: Readonly<Record<string, string>>;
-  /** The rule that puts the migrations into the bundle comes first. */
-  readonly rules: readonly [text: object, ...others: object[]];
-}
-
-/** The app as it was deployed when it had only so many migrations. */
-function deployment(migrationCount: number): TestHarnessOptions {
-  const { rawConfig } = experimental_readRawConfig({ config: `${root}wrangler.jsonc` }) as {
-    rawConfig: WranglerConfig;
-  };
-  const globs = FILES.slice(0, migrationCount).map((name) => `.do/migrations/saas/${name}.sql`);
-  const [text, ...others] = rawConfig.rules;
-  const config = {
-    ...rawConfig,
-    vars: { ...rawConfig.vars, TOKEN_SECRET: 'signs the tokens of these tests' },
-    rules: [{ ...text, globs }, ...others],
-  };
-  return { root, workers: [{ config }] };
-}
 
 it.each([1, 2])(
   'a tenant left at version %i is brought to the newest by its next request',
   async (version) => {
-    process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
-    const harness = createTestHarness(deployment(version));
+    const { url: before, harness } = await startDeployment({ migrationCount: version });
     onTestFinished(() => harness.close());
-    const before = await harness.listen();
-    const { token } = await Client.signUp(new URL(before.url), 'veteran');
-    let client = new Client(new URL(before.url), 'veteran', token);
+    let client = await Client.signUp(before, 'veteran');
     expect(await client.get('/status')).toMatchObject({ schema_version: version });
     await client.post('/projects', { name: 'Old', owner_id: 1 });
     const storage = await harness.getWorker().getDurableObjectStorage('Tenant', { name: 'veteran' });
@@ -44,9 +16,9 @@ it.each([1, 2])(
     const { lsn } = await client.get<{ lsn: number }>('/status');
     await client.post('/branches', { name: 'old' });
 
-    await harness.update(deployment(FILES.length));
+    await harness.update(deployment());
     const { url } = await harness.listen();
-    client = new Client(new URL(url), 'veteran', token);
+    client = new Client(new URL(url), 'veteran', client.token);
     const completed_at = version === 1 ? '2026-01-02 03:04:05' : null;
     expect(await client.get('/tasks')).toMatchObject({
       tasks: [
@@ -56,7 +28,7 @@ it.each([1, 2])(
     });
     expect(await client.get('/status')).toMatchObject({
       schema_version: 3,
-      migrations: FILES.map((name) => ({ name })),
+      migrations: MIGRATIONS.map((name) => ({ name })),
     });
     expect(await client.patch('/tasks/2', { label: 'new' })).toMatchObject({ label: 'new' });
     // The feed tells each change with the columns that there were, as far as they are published.

@@ -178,6 +178,37 @@ it('shows the board as it was, and lets no one change it', async () => {
   expect(complaints).toEqual([]);
 });
 
+it('sets the board back to the moment that the slider shows, and takes that back', async () => {
+  const { client, page, context } = await openBoard();
+  await client.post('/tasks', { project_id: 1, title: 'Right' });
+  const { lsn } = await client.get<{ lsn: number }>('/status');
+  const other = await openPage(context, client);
+  await client.patch('/tasks/1', { title: 'Wrong', status: 'done' });
+  const slider = page.getByRole('slider', { name: 'History' });
+  await expect.poll(() => slider.getAttribute('max')).toBe(String(lsn + 1));
+  const restore = page.getByRole('button', { name: 'Restore this' });
+  expect(await restore.isVisible()).toBe(false);
+  await slider.fill(String(lsn));
+  await column(page, 'To do').getByText('Right').waitFor();
+  await restore.click();
+  await page.getByText('The board is as it was: 1 row restored.').waitFor();
+  for (const board of [page, other]) await column(board, 'To do').getByText('Right').waitFor();
+  expect(await page.getByText('This is the past').count()).toBe(0);
+  // The history goes on: there is a moment after the mistake.
+  await expect.poll(() => slider.getAttribute('max')).toBe(String(lsn + 2));
+  await page.keyboard.press('Enter');
+  await page.getByText('Undone: 1 row as before.').waitFor();
+  for (const board of [page, other]) await column(board, 'Done').getByText('Wrong').waitFor();
+  expect(await page.getByRole('button', { name: 'Undo' }).isVisible()).toBe(false);
+  const { id } = await client.post<{ id: number }>('/users', { name: 'Mo', email: 'mo@back.test' });
+  const { token } = await client.post<{ token: string }>(`/users/${id}/tokens`, {});
+  const member = await openPage(await openBrowser(), new Client(app.url, client.tenant, token));
+  await member.getByRole('slider', { name: 'History' }).fill(String(lsn));
+  await column(member, 'To do').getByText('Right').waitFor();
+  expect(await member.getByRole('button', { name: 'Restore this' }).isVisible()).toBe(false);
+  expect(complaints).toEqual([]);
+});
+
 it('comes back by itself when the connection breaks, with what it missed', async () => {
   const { client, page } = await openBoard();
   const tenant = { name: client.tenant, webSockets: 'close' } as const;

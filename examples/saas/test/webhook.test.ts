@@ -2,6 +2,7 @@ import type { JsonEvent } from '@dotdo/cdc';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { until, type LocalApp } from '@dotdo/example-shared/local/app';
 import { Client, startLocally, WebhookReceiver } from '../local.ts';
+import { withTasks } from './tenants.ts';
 
 interface Status {
   readonly url: string;
@@ -31,8 +32,7 @@ afterAll(async () => app.harness.close());
 async function withWebhook(tenant: string): Promise<{ client: Client; receiver: WebhookReceiver }> {
   const receiver = await WebhookReceiver.start();
   onTestFinished(() => receiver.close());
-  const client = await Client.signUp(app.url, tenant);
-  await client.post('/projects', { name: 'First', owner_id: 1 });
+  const client = await withTasks(app.url, tenant);
   const { url, secret } = receiver;
   await client.put('/webhook', { url, secret });
   return { client, receiver };
@@ -53,7 +53,7 @@ function titlesAt({ payloads }: WebhookReceiver): unknown[] {
 }
 
 async function untilThere(receiver: WebhookReceiver, titles: readonly string[]): Promise<void> {
-  await expect.poll(() => titlesAt(receiver), { timeout: 20_000 }).toEqual(titles);
+  await expect.poll(() => titlesAt(receiver)).toEqual(titles);
 }
 
 describe('the webhook', () => {

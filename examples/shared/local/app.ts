@@ -56,10 +56,13 @@ function withMain(root: string, main: string, vars: Readonly<Record<string, stri
 }
 
 /** Waits until something is so, and throws if that takes too long. */
-export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+export async function until(
+  check: () => boolean | Promise<boolean>,
+  withinMs: number = 10_000,
+): Promise<void> {
+  const deadline = performance.now() + withinMs;
   while (!(await check())) {
-    if (performance.now() > deadline) throw new Error(`not within 10 s: ${String(check)}`);
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs / 1_000} s: ${String(check)}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });

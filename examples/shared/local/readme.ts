@@ -2,11 +2,13 @@ import { globSync, readFileSync } from 'node:fs';
 
 const squeeze = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
 
-/** The ts blocks of an app's README that are not code of the app, its page or its demo, which all run. */
+/** The ts and sql blocks of an app's README that are not code of the app, its page or its demo, which all run. */
 export function foreignCode(root: string): { readonly blocks: number; readonly foreign: readonly string[] } {
   const read = (name: string): string => readFileSync(`${root}/${name}`, 'utf8');
   const run = squeeze(globSync(['*.ts', 'src/**/*.ts'], { cwd: root }).map(read).join('\n'));
-  const blocks = [...read('README.md').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code);
+  const blocks = [...read('README.md').matchAll(/```(?:ts|sql)\n([\s\S]*?)```/g)].map(
+    ([, code = '']) => code,
+  );
   return { blocks: blocks.length, foreign: blocks.filter((block) => !run.includes(squeeze(block))) };
 }
 

@@ -7,6 +7,7 @@ import { askForText, editTask, type TaskFields } from './dialogs.ts';
 import { byId, fillSelect } from '@dotdo/example-shared/page/dom';
 import { LiveBoard } from './live.ts';
 import { activeProjects, snapshotAt, type Project, type Snapshot, type Status, type Task } from './model.ts';
+import { Restore } from './restore.ts';
 import { Timeline } from './timeline.ts';
 
 const STATUS_TEXTS: Readonly<Record<LiveStatus, string>> = {
@@ -26,6 +27,8 @@ export class Room {
   readonly #userId: number | undefined;
   readonly #timeline: Timeline;
   readonly #branches: Branches;
+  /** For admins only. */
+  #restore: Restore | undefined;
   readonly #projects = byId<HTMLSelectElement>('project');
   readonly #present: LiveBoard;
   #status: LiveStatus = 'connecting';
@@ -44,7 +47,9 @@ export class Room {
     const status = await ask<Status>(session, 'GET', '/status');
     const room = new Room(session, status);
     const { role = 'member' } = status.user ?? {};
-    if (role !== 'member') await room.#branches.load();
+    if (role === 'member') return;
+    room.#allowRestoring();
+    await room.#branches.load();
   }
 
   private constructor(session: Session, status: Status) {
@@ -77,6 +82,20 @@ export class Room {
       document.addEventListener(action, () => this.#notify(''), { capture: true });
     }
     this.#present = new LiveBoard(session, () => this.#changed());
+    this.#draw();
+  }
+
+  #allowRestoring(): void {
+    this.#restore = new Restore(this.#session, {
+      shown: () => (this.#past === undefined ? undefined : this.#timeline.moment),
+      leave: () => this.#leavePast(),
+      notify: (message) => this.#notify(message),
+    });
+  }
+
+  #leavePast(): void {
+    this.#past = undefined;
+    this.#timeline.leave();
     this.#draw();
   }
 
@@ -114,9 +133,7 @@ export class Room {
       const { lsn } = await ask<Status>(this.#session, 'GET', '/status');
       this.#branch = await snapshotAt(this.#session, lsn, { branch });
     }
-    this.#past = undefined;
-    this.#timeline.leave();
-    this.#draw();
+    this.#leavePast();
   }
 
   #draw(): void {
@@ -135,6 +152,7 @@ export class Room {
     byId('history').hidden = this.#branch !== undefined;
     byId<HTMLSelectElement>('branch').disabled = isPast;
     byId('new-task').hidden = isPast || projects.length === 0;
+    this.#restore?.draw();
     this.#drawNotice();
     drawBoard(
       snapshot,
@@ -149,7 +167,7 @@ export class Room {
   }
 
   #drawNotice(): void {
-    byId('notice').textContent = this.#message || this.#standing();
+    byId('notice-text').textContent = this.#message || this.#standing();
   }
 
   /** What there is to say of the board that is shown. */
@@ -204,6 +222,7 @@ export class Room {
 
   #notify(message: unknown): void {
     this.#message = message instanceof Error ? message.message : String(message);
+    this.#restore?.hideUndo();
     this.#drawNotice();
   }
 }

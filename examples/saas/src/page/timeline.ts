@@ -53,6 +53,11 @@ export class Timeline {
     }, EXTEND_MS);
   }
 
+  /** The moment that the slider is at, as an LSN. */
+  get moment(): number {
+    return this.#slider.valueAsNumber;
+  }
+
   /** Nothing of the past is shown any more; not for main, when a branch is. */
   leave(): void {
     this.#loading?.abort();
@@ -74,7 +79,7 @@ export class Timeline {
     }
     const loading = new AbortController();
     this.#loading = loading;
-    const lsn = this.#slider.valueAsNumber;
+    const lsn = this.moment;
     try {
       const [past, text] = await Promise.all([
         snapshotAt(this.#session, lsn, loading),
