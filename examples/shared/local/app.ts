@@ -1,4 +1,9 @@
-import { createTestHarness, type TestHarness } from 'wrangler';
+import { createTestHarness, experimental_readRawConfig, type TestHarness } from 'wrangler';
+
+interface RawConfig {
+  readonly main?: string;
+  readonly vars?: Readonly<Record<string, string>>;
+}
 
 /** An app as it would be deployed, bundle and all, in the Workers runtime of this machine. */
 export interface LocalApp {
@@ -15,25 +20,39 @@ export interface Answer<T> {
 
 /**
  * Starts the app of a folder on a free port, with storage that lasts until `harness.close()` and a new secret to sign
- * tokens with.
+ * tokens with. `main` is the entry of a test's own Worker, around the app's.
  */
 export async function startApp(
   root: string,
   options: {
     readonly vars?: Readonly<Record<string, string>>;
     readonly secrets?: Readonly<Record<string, string>>;
+    readonly main?: string;
   } = {},
 ): Promise<LocalApp> {
   // Otherwise the runtime asks the network where on earth it is.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
   process.env['WRANGLER_LOG'] ??= 'warn';
   const secrets = { TOKEN_SECRET: crypto.randomUUID(), ...options.secrets };
+  const { main } = options;
   const harness = createTestHarness({
     root,
-    workers: [{ configPath: './wrangler.jsonc', vars: { ...options.vars }, secrets }],
+    workers: [
+      main === undefined
+        ? { configPath: './wrangler.jsonc', vars: { ...options.vars }, secrets }
+        : { config: withMain(root, main, { ...options.vars, ...secrets }) },
+    ],
   });
   const { url } = await harness.listen();
   return { url, harness };
+}
+
+/** The app's configuration with another entry. */
+function withMain(root: string, main: string, vars: Readonly<Record<string, string>>): RawConfig {
+  const { rawConfig } = experimental_readRawConfig({ config: `${root}/wrangler.jsonc` }) as {
+    rawConfig: RawConfig;
+  };
+  return { ...rawConfig, main, vars: { ...rawConfig.vars, ...vars } };
 }
 
 /** Waits until something is so, and throws if that takes too long. */
