@@ -8,9 +8,10 @@ import type { FleetBuilding } from './src/fleet.ts';
 /** Signs the tokens of apps on this machine. */
 const SECRET = crypto.randomUUID();
 
-/** Starts the app on a free port, with storage that lasts until `harness.close()`. */
-export async function startLocally(): Promise<LocalApp> {
-  return startApp(import.meta.dirname, { secrets: { TOKEN_SECRET: SECRET } });
+/** Starts the app on a free port, with storage that lasts until `harness.close()`; `main` is a test's own Worker. */
+export async function startLocally(main?: string): Promise<LocalApp> {
+  const secrets = { TOKEN_SECRET: SECRET };
+  return startApp(import.meta.dirname, main === undefined ? { secrets } : { secrets, main });
 }
 
 /** What one building's gateways and operators can do. */

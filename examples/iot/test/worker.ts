@@ -1,0 +1,95 @@
+import app, { Building as AppBuilding, Fleet, Floor as AppFloor, type Env } from '../src/worker.ts';
+
+export { Fleet };
+
+/** What is wrong with the world, as the tests say by `POST /test/world`. */
+interface World {
+  /** How far ahead of the real time the app's is. */
+  readonly aheadMs: number;
+  /** Whether R2 answers, fails, or says nothing until that changes. */
+  readonly bucket: 'up' | 'down' | 'silent';
+}
+
+/** All objects of this Worker are in one isolate. */
+let world: World = { aheadMs: 0, bucket: 'up' };
+/** The calls of R2 that have had no answer. */
+let unanswered: ((error: Error) => void)[] = [];
+
+/** The app's building, in that world. */
+export class Building extends AppBuilding {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, { ...env, TELEMETRY_ARCHIVE: bucketOfTheWorld(env.TELEMETRY_ARCHIVE) });
+  }
+
+  /** What the platform does when an alarm goes off, for as long as anything is due. */
+  async goOff(times: number): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    for (let i = 0; i < times; i++) await this.alarm();
+  }
+
+  protected override now(): number {
+    return Date.now() + world.aheadMs;
+  }
+
+  protected override get clock(): () => number {
+    return () => this.now();
+  }
+}
+
+/** The app's floor, in that world. */
+export class Floor extends AppFloor {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, { ...env, TELEMETRY_ARCHIVE: bucketOfTheWorld(env.TELEMETRY_ARCHIVE) });
+  }
+
+  async goOff(times: number): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    for (let i = 0; i < times; i++) await this.alarm();
+  }
+
+  protected override now(): number {
+    return Date.now() + world.aheadMs;
+  }
+
+  protected override get clock(): () => number {
+    return () => this.now();
+  }
+}
+
+/** The bucket, of which every call does what the world says. */
+function bucketOfTheWorld(bucket: R2Bucket): R2Bucket {
+  return new Proxy(bucket, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        if (world.bucket === 'down') return Promise.reject(new Error('R2 is away'));
+        if (world.bucket === 'silent') return new Promise((_, reject) => unanswered.push(reject));
+        return Reflect.apply(value, target, args);
+      };
+    },
+  });
+}
+
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/test/world') {
+      world = { ...world, ...(await request.json<Partial<World>>()) };
+      if (world.bucket !== 'silent') for (const reject of unanswered) reject(new Error('the connection is lost'));
+      if (world.bucket !== 'silent') unanswered = [];
+      return Response.json(world);
+    }
+    if (pathname === '/test/alarm') {
+      const { name, times } = await request.json<{ name: string; times: number }>();
+      const object = name.includes('/') ? env.FLOOR.getByName(name) : env.BUILDING.getByName(name);
+      await (object as unknown as { goOff(times: number): Promise<void> }).goOff(times);
+      return Response.json(null);
+    }
+    if (pathname === '/test/files') {
+      const { objects } = await env.TELEMETRY_ARCHIVE.list();
+      return Response.json(objects.map(({ key }) => key));
+    }
+    return app.fetch(request, env);
+  },
+};
