@@ -37,9 +37,9 @@ export class Floor extends DurableObject<Env> {
   /** Answers a device of the building; the Worker has seen its token. */
   override async fetch(request: Request): Promise<Response> {
     try {
+      if (readHolder(request).role !== 'device') throw new HttpError(403, 'this is for devices');
       const opened = await this.#openOwn();
       if (opened === undefined) throw new HttpError(404, 'there is no such floor');
-      if (readHolder(request).role !== 'device') throw new HttpError(403, 'this is for devices');
       return await routeDevice(opened.intake, request);
     } catch (error) {
       return errorResponse(error);

@@ -6,7 +6,7 @@ import type { Env } from './worker.ts';
 /** The name of what the page follows: few rows, of which readings by the thousand change one. */
 const LIVE = 'live';
 /** The fleet is told at most so often. */
-const FLEET_LINGER_MS = 5_000;
+const FLEET_LINGER_MS = 2_000;
 /** A building hears of its floors' alerts so soon: an alarm for each batch of readings would be many. */
 const BUILDING_LINGER_MS = 250;
 

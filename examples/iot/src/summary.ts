@@ -3,7 +3,7 @@ import { DAY_MS, MINUTE_MS, SECOND_MS } from './time.ts';
 
 const TIMER = 'summary';
 /** How soon after readings they are summed up; those in between come along. */
-const DELAY_MS = 2 * SECOND_MS;
+const DELAY_MS = SECOND_MS;
 
 interface Summary {
   readonly sensor_type: string;
