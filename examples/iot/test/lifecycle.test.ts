@@ -1,6 +1,6 @@
-import { HttpClient, type LocalApp } from '@dotdo/example-shared/local/app';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { FleetClient, reading, startLocally, type BuildingClient } from '../local.ts';
+import { FleetClient, reading, type BuildingClient } from '../local.ts';
+import { World } from '../simulator/world.ts';
 
 interface Row {
   readonly time: number;
@@ -19,40 +19,23 @@ interface Status {
 }
 
 const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
-/** Noon of today: a day's readings lie in one day. */
-const NOON = Math.floor(Date.now() / DAY_MS) * DAY_MS + 12 * HOUR_MS;
+const DAY_MS = 86_400_000;
 
-let app: LocalApp;
+let world: World;
 let fleet: FleetClient;
-let world: HttpClient;
+let noon: number;
 let count = 0;
 
 beforeAll(async () => {
-  app = await startLocally('test/worker.ts');
-  fleet = await FleetClient.at(app.url);
-  world = new HttpClient(`${app.url.origin}/test`);
+  world = await World.start();
+  fleet = await FleetClient.at(world.app.url);
+  noon = world.noon;
 });
-afterAll(async () => app.harness.close());
+afterAll(async () => world.app.harness.close());
 beforeEach(async () => {
-  await goTo(0);
-  await bucket('up');
+  await world.goTo(0);
+  await world.bucket('up');
 });
-
-/** Noon, so many days on. */
-async function goTo(days: number): Promise<void> {
-  await world.post('/world', { aheadMs: NOON - Date.now() + days * DAY_MS });
-}
-
-async function bucket(state: 'up' | 'down' | 'silent'): Promise<void> {
-  await world.post('/world', { bucket: state });
-}
-
-/** Lets the alarm of a building go off, twice: what is done then is done by the first. */
-async function alarm({ name }: BuildingClient): Promise<void> {
-  await world.post('/alarm', { name, times: 3 });
-}
 
 function build(): Promise<BuildingClient> {
   return fleet.build(`plant-${++count}`);
@@ -62,7 +45,7 @@ function build(): Promise<BuildingClient> {
 async function send(building: BuildingClient, day: number, minutes = 3): Promise<void> {
   const readings = Array.from({ length: minutes }, (_, i) =>
     ['t-1', 't-2'].map((sensor_id) =>
-      reading({ sensor_id, value: 10 + i, timestamp: NOON + day * DAY_MS - i * MINUTE_MS }),
+      reading({ sensor_id, value: 10 + i, timestamp: noon + day * DAY_MS - i * MINUTE_MS }),
     ),
   ).flat();
   const { status, body } = await building.send(readings);
@@ -70,8 +53,8 @@ async function send(building: BuildingClient, day: number, minutes = 3): Promise
 }
 
 async function days(building: BuildingClient, by = 'by=type'): Promise<Row[]> {
-  const end = NOON + 1_000 * DAY_MS;
-  const path = `/historical?start=${NOON - 50 * DAY_MS}&end=${end}&${by}`;
+  const end = noon + 1_000 * DAY_MS;
+  const path = `/historical?start=${noon - 50 * DAY_MS}&end=${end}&${by}`;
   return (await building.operator.get<{ data: Row[] }>(path)).data;
 }
 
@@ -83,44 +66,38 @@ function status(building: BuildingClient): Promise<Status> {
   return building.operator.get<Status>('/status');
 }
 
-/** What is in R2 of a building. */
-async function files({ name }: BuildingClient): Promise<string[]> {
-  const keys = await world.get<string[]>('/files');
-  return keys.filter((key) => key.startsWith(`buildings/${name}/`));
-}
-
 const counts = (rows: readonly Row[]): number[] => rows.map(({ reading_count }) => reading_count);
 
 it('moves what is old to R2, table by table, and answers the same all the while', async () => {
   const building = await build();
   await send(building, 0);
-  await goTo(1);
+  await world.goTo(1);
   await send(building, 1);
   const before = await days(building, 'sensor_id=t-1');
   expect(counts(before)).toEqual([3, 3]);
 
-  await goTo(3);
-  await alarm(building);
+  await world.goTo(3);
+  await world.alarm(building);
   expect((await status(building)).archive).toMatchObject({ cold_rows: 12, waiting_files: 0, problem: null });
-  expect(await files(building)).toHaveLength(2);
+  expect(await world.files(building)).toHaveLength(2);
   expect(await days(building, 'sensor_id=t-1')).toEqual(before);
   expect(await days(building, 'sensor_id=t-1&type=co2')).toEqual([]);
 
-  await goTo(10);
-  await alarm(building);
+  await world.goTo(10);
+  await world.alarm(building);
   const { archive } = await status(building);
   expect(archive.cold_rows).toBe(24);
   const minutes = await building.operator.get<{ data: Row[] }>('/query?hours=720&sensor_id=t-2');
   expect(counts(minutes.data)).toEqual([1, 1, 1, 1, 1, 1]);
 
-  await goTo(75);
-  await alarm(building);
+  await world.goTo(75);
+  await world.alarm(building);
   // The hours have gone, too: noon of each day, and the two minutes before it.
   expect((await status(building)).archive.cold_rows).toBe(32);
   expect(await days(building, 'sensor_id=t-1')).toEqual(before);
 
-  await goTo(740);
-  await alarm(building);
+  await world.goTo(740);
+  await world.alarm(building);
   const cold = await status(building);
   expect(cold.archive.cold_rows).toBe(8);
   // The readings have expired; what they came to by day is there.
@@ -130,35 +107,35 @@ it('moves what is old to R2, table by table, and answers the same all the while'
 it('stores a late reading where it belongs, once, and corrects its minute and hour', async () => {
   const building = await build();
   await send(building, 0);
-  await goTo(3);
-  await alarm(building);
+  await world.goTo(3);
+  await world.alarm(building);
   const late = [
-    reading({ value: 40, timestamp: NOON + MINUTE_MS }),
+    reading({ value: 40, timestamp: noon + MINUTE_MS }),
     // This one has come on time, and is in R2.
-    reading({ value: 99, timestamp: NOON }),
+    reading({ value: 99, timestamp: noon }),
   ];
   expect((await building.send(late)).body).toEqual({ accepted: 0, duplicates: 0, late: 2, alerts: 0 });
   expect((await building.send(late)).body).toMatchObject({ late: 2 });
   expect((await status(building)).late_readings).toBe(2);
-  await alarm(building);
+  await world.alarm(building);
   expect((await building.send(late)).body).toMatchObject({ late: 2 });
-  await alarm(building);
+  await world.alarm(building);
   expect((await status(building)).late_readings).toBe(0);
   const [day] = await days(building);
   expect(day).toMatchObject({ reading_count: 7, max_value: 40, avg_value: (2 * 33 + 40) / 7 });
   expect(await hours(building)).toMatchObject([{ reading_count: 4 }, { reading_count: 3, max_value: 40 }]);
-  await goTo(5);
-  await alarm(building);
+  await world.goTo(5);
+  await world.alarm(building);
   expect(await days(building)).toEqual([day]);
 });
 
 it('works on while R2 is away for the whole run: files wait, and the status says so', async () => {
-  await bucket('down');
+  await world.bucket('down');
   const building = await build();
   for (let day = 0; day < 6; day++) {
-    await goTo(day);
+    await world.goTo(day);
     await send(building, day);
-    await alarm(building);
+    await world.alarm(building);
   }
   const { archive } = await status(building);
   expect(archive.problem).toContain('not taken by the cold store');
@@ -166,17 +143,17 @@ it('works on while R2 is away for the whole run: files wait, and the status says
   expect(archive.waiting_files).toBe(archive.files);
   // All readings are there, the old ones in files that the object holds.
   expect(counts(await days(building))).toEqual([6, 6, 6, 6, 6, 6]);
-  expect((await building.send([reading({ timestamp: NOON + MINUTE_MS })])).body.late).toBe(1);
-  await app.harness.getWorker().evictDurableObject('Building', { name: building.name });
-  await alarm(building);
+  expect((await building.send([reading({ timestamp: noon + MINUTE_MS })])).body.late).toBe(1);
+  await world.evict(building);
+  await world.alarm(building);
   expect(counts(await days(building))).toEqual([7, 6, 6, 6, 6, 6]);
-  expect(await files(building)).toEqual([]);
+  expect(await world.files(building)).toEqual([]);
 
-  await bucket('up');
-  await goTo(6);
-  await alarm(building);
+  await world.bucket('up');
+  await world.goTo(6);
+  await world.alarm(building);
   expect((await status(building)).archive).toMatchObject({ waiting_files: 0, problem: null });
-  expect((await files(building)).length).toBeGreaterThan(0);
+  expect((await world.files(building)).length).toBeGreaterThan(0);
   expect(counts(await days(building))).toEqual([7, 6, 6, 6, 6, 6]);
 });
 
@@ -185,37 +162,37 @@ it.each(['down', 'silent'] as const)(
   async (state) => {
     const building = await build();
     await send(building, 0);
-    await goTo(3);
-    await alarm(building);
-    await bucket(state);
-    await app.harness.getWorker().evictDurableObject('Building', { name: building.name });
+    await world.goTo(3);
+    await world.alarm(building);
+    await world.bucket(state);
+    await world.evict(building);
     await send(building, 3);
     // Between two readings that are in R2: whether it is there already, only R2 knows.
-    const late = reading({ timestamp: NOON - MINUTE_MS / 2 });
+    const late = reading({ timestamp: noon - MINUTE_MS / 2 });
     expect((await building.send([late])).body.late).toBe(1);
-    const going = alarm(building);
+    const going = world.alarm(building);
     // The alarm is about R2 just now, and holds nobody up.
-    await building.send([reading({ timestamp: NOON + 3 * DAY_MS + MINUTE_MS })]);
+    await building.send([reading({ timestamp: noon + 3 * DAY_MS + MINUTE_MS })]);
     expect(counts(await hours(building))).toEqual([4, 2, 4, 3]);
     expect((await status(building)).late_readings).toBe(1);
     if (state === 'down') {
       await going;
       const { status: code, body } = await building.operator.send<{ error: string }>(
         'GET',
-        `/historical?start=${NOON - DAY_MS}&end=${NOON + DAY_MS}`,
+        `/historical?start=${noon - DAY_MS}&end=${noon + DAY_MS}`,
       );
       expect([code, body.error]).toEqual([503, expect.stringContaining('archive')]);
       expect(
-        (await building.operator.send('GET', `/historical?start=${NOON + 2 * DAY_MS}&end=${NOON + 9 * DAY_MS}`))
+        (await building.operator.send('GET', `/historical?start=${noon + 2 * DAY_MS}&end=${noon + 9 * DAY_MS}`))
           .status,
       ).toBe(200);
     }
-    await bucket('up');
+    await world.bucket('up');
     await going;
     // Awake, the object leaves a bucket that has failed alone for half a minute; evicted, it knows nothing of that.
-    await app.harness.getWorker().evictDurableObject('Building', { name: building.name });
-    await goTo(4);
-    await alarm(building);
+    await world.evict(building);
+    await world.goTo(4);
+    await world.alarm(building);
     expect((await status(building)).late_readings).toBe(0);
     expect(counts(await days(building))).toEqual([7, 7]);
   },
@@ -228,16 +205,16 @@ it('keeps resolved alerts for a day, then in the history', async () => {
     condition: 'gt',
     threshold_value: 30,
   });
-  await building.send([reading({ value: 31, timestamp: NOON }), reading({ sensor_id: 't-2', value: 31, timestamp: NOON })]);
+  await building.send([reading({ value: 31, timestamp: noon }), reading({ sensor_id: 't-2', value: 31, timestamp: noon })]);
   await building.operator.post('/alerts/resolve', { alert_id: 1, reason: 'aired' });
-  const path = `/alerts/history?start=${NOON - DAY_MS}&end=${NOON + 100 * DAY_MS}`;
+  const path = `/alerts/history?start=${noon - DAY_MS}&end=${noon + 100 * DAY_MS}`;
   expect(await building.operator.get(path)).toEqual({ alerts: [] });
-  await goTo(2);
-  await alarm(building);
+  await world.goTo(2);
+  await world.alarm(building);
   const [past] = (await building.operator.get<{ alerts: object[] }>(path)).alerts;
   expect(past).toMatchObject({ id: 1, sensor_id: 't-1', resolved_reason: 'aired' });
   expect(await building.operator.get('/alerts/active')).toMatchObject({ alerts: [{ id: 2 }] });
-  await goTo(75);
-  await alarm(building);
+  await world.goTo(75);
+  await world.alarm(building);
   expect((await building.operator.get<{ alerts: object[] }>(path)).alerts).toEqual([past]);
 });

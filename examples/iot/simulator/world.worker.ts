@@ -2,8 +2,9 @@ import app, { Building as AppBuilding, Fleet, Floor as AppFloor, type Env } from
 
 export { Fleet };
 
-/** What is wrong with the world, as the tests say by `POST /test/world`. */
-interface World {
+// The app, in a world whose time and bucket can be set: for tests and the demo. None of it is in the Worker that is deployed.
+
+interface WorldState {
   /** How far ahead of the real time the app's is. */
   readonly aheadMs: number;
   /** Whether R2 answers, fails, or says nothing until that changes. */
@@ -11,7 +12,7 @@ interface World {
 }
 
 /** All objects of this Worker are in one isolate. */
-let world: World = { aheadMs: 0, bucket: 'up' };
+let world: WorldState = { aheadMs: 0, bucket: 'up' };
 /** The calls of R2 that have had no answer. */
 let unanswered: ((error: Error) => void)[] = [];
 
@@ -74,21 +75,21 @@ function bucketOfTheWorld(bucket: R2Bucket): R2Bucket {
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const { pathname } = new URL(request.url);
-    if (pathname === '/test/world') {
-      world = { ...world, ...(await request.json<Partial<World>>()) };
+    if (pathname === '/world/state') {
+      world = { ...world, ...(await request.json<Partial<WorldState>>()) };
       if (world.bucket !== 'silent') for (const reject of unanswered) reject(new Error('the connection is lost'));
       if (world.bucket !== 'silent') unanswered = [];
       return Response.json(world);
     }
-    if (pathname === '/test/alarm') {
+    if (pathname === '/world/alarm') {
       const { name, times } = await request.json<{ name: string; times: number }>();
       const object = name.includes('/') ? env.FLOOR.getByName(name) : env.BUILDING.getByName(name);
       await (object as unknown as { goOff(times: number): Promise<void> }).goOff(times);
       return Response.json(null);
     }
-    if (pathname === '/test/files') {
+    if (pathname === '/world/files') {
       const { objects } = await env.TELEMETRY_ARCHIVE.list();
-      return Response.json(objects.map(({ key }) => key));
+      return Response.json(objects.map(({ key, size }) => ({ key, size })));
     }
     return app.fetch(request, env);
   },
