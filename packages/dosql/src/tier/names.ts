@@ -53,8 +53,7 @@ export class Names {
     let is = this.#reading.get(statement);
     if (is === undefined) {
       is = statement.references.some(
-        (reference) =>
-          (reference.kind === 'from' || reference.kind === 'in') && this.#isFiles(reference),
+        (reference) => (reference.kind === 'from' || reference.kind === 'in') && this.#isFiles(reference),
       );
       this.#reading.set(statement, is);
     }
