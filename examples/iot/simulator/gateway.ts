@@ -21,6 +21,7 @@ interface Message {
 export type Weather = () => 'fine' | 'request lost' | 'answer lost';
 
 const BATCH = 500;
+const MAX_SENDINGS = 200;
 
 /**
  * The gateway of a building, as an MQTT broker is for its sensors, with QoS 1: what is published is kept until the
@@ -53,7 +54,9 @@ export class Gateway {
 
   /** Sends what is in flight, in batches, and takes note of what is acknowledged; returns how much is not. */
   async send(): Promise<number> {
-    const byFloor = Map.groupBy(this.#inFlight, ([, { floor }]) => (this.#floors.has(floor) ? floor : undefined));
+    const byFloor = Map.groupBy(this.#inFlight, ([, { floor }]) =>
+      this.#floors.has(floor) ? floor : undefined,
+    );
     const batches = [...byFloor].flatMap(([floor, packets]) =>
       Array.from({ length: Math.ceil(packets.length / BATCH) }, (_, i) => ({
         floor,
@@ -64,22 +67,37 @@ export class Gateway {
     return this.#inFlight.size;
   }
 
-  /** Sends until all is acknowledged. */
+  /** Sends until all is acknowledged; throws when that takes too many times. */
   async sendAll(): Promise<void> {
-    while ((await this.send()) > 0);
+    for (let i = 0; i < MAX_SENDINGS; i++) if ((await this.send()) === 0) return;
+    throw new Error(`${this.#inFlight.size} messages are not acknowledged`);
   }
 
-  async #sendBatch(floor: string | undefined, packets: readonly (readonly [number, Message])[]): Promise<void> {
+  async #sendBatch(
+    floor: string | undefined,
+    packets: readonly (readonly [number, Message])[],
+  ): Promise<void> {
     for (const [, message] of packets) if (++message.sent > 1) this.redelivered++;
     const weather = this.#weather();
     if (weather === 'request lost') return;
-    const readings = packets.map(([, { floor: own, sensor, payload: { type, ...rest } }]) => ({
-      sensor_id: floor === undefined && own !== '' ? `${own}.${sensor}` : sensor,
-      sensor_type: type,
-      ...rest,
-    }));
-    const { status, body } = await this.#building.send(readings, floor);
-    if (weather === 'answer lost') return;
+    const readings = packets.map(
+      ([
+        ,
+        {
+          floor: own,
+          sensor,
+          payload: { type, ...rest },
+        },
+      ]) => ({
+        sensor_id: floor === undefined && own !== '' ? `${own}.${sensor}` : sensor,
+        sensor_type: type,
+        ...rest,
+      }),
+    );
+    // A connection that breaks, and an object that ends in the middle, answer nothing that makes sense.
+    const answer = await this.#building.send(readings, floor).catch(() => undefined);
+    if (answer === undefined || weather === 'answer lost') return;
+    const { status, body } = answer;
     // What is refused as wrong will not become right: only what the building could not take is sent again.
     if (status >= 500) return;
     if (status !== 200) throw new Error(`the building refuses a batch: ${status} ${body.error}`);

@@ -18,7 +18,7 @@ export interface SimulatedSensor {
   readonly topic: string;
   readonly type: SensorType;
   /** What it measures at a time. */
-  at(timestamp: number): Payload;
+  readonly at: (timestamp: number) => Payload;
 }
 
 /** So many sensors of each type on each floor. The same seed gives the same values. */

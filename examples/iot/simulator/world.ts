@@ -34,6 +34,11 @@ export class World {
 
   /** Lets the alarm of a building go off for all that is due by now; three times, as the platform may. */
   async alarm({ name }: BuildingClient): Promise<void> {
+    await this.alarmOf(name);
+  }
+
+  /** The same of an object by its name: `hospital`, or `hospital/3` for a floor. */
+  async alarmOf(name: string): Promise<void> {
     await this.#http.post('/alarm', { name, times: 3 });
   }
 
@@ -46,5 +51,10 @@ export class World {
   /** Puts a building's object to sleep; what it had in memory is gone. */
   async evict({ name }: BuildingClient): Promise<void> {
     await this.app.harness.getWorker().evictDurableObject('Building', { name });
+  }
+
+  /** Ends an object in the middle of whatever it does: a building, or a floor by `building/floor`. */
+  async crash(name: string): Promise<void> {
+    await this.#http.post('/crash', { name });
   }
 }

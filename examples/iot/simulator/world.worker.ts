@@ -28,6 +28,11 @@ export class Building extends AppBuilding {
     for (let i = 0; i < times; i++) await this.alarm();
   }
 
+  /** Ends the object in the middle of whatever it does. */
+  crash(): void {
+    this.ctx.abort('crashed, as it was told to');
+  }
+
   protected override now(): number {
     return Date.now() + world.aheadMs;
   }
@@ -48,6 +53,11 @@ export class Floor extends AppFloor {
     for (let i = 0; i < times; i++) await this.alarm();
   }
 
+  /** Ends the object in the middle of whatever it does. */
+  crash(): void {
+    this.ctx.abort('crashed, as it was told to');
+  }
+
   protected override now(): number {
     return Date.now() + world.aheadMs;
   }
@@ -55,6 +65,12 @@ export class Floor extends AppFloor {
   protected override get clock(): () => number {
     return () => this.now();
   }
+}
+
+/** A building, or a floor by `building/floor`, as the tests reach it. */
+function objectOf(name: string, env: Env): { goOff(times: number): Promise<void>; crash(): Promise<void> } {
+  const object = name.includes('/') ? env.FLOOR.getByName(name) : env.BUILDING.getByName(name);
+  return object as unknown as ReturnType<typeof objectOf>;
 }
 
 /** The bucket, of which every call does what the world says. */
@@ -77,14 +93,22 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname === '/world/state') {
       world = { ...world, ...(await request.json<Partial<WorldState>>()) };
-      if (world.bucket !== 'silent') for (const reject of unanswered) reject(new Error('the connection is lost'));
+      if (world.bucket !== 'silent')
+        for (const reject of unanswered) reject(new Error('the connection is lost'));
       if (world.bucket !== 'silent') unanswered = [];
       return Response.json(world);
     }
     if (pathname === '/world/alarm') {
       const { name, times } = await request.json<{ name: string; times: number }>();
-      const object = name.includes('/') ? env.FLOOR.getByName(name) : env.BUILDING.getByName(name);
-      await (object as unknown as { goOff(times: number): Promise<void> }).goOff(times);
+      await objectOf(name, env).goOff(times);
+      return Response.json(null);
+    }
+    if (pathname === '/world/crash') {
+      const { name } = await request.json<{ name: string }>();
+      // The call ends with the object.
+      await objectOf(name, env)
+        .crash()
+        .catch(() => {});
       return Response.json(null);
     }
     if (pathname === '/world/files') {

@@ -34,7 +34,8 @@ export async function raiseAlerts(tx: Transaction, breaches: readonly Breach[]):
     .filter(({ rule, reading }) => {
       const key = `${rule.id} ${reading.sensor_id}`;
       const before = last.get(key);
-      if (before !== undefined && reading.timestamp - before < rule.cooldown_seconds * SECOND_MS) return false;
+      if (before !== undefined && reading.timestamp - before < rule.cooldown_seconds * SECOND_MS)
+        return false;
       last.set(key, reading.timestamp);
       return true;
     });

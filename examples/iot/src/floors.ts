@@ -33,7 +33,8 @@ export class Floors {
       const rules = await allRules(db);
       const { unreachable } = await this.ask((floor) => floor.setRules(rules));
       // What a timer throws has it tried again, later and later: taking the rules twice does no harm.
-      if (unreachable.length > 0) throw new Error(`these floors have not taken the rules: ${unreachable.join()}`);
+      if (unreachable.length > 0)
+        throw new Error(`these floors have not taken the rules: ${unreachable.join()}`);
     });
   }
 
@@ -47,9 +48,10 @@ export class Floors {
     // Its object first: a floor that is listed can be asked.
     await this.#stub(floor).open(this.#db.name, floor);
     await this.#db.transaction(async (tx) => {
-      const others = await tx.get<{ floors: number }>('SELECT count(*) AS floors FROM floors WHERE floor <> ?', [
-        floor,
-      ]);
+      const others = await tx.get<{ floors: number }>(
+        'SELECT count(*) AS floors FROM floors WHERE floor <> ?',
+        [floor],
+      );
       if (others !== null && others.floors >= MAX_FLOORS)
         throw new HttpError(409, `there are ${MAX_FLOORS} floors already`);
       await tx.run('INSERT INTO floors (floor, since) VALUES (?, ?) ON CONFLICT DO NOTHING', [

@@ -10,7 +10,11 @@ export async function scheduleHousekeeping(db: Database, now: number): Promise<v
 }
 
 /** Names what the housekeeping does, beside setting itself for the next hour. */
-export function keepHouseByTimer(db: Database, now: () => number, work: (before: number) => Promise<void>): void {
+export function keepHouseByTimer(
+  db: Database,
+  now: () => number,
+  work: (before: number) => Promise<void>,
+): void {
   db.onTimer(TIMER, async () => {
     await work(now() - DAY_MS);
     await scheduleHousekeeping(db, now());

@@ -44,7 +44,12 @@ const quality = v.pipe(
   v.minValue(0, 'give a whole number from 0 to 100'),
   v.maxValue(100, 'give a whole number from 0 to 100'),
 );
-const unit = v.pipe(text, v.trim(), v.minLength(1, 'give a unit'), v.maxLength(16, 'give at most 16 characters'));
+const unit = v.pipe(
+  text,
+  v.trim(),
+  v.minLength(1, 'give a unit'),
+  v.maxLength(16, 'give at most 16 characters'),
+);
 
 /** `POST /ingest`. Without a unit it is that of the type. */
 export const NewReading = v.strictObject({

@@ -161,7 +161,8 @@ export class Intake {
     now: number,
   ): { onTime: Reading[]; late: Reading[] } | HttpError {
     try {
-      for (const [id, sensor] of this.#sensors.newAmong(readings, newSensors, now)) newSensors.set(id, sensor);
+      for (const [id, sensor] of this.#sensors.newAmong(readings, newSensors, now))
+        newSensors.set(id, sensor);
     } catch (error) {
       if (error instanceof HttpError) return error;
       throw error;
@@ -193,4 +194,3 @@ function timeIsOff(index: number): HttpError {
     issues: [{ field: `${index}.timestamp`, message }],
   });
 }
-

@@ -81,7 +81,10 @@ export function mergeSeries(lists: readonly (readonly SeriesRow[])[]): SeriesRow
     merged.set(key, other === undefined ? row : together(row, other));
   }
   if (merged.size > MAX_ROWS)
-    throw new HttpError(422, `these are more than ${MAX_ROWS} rows: ask for less time, one sensor, or by=type`);
+    throw new HttpError(
+      422,
+      `these are more than ${MAX_ROWS} rows: ask for less time, one sensor, or by=type`,
+    );
   return [...merged.values()].sort(
     (a, b) => a.time - b.time || compare(a.sensor_type, b.sensor_type) || compare(a.sensor_id, b.sensor_id),
   );

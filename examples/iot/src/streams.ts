@@ -28,19 +28,27 @@ export function openStreams(db: Database, state: DurableObjectState): Cdc {
 
 /** Tells the fleet of the building, its summaries and its alerts, each change once. */
 export async function tellFleet(cdc: Cdc, { FLEET }: Env): Promise<void> {
-  await cdc.deliver('fleet', durableObject(() => FLEET.getByName('fleet')), {
-    tables: ['building', 'summaries', 'alerts'],
-    snapshot: 'initial',
-    lingerMs: FLEET_LINGER_MS,
-  });
+  await cdc.deliver(
+    'fleet',
+    durableObject(() => FLEET.getByName('fleet')),
+    {
+      tables: ['building', 'summaries', 'alerts'],
+      snapshot: 'initial',
+      lingerMs: FLEET_LINGER_MS,
+    },
+  );
 }
 
 /** Tells a floor's building of the alerts that it raises, and its summaries, each change once. */
 export async function tellBuilding(cdc: Cdc, { BUILDING }: Env, building: string): Promise<void> {
-  await cdc.deliver('building', durableObject(() => BUILDING.getByName(building)), {
-    tables: ['alerts', 'summaries'],
-    operations: ['insert', 'update'],
-    fromLSN: 0n,
-    lingerMs: BUILDING_LINGER_MS,
-  });
+  await cdc.deliver(
+    'building',
+    durableObject(() => BUILDING.getByName(building)),
+    {
+      tables: ['alerts', 'summaries'],
+      operations: ['insert', 'update'],
+      fromLSN: 0n,
+      lingerMs: BUILDING_LINGER_MS,
+    },
+  );
 }

@@ -72,7 +72,9 @@ it('an operator hands on what an operator may, for the same building', async () 
   expect(await ask(token, 'POST', '/buildings/acme/ingest', reading())).toBe(200);
   expect(await ask(token, 'GET', '/buildings/acme/status')).toBe(403);
   expect(await ask(token, 'POST', '/buildings/globex/ingest', reading())).toBe(403);
-  expect(await ask(acme.operator.token, 'POST', '/buildings/acme/tokens', { role: 'fleet', name: 'x' })).toBe(400);
+  expect(await ask(acme.operator.token, 'POST', '/buildings/acme/tokens', { role: 'fleet', name: 'x' })).toBe(
+    400,
+  );
 });
 
 it('what a client says of itself in headers is not believed', async () => {
@@ -95,7 +97,9 @@ it('paths and methods that there are not are told apart', async () => {
   expect(await ask(token, 'GET', "/buildings/acme/realtime?type=co2'")).toBe(400);
   expect(await ask(token, 'GET', '/buildings/acme/historical?start=2026-01-01')).toBe(400);
   expect(await ask(token, 'GET', '/buildings/acme/historical?start=2026-01-02&end=2026-01-01')).toBe(400);
-  expect(await ask(token, 'GET', '/buildings/acme/historical?start=2026-01-01T12:00&end=2026-01-02')).toBe(400);
+  expect(await ask(token, 'GET', '/buildings/acme/historical?start=2026-01-01T12:00&end=2026-01-02')).toBe(
+    400,
+  );
 });
 
 it('a building that was never made leaves nothing behind', async () => {

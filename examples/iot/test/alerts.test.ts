@@ -111,7 +111,12 @@ describe('rules', () => {
     const building = await build();
     await rule(building, { cooldown_seconds: 150 });
     // Minutes 0 to 9: alerts at 0, 3, 6 and 9.
-    expect(await send(building, Array.from({ length: 10 }, () => 31))).toBe(4);
+    expect(
+      await send(
+        building,
+        Array.from({ length: 10 }, () => 31),
+      ),
+    ).toBe(4);
     expect(await send(building, [40])).toBe(0);
     expect(await send(building, [40], { sensor_id: 't-2' })).toBe(1);
   });
@@ -146,7 +151,9 @@ describe('rules', () => {
     expect((await building.operator.send('DELETE', `/alerts/rules/${id}`)).status).toBe(204);
     expect(await send(building, [33])).toBe(0);
     expect((await active(building)).map(({ severity }) => severity)).toEqual(['critical', 'critical']);
-    expect((await building.operator.send('PATCH', `/alerts/rules/${id}`, { enabled: true })).status).toBe(404);
+    expect((await building.operator.send('PATCH', `/alerts/rules/${id}`, { enabled: true })).status).toBe(
+      404,
+    );
     expect(await building.operator.get('/alerts/rules')).toEqual({ rules: [] });
   });
 
@@ -167,7 +174,9 @@ describe('rules', () => {
       'threshold_min',
     );
     expect(await refused({ condition: 'about', threshold_value: 3 })).toContain('condition: give gt');
-    expect(await refused({ condition: 'gt', threshold_value: 3, cooldown_seconds: -1 })).toContain('cooldown');
+    expect(await refused({ condition: 'gt', threshold_value: 3, cooldown_seconds: -1 })).toContain(
+      'cooldown',
+    );
   });
 });
 
@@ -276,7 +285,11 @@ describe('alerts', () => {
     await new Promise((resolve) => socket.addEventListener('open', resolve));
     socket.send('ping');
     await new Promise((resolve) => socket.addEventListener('message', resolve));
-    for (const message of ['{', '{"type":"subscribe"}', '{"type":"subscribe","id":"a","tables":["readings"]}'])
+    for (const message of [
+      '{',
+      '{"type":"subscribe"}',
+      '{"type":"subscribe","id":"a","tables":["readings"]}',
+    ])
       socket.send(message);
     socket.send('x'.repeat(100_000));
     await new Promise((resolve) => socket.addEventListener('close', resolve));

@@ -48,7 +48,11 @@ function evict(className: string, name: string): Promise<void> {
 }
 
 /** Waits until a floor raises an alert by a rule that the building has been given. */
-async function untilFloorKnowsRule(building: BuildingClient, floor: string, sensor_id: string): Promise<void> {
+async function untilFloorKnowsRule(
+  building: BuildingClient,
+  floor: string,
+  sensor_id: string,
+): Promise<void> {
   let timestamp = Date.now() - 60_000;
   await until(async () => {
     const { body } = await building.send([reading({ sensor_id, value: 40, timestamp: ++timestamp })], floor);
@@ -61,7 +65,10 @@ describe('a building with floors', () => {
     const building = await build('1', '2');
     const timestamp = Date.now();
     await building.send([reading({ value: 10, timestamp })]);
-    await building.send([reading({ value: 20, timestamp }), reading({ sensor_id: 't-9', value: 50, timestamp })], '1');
+    await building.send(
+      [reading({ value: 20, timestamp }), reading({ sensor_id: 't-9', value: 50, timestamp })],
+      '1',
+    );
     await building.send([reading({ value: 30, timestamp })], '2');
     const bySensor = await rows(building, '/realtime');
     expect(bySensor.map(({ floor, sensor_id, avg_value }) => [floor, sensor_id, avg_value])).toEqual([
@@ -142,7 +149,10 @@ describe('the fleet', () => {
       (await fleet.overview()).find(({ name }) => name === building.name);
     await until(async () => (await own()) !== undefined);
     expect(await own()).toMatchObject({ title: `Campus ${count}`, alerts: { critical: 0 }, summaries: [] });
-    await building.send([reading({ value: 20 }), reading({ sensor_id: 'c-1', sensor_type: 'co2', value: 1200 })]);
+    await building.send([
+      reading({ value: 20 }),
+      reading({ sensor_id: 'c-1', sensor_type: 'co2', value: 1200 }),
+    ]);
     await building.send([reading({ value: 30 })], '1');
     await until(async () => JSON.stringify(await own()).includes('"sensor_count":2'));
     await until(async () => JSON.stringify(await own()).includes('"critical":1'));

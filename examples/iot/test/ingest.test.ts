@@ -139,7 +139,9 @@ describe('ingest', () => {
     expect(await refused([{ ...reading(), floor: '3' }])).toBe('0.floor: unknown field');
     expect(await refused([reading({ quality: 101 })])).toBe('0.quality: give a whole number from 0 to 100');
     expect(await refused([reading({ timestamp: 1.5 })])).toBe('0.timestamp: give ms since the epoch');
-    expect(await refused([reading({ timestamp: Date.now() + HOUR_MS })])).toContain('0.timestamp: give a time');
+    expect(await refused([reading({ timestamp: Date.now() + HOUR_MS })])).toContain(
+      '0.timestamp: give a time',
+    );
     expect(await refused([reading({ timestamp: Date.now() - 31 * 24 * HOUR_MS })])).toContain('0.timestamp');
     expect(await refused([])).toContain('give at least 1 reading');
     expect(await refused(Array.from({ length: 1_001 }, () => reading()))).toContain('give at most 1000');

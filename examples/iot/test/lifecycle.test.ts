@@ -183,8 +183,12 @@ it.each(['down', 'silent'] as const)(
       );
       expect([code, body.error]).toEqual([503, expect.stringContaining('archive')]);
       expect(
-        (await building.operator.send('GET', `/historical?start=${noon + 2 * DAY_MS}&end=${noon + 9 * DAY_MS}`))
-          .status,
+        (
+          await building.operator.send(
+            'GET',
+            `/historical?start=${noon + 2 * DAY_MS}&end=${noon + 9 * DAY_MS}`,
+          )
+        ).status,
       ).toBe(200);
     }
     await world.bucket('up');
@@ -205,7 +209,10 @@ it('keeps resolved alerts for a day, then in the history', async () => {
     condition: 'gt',
     threshold_value: 30,
   });
-  await building.send([reading({ value: 31, timestamp: noon }), reading({ sensor_id: 't-2', value: 31, timestamp: noon })]);
+  await building.send([
+    reading({ value: 31, timestamp: noon }),
+    reading({ sensor_id: 't-2', value: 31, timestamp: noon }),
+  ]);
   await building.operator.post('/alerts/resolve', { alert_id: 1, reason: 'aired' });
   const path = `/alerts/history?start=${noon - DAY_MS}&end=${noon + 100 * DAY_MS}`;
   expect(await building.operator.get(path)).toEqual({ alerts: [] });

@@ -7,8 +7,8 @@ const MAX_SHOWN = 100;
 
 /** What can be done about an alert. */
 export interface AlertActions {
-  acknowledge(alert: Alert): void;
-  resolve(alert: Alert): void;
+  readonly acknowledge: (alert: Alert) => void;
+  readonly resolve: (alert: Alert) => void;
 }
 
 /** The alerts that are not resolved, the gravest and newest first; how many there are. */

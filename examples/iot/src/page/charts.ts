@@ -42,7 +42,11 @@ function panel(
     Math.min(...summaries.map(({ min_value }) => min_value)),
     Math.max(...summaries.map(({ max_value }) => max_value)),
   ];
-  const line = (name: string, color: string, of: (row: SeriesRow) => number): Parameters<typeof chart>[0][number] => ({
+  const line = (
+    name: string,
+    color: string,
+    of: (row: SeriesRow) => number,
+  ): Parameters<typeof chart>[0][number] => ({
     name,
     color,
     points: rows.map((row) => [row.time, of(row)] as const),
@@ -58,7 +62,9 @@ function panel(
       height: 150,
       from,
       to,
-      marks: rules.filter((rule) => rule.sensor_type === type && rule.sensor_id === null && rule.enabled).flatMap(marks),
+      marks: rules
+        .filter((rule) => rule.sensor_type === type && rule.sensor_id === null && rule.enabled)
+        .flatMap(marks),
       formatX,
       formatY: (value) => value.toLocaleString('en', { maximumFractionDigits: 1 }),
     },
@@ -72,7 +78,10 @@ function panel(
       { className: 'now' },
       ...(sensors === 0
         ? ['–']
-        : [measure(mean, type), create('small', {}, `${measure(least, type)} to ${measure(most, type)}`)]),
+        : [
+            create('span', {}, measure(mean, type)),
+            create('small', {}, `${measure(least, type)} to ${measure(most, type)}`),
+          ]),
     ),
     image,
   );

@@ -37,7 +37,11 @@ function card({ title, name, alerts, summaries }: FleetBuilding): HTMLElement {
       grave.length === 0 ? 'All is well.' : grave.map((one) => `${alerts[one]} ${one}`).join(', '),
     ),
     ...summaries.map(({ sensor_type, mean_value, sensor_count }) =>
-      create('p', { className: 'count' }, `${sensor_type} ${measure(mean_value, sensor_type)} of ${sensor_count}`),
+      create(
+        'p',
+        { className: 'count' },
+        `${sensor_type} ${measure(mean_value, sensor_type)} of ${sensor_count}`,
+      ),
     ),
   );
 }

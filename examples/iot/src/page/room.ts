@@ -142,7 +142,8 @@ export class Room {
 }
 
 function archiveText({ cold_rows, waiting_files, problem }: Status['archive'], late: number): string {
-  if (problem !== null) return `The archive does not answer: ${waiting_files} files and ${late} late readings wait`;
+  if (problem !== null)
+    return `The archive does not answer: ${waiting_files} files and ${late} late readings wait`;
   return cold_rows === 0 ? '' : `${cold_rows.toLocaleString('en')} rows in the archive`;
 }
 

@@ -15,7 +15,10 @@ export class Rules {
     this.#changed = changed;
     this.#failed = failed;
     const field = <E extends Element>(name: string): E => this.#form.elements.namedItem(name) as unknown as E;
-    const [type, condition] = [field<HTMLSelectElement>('sensor_type'), field<HTMLSelectElement>('condition')];
+    const [type, condition] = [
+      field<HTMLSelectElement>('sensor_type'),
+      field<HTMLSelectElement>('condition'),
+    ];
     fillSelect(
       type,
       Object.entries(UNITS).map(([name, unit]) => [name, `${name} (${unit})`]),
