@@ -7,6 +7,7 @@ import { scheduleLate } from './late.ts';
 import { keyOf, putAside, store } from './readings.ts';
 import { allRules, RuleBook } from './rules.ts';
 import { SensorRegister, type Sensor } from './sensors.ts';
+import { Summaries } from './summary.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, startOf } from './time.ts';
 
 /** How many readings may wait for their turn; a sender of more is asked to come again. */
@@ -45,18 +46,17 @@ interface Waiting {
 export class Intake {
   readonly #db: Database;
   readonly #now: () => number;
-  /** Called inside of each transaction that has stored readings. */
-  readonly #onStored: () => Promise<void>;
+  readonly #summaries: Summaries;
   readonly #sensors = new SensorRegister();
   #rules: RuleBook | undefined;
   #waiting: Waiting[] = [];
   #waitingCount = 0;
   #isRunning = false;
 
-  constructor(db: Database, now: () => number, onStored: () => Promise<void>) {
+  constructor(db: Database, now: () => number) {
     this.#db = db;
     this.#now = now;
-    this.#onStored = onStored;
+    this.#summaries = new Summaries(db, now);
   }
 
   /**
@@ -98,6 +98,7 @@ export class Intake {
           else request.resolve(outcome as Receipt);
         });
       } catch (error) {
+        this.#summaries.forget();
         for (const { reject } of requests) reject(error);
       }
     }
@@ -138,7 +139,7 @@ export class Intake {
       await aggregate(tx, all);
       const news = all.filter(({ timestamp }) => timestamp > now - ALERT_WITHIN_MS);
       const raised = await raiseAlerts(tx, breachesIn(rules, news));
-      if (all.length > 0) await this.#onStored();
+      if (all.length > 0) await this.#summaries.writeSoon();
       return sorted.map((one, i): Receipt | HttpError => {
         if (one instanceof HttpError) return one;
         const accepted = fresh[i] ?? [];

@@ -3,7 +3,7 @@ import { parseQuery } from '@dotdo/example-shared/input';
 import { HistoricalQuery, RealtimeQuery, SeriesQuery } from './input.ts';
 import type { Context } from './routes.ts';
 import { mergeSeries, readSeries, shownSeries, type SeriesRequest } from './series.ts';
-import { HOUR_MS, MINUTE_MS, startOf } from './time.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, startOf } from './time.ts';
 
 /** `GET /realtime?minutes=&type=&sensor_id=&by=`: the minutes just past, with the one that has begun. */
 export async function realtime(context: Context): Promise<Response> {
@@ -26,7 +26,8 @@ export async function historical(context: Context): Promise<Response> {
   const request = parseQuery(HistoricalQuery, context.query);
   return answer(context, [
     { ...request, source: 'readings' },
-    { ...request, source: 'days' },
+    // Of those that have expired only whole days are known.
+    { ...request, source: 'days', start: startOf(request.start, DAY_MS) },
   ]);
 }
 

@@ -34,11 +34,16 @@ export class Summaries {
     });
   }
 
-  /** Has the summaries written soon. Inside of a transaction that is a part of it. */
+  /** Has the summaries written soon. Inside of a transaction that is a part of it: when it fails, {@link forget}. */
   async writeSoon(): Promise<void> {
     if (this.#isScheduled) return;
     await this.#db.schedule(TIMER, this.#now() + DELAY_MS);
     this.#isScheduled = true;
+  }
+
+  /** It is not known any more whether the timer is set. */
+  forget(): void {
+    this.#isScheduled = false;
   }
 
   async #write(): Promise<void> {

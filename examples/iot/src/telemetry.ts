@@ -1,7 +1,6 @@
 import type { Database } from '@dotdo/dosql';
 import { Intake } from './intake.ts';
 import { storeLateByTimer } from './late.ts';
-import { Summaries } from './summary.ts';
 
 /** What a building and a floor have in common: a database of readings, what stores them, and what its timers do. */
 export interface Telemetry {
@@ -11,7 +10,6 @@ export interface Telemetry {
 
 /** Starts the telemetry of a database. Called whenever its object wakes: the alarm may be what has woken it. */
 export function startTelemetry(db: Database, now: () => number): Telemetry {
-  const summaries = new Summaries(db, now);
   storeLateByTimer(db, now);
-  return { db, intake: new Intake(db, now, () => summaries.writeSoon()) };
+  return { db, intake: new Intake(db, now) };
 }
