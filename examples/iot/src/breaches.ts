@@ -3,6 +3,9 @@ import { brokenBound, type Rule, type RuleBook } from './rules.ts';
 import type { StoredReading } from './readings.ts';
 import { SECOND_MS } from './time.ts';
 
+/** More alerts than this that nobody has resolved tell nobody anything: no others are raised until some are. */
+const MAX_OPEN = 5_000;
+
 /** A reading that breaks a rule. */
 export interface Breach {
   readonly rule: Rule;
@@ -23,8 +26,8 @@ export function breachesIn(rules: RuleBook, readings: readonly StoredReading[]):
 }
 
 /**
- * Raises an alert for each breach, but for those within a rule's cooldown of the alert before, counted from reading to
- * reading. Returns the breaches that it was raised for.
+ * Raises an alert for each breach, but for those within a rule's cooldown of the newest alert, or before it, counted from
+ * reading to reading. Returns the breaches that it was raised for.
  */
 export async function raiseAlerts(tx: Transaction, breaches: readonly Breach[]): Promise<Breach[]> {
   if (breaches.length === 0) return [];
@@ -39,8 +42,13 @@ export async function raiseAlerts(tx: Transaction, breaches: readonly Breach[]):
       last.set(key, reading.timestamp);
       return true;
     });
-  if (raised.length > 0) await tx.run(INSERT_ALERTS, [asJson(raised)]);
-  return raised;
+  if (raised.length === 0) return [];
+  const open = await tx.get<{ alerts: number }>(
+    "SELECT count(*) AS alerts FROM alerts WHERE status IN ('ACTIVE', 'ACKNOWLEDGED')",
+  );
+  const few = raised.slice(0, Math.max(0, MAX_OPEN - (open?.alerts ?? 0)));
+  if (few.length > 0) await tx.run(INSERT_ALERTS, [asJson(few)]);
+  return few;
 }
 
 /** When each rule last raised an alert for a sensor, for those of the breaches. */

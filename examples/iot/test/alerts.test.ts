@@ -139,6 +139,22 @@ describe('rules', () => {
     expect(await active(building)).toHaveLength(1);
   });
 
+  it('raise no more than can be seen to, and go on when some have been', async () => {
+    const building = await build();
+    await rule(building, { cooldown_seconds: 0 });
+    const now = Date.now();
+    const raised: number[] = [];
+    for (let batch = 0; batch < 6; batch++) {
+      const readings = Array.from({ length: 1_000 }, (_, i) =>
+        reading({ value: 31, timestamp: now - 10_000 + batch * 1_000 + i }),
+      );
+      raised.push((await building.send(readings)).body.alerts);
+    }
+    expect(raised).toEqual([1_000, 1_000, 1_000, 1_000, 1_000, 0]);
+    await building.operator.post('/alerts/resolve', { alert_id: 7 });
+    expect(await send(building, [31, 32], { sensor_id: 't-2' })).toBe(1);
+  });
+
   it('can be changed, and hold for what comes then', async () => {
     const building = await build();
     const { id } = await rule(building, { cooldown_seconds: 0 });

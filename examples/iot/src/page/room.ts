@@ -49,7 +49,7 @@ export class Room {
     this.#session = session;
     this.#rules = new Rules(
       session,
-      () => this.#draw(),
+      () => this.#drawCharts(),
       (error) => this.#notify(error),
     );
     const client = new LiveClient({
@@ -60,9 +60,9 @@ export class Room {
     });
     this.#alerts = client.query<Alert>({ table: 'alerts', where: "status <> 'RESOLVED'" });
     this.#summaries = client.query<Summary>({ table: 'summaries' });
-    this.#alerts.subscribe(() => this.#draw());
+    this.#alerts.subscribe(() => this.#drawAlerts());
     this.#summaries.subscribe(() => {
-      this.#draw();
+      this.#drawCharts();
       this.#reloadSoon();
     });
     fillSelect(
@@ -93,7 +93,7 @@ export class Room {
       ]);
       this.#series = data;
       byId('archive').textContent = archiveText(archive, late_readings);
-      this.#draw();
+      this.#drawCharts();
     } catch (error) {
       this.#notify(error);
     }
@@ -108,12 +108,7 @@ export class Room {
     }, RELOAD_MS);
   }
 
-  #draw(): void {
-    const { status, error } = this.#alerts;
-    const live = byId('live');
-    live.textContent = STATUS_TEXTS[status];
-    live.title = error?.message ?? '';
-    live.classList.toggle('on', status === 'live');
+  #drawCharts(): void {
     const { hours } = RANGES[this.#range.value as keyof typeof RANGES];
     const to = Date.now();
     drawCharts(byId('charts'), {
@@ -124,6 +119,15 @@ export class Room {
       to,
       formatX: (time) => timeText(time, hours),
     });
+  }
+
+  /** Drawn when they change only: a button that is being pressed stays where it is while readings come in. */
+  #drawAlerts(): void {
+    const { status, error } = this.#alerts;
+    const live = byId('live');
+    live.textContent = STATUS_TEXTS[status];
+    live.title = error?.message ?? '';
+    live.classList.toggle('on', status === 'live');
     const count = drawAlerts(byId('alerts'), this.#alerts.rows.values(), {
       acknowledge: ({ id }) => this.#act('/alerts/acknowledge', { alert_id: id }),
       resolve: ({ id }) => this.#act('/alerts/resolve', { alert_id: id }),
