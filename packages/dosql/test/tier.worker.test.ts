@@ -146,6 +146,50 @@ it('copies files to the bucket, from which they are read', async () => {
   );
 });
 
+it('asks the cold store nothing for an INSERT from json_each of rows that no file can have', async () => {
+  let calls = 0;
+  const cold = new Proxy(env.BUCKET, {
+    get(bucket, name) {
+      const member: unknown = Reflect.get(bucket, name, bucket);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]): unknown => {
+        calls++;
+        return Reflect.apply(member, bucket, args);
+      };
+    },
+  });
+  await withReadings(
+    async (db, clock) => {
+      await db.exec(
+        'CREATE TABLE keyed(at INTEGER, sensor TEXT, value REAL, PRIMARY KEY(at, sensor)) WITHOUT ROWID',
+      );
+      const insert = (rows: readonly (readonly [at: number, sensor: string, value: number])[]) =>
+        db.query(
+          `INSERT INTO keyed(at, sensor, value)
+           SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+               ON CONFLICT DO NOTHING RETURNING sensor`,
+          [JSON.stringify(rows)],
+        );
+      for (let day = 0; day < 5; day++) await insert([[START + day * DAY, 'b', day]]);
+      await db.tier('keyed', { column: 'at', hotFor: '2d' });
+      expect(await db.tierPass('keyed')).toMatchObject({ rows: 5, moved: 5 });
+      calls = 0;
+      expect(await insert([[clock.now, 'b', 1]])).toEqual([{ sensor: 'b' }]);
+      // Of the days of the files, but no sensor that they have.
+      expect(await insert([[START, 'a', 1]])).toEqual([{ sensor: 'a' }]);
+      expect(calls).toBe(0);
+      expect(
+        await insert([
+          [START + DAY, 'b', 9],
+          [START + 2 * DAY - 1, 'b', 9],
+        ]),
+      ).toEqual([{ sensor: 'b' }]);
+      expect(await db.query('SELECT count(*) AS n, sum(value) AS s FROM keyed')).toEqual([{ n: 8, s: 21 }]);
+    },
+    { cold, coldPrefix: 'cold-keyed' },
+  );
+});
+
 it('is as before to all that works on rows: streams, branches, setting back, undoing, histories, erasing', async () => {
   await withReadings(
     async (db, clock) => {

@@ -5,8 +5,8 @@ import { Entries } from '../log/entries.ts';
 import { sameName } from '../schema/catalog.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import type { SqlValue } from '../value/row.ts';
-import type { ColdFile } from './manifest.ts';
-import { mayFulfil } from './prune.ts';
+import type { ColdFile, ColumnRange } from './manifest.ts';
+import { mayFulfil, rangeOf } from './prune.ts';
 
 /** Columns of which no two rows may have the same values: the primary key's, or those of a unique index. */
 export interface UniqueKey {
@@ -82,12 +82,14 @@ export function clashesAfter(
     line,
   );
   const clashes: Clash[] = [];
+  // Most rows are newer than every file: one look at what all files span is then enough for each.
+  const spans = keys.map((key) => ({ key, span: spanOf(key, files) }));
   for (const entry of entries) {
     if (entry.op === 'schema' || entry.op === 'delete') continue;
     const { after, before, key: rowKey } = entry;
-    for (const key of keys) {
+    for (const { key, span } of spans) {
       const values = valuesOf(key, after, rowKey);
-      if (values === undefined) continue;
+      if (values === undefined || !isWithin(values, span)) continue;
       // A row that keeps its values clashes with nothing that it did not clash with before.
       if (before !== null && isSame(values, valuesOf(key, before, rowKey))) continue;
       const may = files.filter((file) => mayHold(file, key, values));
@@ -109,6 +111,22 @@ function valuesOf(
 
 function isSame(a: readonly SqlValue[], b: readonly SqlValue[] | undefined): boolean {
   return b !== undefined && keyText(a) === keyText(b);
+}
+
+/** For each column of a key the range of all files; undefined where a file says nothing of the column. */
+function spanOf({ columnIds }: UniqueKey, files: readonly ColdFile[]): (ColumnRange | undefined)[] {
+  return columnIds.map((id) => {
+    if (files.some(({ columns }) => !columns.some((column) => column.id === id))) return undefined;
+    const ranges = files.flatMap((file) => file.ranges.get(id) ?? []);
+    return rangeOf(ranges.flatMap(({ min, max }) => [min, max]));
+  });
+}
+
+function isWithin(values: readonly SqlValue[], span: readonly (ColumnRange | undefined)[]): boolean {
+  return span.every(
+    (range, i) =>
+      range === undefined || mayFulfil({ column: '', operator: '=', values: [values[i] as SqlValue] }, range),
+  );
 }
 
 function mayHold(file: ColdFile, { columnIds }: UniqueKey, values: readonly SqlValue[]): boolean {

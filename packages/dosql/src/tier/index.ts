@@ -74,7 +74,7 @@ export function fileStack(core: Core, { cold, buckets, fetch: access, limits = {
     },
   };
   const reads = new Reads(engine, manifest, names, opener);
-  const writes = new Writes(engine, manifest, reads);
+  const writes = new Writes(engine, manifest, names, reads);
   const analytics = new Analytics(engine, manifest, reads);
   const tiering = new Tiering(
     core,

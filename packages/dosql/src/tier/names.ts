@@ -17,6 +17,7 @@ export class Names {
   readonly #catalog: Catalog;
   readonly #manifest: Manifest;
   #known = new WeakMap<Statement, boolean>();
+  #reading = new WeakMap<Statement, boolean>();
   #state = '';
 
   readonly #isSafe: (statement: Statement) => boolean;
@@ -37,19 +38,39 @@ export class Names {
 
   /** Whether a statement names a URL, or, on any line or point of the past, a table with cold rows or a view of one. */
   concerns(statement: Statement): boolean {
-    const state = `${this.#manifest.version} ${this.#catalog.generation} ${this.#hasBranches()}`;
-    if (state !== this.#state) {
-      this.#state = state;
-      this.#known = new WeakMap();
-    }
+    this.#forgetOld();
     let is = this.#known.get(statement);
     if (is === undefined) {
-      const names = ({ name, isCte }: TableReference): boolean =>
-        !isCte && (isUrl(name) || this.#isCold(name, 0));
-      is = statement.references.some(names) && !this.#isSafe(statement);
+      is = statement.references.some((reference) => this.#isFiles(reference)) && !this.#isSafe(statement);
       this.#known.set(statement, is);
     }
     return is;
+  }
+
+  /** Whether a statement reads such a URL, table or view, and not only writes it. */
+  reads(statement: Statement): boolean {
+    this.#forgetOld();
+    let is = this.#reading.get(statement);
+    if (is === undefined) {
+      is = statement.references.some(
+        (reference) => (reference.kind === 'from' || reference.kind === 'in') && this.#isFiles(reference),
+      );
+      this.#reading.set(statement, is);
+    }
+    return is;
+  }
+
+  #isFiles({ name, isCte }: TableReference): boolean {
+    return !isCte && (isUrl(name) || this.#isCold(name, 0));
+  }
+
+  /** What is known of statements holds for one state of the files and of the schema. */
+  #forgetOld(): void {
+    const state = `${this.#manifest.version} ${this.#catalog.generation} ${this.#hasBranches()}`;
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#known = new WeakMap();
+    this.#reading = new WeakMap();
   }
 
   /** The id of main's present table called `name`, if it has cold rows. */

@@ -15,6 +15,7 @@ import { clashesAfter, keysOf, keyText, type Clash, type UniqueKey } from './cla
 import { FILE_COLUMN, ROW_COLUMN, ROWID_COLUMN, type ColdTable } from './cold-table.ts';
 import { highestHot, highestIn, highestPlace } from './highest.ts';
 import type { ColdFile, Manifest, TieredTable } from './manifest.ts';
+import type { Names } from './names.ts';
 import type { Reads } from './reads.ts';
 import { columnList, selectionOf } from './selection.ts';
 import type { Pass } from '../outcome.ts';
@@ -67,11 +68,13 @@ interface Undone {
 export class Writes {
   readonly #engine: Engine;
   readonly #manifest: Manifest;
+  readonly #names: Names;
   readonly #reads: Reads;
 
-  constructor(engine: Engine, manifest: Manifest, reads: Reads) {
+  constructor(engine: Engine, manifest: Manifest, names: Names, reads: Reads) {
     this.#engine = engine;
     this.#manifest = manifest;
+    this.#names = names;
     this.#reads = reads;
   }
 
@@ -95,9 +98,9 @@ export class Writes {
           ? { version, hasMore: () => false }
           : await this.#bringMatching(statement, values, target, options, pass, budget);
       if (matched === undefined) continue;
-      // An INSERT of values reads nothing.
-      const isAlone = statement.references.length === 1 && target !== undefined;
-      const readsNothing = isAlone && clausesOf(statement)?.verb === 'insert';
+      // An INSERT of values, or of rows of json_each, reads nothing that could be cold.
+      const readsNothing =
+        target !== undefined && clausesOf(statement)?.verb === 'insert' && !this.#names.reads(statement);
       const needs = readsNothing
         ? undefined
         : await pass(() => this.#reads.needs(statement, values, options));

@@ -1,0 +1,8 @@
+import { dryRun } from '@dotdo/example-shared/local/deploy';
+import { expect, it } from 'vitest';
+
+it('can be deployed', () => {
+  const { status, output } = dryRun(`${import.meta.dirname}/..`);
+  expect(output).toContain('env.TELEMETRY_ARCHIVE');
+  expect(status, output).toBe(0);
+});
