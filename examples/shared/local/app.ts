@@ -36,11 +36,11 @@ export async function startApp(
   return { url, harness };
 }
 
-/** Waits until something is so, and throws if that takes too long. */
-export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+/** Waits until something is so, and throws if that takes longer than `limitMs`. */
+export async function until(check: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+  const deadline = performance.now() + limitMs;
   while (!(await check())) {
-    if (performance.now() > deadline) throw new Error(`not within 10 s: ${String(check)}`);
+    if (performance.now() > deadline) throw new Error(`not within ${limitMs} ms: ${String(check)}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });
