@@ -71,7 +71,11 @@ export class Client extends HttpClient {
   }
 
   /** Staff: more units come. */
-  restock<T = { available: number }>(sku: string, quantity: number, key: string = newKey()): Promise<Answer<T>> {
+  restock<T = { available: number }>(
+    sku: string,
+    quantity: number,
+    key: string = newKey(),
+  ): Promise<Answer<T>> {
     return this.send<T>('POST', `/inventory/${sku}/restock`, { quantity }, { 'idempotency-key': key });
   }
 

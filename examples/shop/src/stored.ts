@@ -23,15 +23,21 @@ export abstract class Stored extends DurableObject<Env> {
     await (await this.existing())?.alarm();
   }
 
+  /** Whether anybody has created it. */
+  protected get isCreated(): boolean {
+    return this.#database !== undefined || this.ctx.storage.kv.get('name') !== undefined;
+  }
+
   /** The database; undefined while nobody has created it. */
   protected async existing(): Promise<Database | undefined> {
+    if (this.#database !== undefined) return this.#database;
     const name = this.ctx.storage.kv.get<string>('name');
     return name === undefined ? undefined : this.#open(name);
   }
 
   /** The database, which is created under this name when there is none. */
   protected create(name: string): Promise<Database> {
-    if (this.ctx.storage.kv.get('name') === undefined) this.ctx.storage.kv.put('name', name);
+    if (!this.isCreated) this.ctx.storage.kv.put('name', name);
     return this.#open(name);
   }
 

@@ -7,7 +7,7 @@ import { priced, takeCheckout, type Checkout, type Item, type Ordered } from './
 /** How many different products a cart holds. */
 const MAX_ITEMS = 50;
 /** How soon an order is handed on again whose first attempt did not come to its end. */
-const PLACE_AGAIN_MS = 5_000;
+const PLACE_AGAIN_MS = 4_000;
 
 /** One customer's cart, what is saved for later, and the orders that have come of it. */
 export class Cart extends Stored {

@@ -45,7 +45,7 @@ export interface Move {
 }
 
 /** How long after a step was begun it is begun again, unless it is done. */
-const STEP_MS = 5_000;
+const STEP_MS = 3_000;
 
 /** Where the order stands; undefined while it is not there. */
 export async function standing(tx: Pick<Transaction, 'get'>): Promise<Standing | undefined> {

@@ -114,7 +114,7 @@ export class Sku extends Stored {
   }
 
   async #submit(command: Command): Promise<SkuAnswer> {
-    if (this.ctx.storage.kv.get('name') === undefined) return NO_SKU;
+    if (!this.isCreated) return NO_SKU;
     return (await this.#writer.submit(command)) ?? BUSY;
   }
 

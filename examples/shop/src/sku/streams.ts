@@ -28,7 +28,7 @@ export function openStreams(db: Database, state: DurableObjectState, { TOKEN_SEC
 }
 
 /** Tells the coordinator the stock, and the lake every movement. */
-export async function startDeliveries(cdc: Cdc, { INVENTORY, LAKE }: Env): Promise<void> {
+export async function startDeliveries(cdc: Cdc, { INVENTORY, LAKE, LAKE_LINGER_MS }: Env): Promise<void> {
   await cdc.deliver(
     'inventory',
     durableObject(() => INVENTORY.getByName('all')),
@@ -42,6 +42,6 @@ export async function startDeliveries(cdc: Cdc, { INVENTORY, LAKE }: Env): Promi
     tables: ['reservations', 'restocks'],
     snapshot: 'initial',
     batch: { changes: 10_000, bytes: 8_000_000 },
-    lingerMs: 10_000,
+    lingerMs: Number(LAKE_LINGER_MS ?? 60_000),
   });
 }
