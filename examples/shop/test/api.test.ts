@@ -78,9 +78,10 @@ describe('who may do what', () => {
     expect(await other.get('/orders')).toEqual({ orders: [] });
     expect(await customer.get('/orders')).toMatchObject({ orders: [{ id: body.id }] });
     // What nobody made leaves nothing behind.
-    await staff.send('GET', `/orders/${newKey()}`);
-    await staff.send('GET', '/inventory/never-made');
-    expect(await app.harness.getWorker().listDurableObjectIds('Order')).toHaveLength(1);
+    const name = newKey();
+    expect((await staff.send('GET', `/orders/${name}`)).status).toBe(404);
+    const storage = await app.harness.getWorker().getDurableObjectStorage('Order', { name });
+    expect(await storage.exec("SELECT name FROM sqlite_master WHERE name LIKE '%order%'")).toEqual([]);
   });
 });
 
