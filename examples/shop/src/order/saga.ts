@@ -71,7 +71,11 @@ const STEPS: Readonly<Record<Step, (context: StepContext) => Promise<void>>> = {
       partners.sku(sku).reserve(header.id, quantity, expiresAt),
     );
     await finish(context, 'reserve', async (tx, order, db) => {
-      if (refused.length > 0) return moveOn(tx, db, order, cancelled(`not in stock: ${refused.join(', ')}`));
+      if (refused.length > 0) {
+        const move = cancelled(`not in stock: ${refused.join(', ')}`);
+        // Where nobody had any there is nothing to give back: most of those who come to a sale too late.
+        return moveOn(tx, db, order, refused.length === lines.length ? { ...move, step: null } : move);
+      }
       // Written before the provider is asked: what it tells may come before its answer does.
       await tx.run(
         `INSERT INTO payments (id, order_id, provider, amount, status, created_at)

@@ -11,12 +11,12 @@ interface ChargeRow {
   readonly status: 'PENDING' | 'FAILED' | 'SUCCEEDED' | 'REFUNDED';
 }
 
-/** A payment provider that takes no money: for development, the demo and the tests. Each payment is an object. */
+/** A payment provider that takes no money: for development, the demo and the tests. */
 export class Bank extends Stored {
   protected override readonly folder = 'bank';
 
   async charge({ id, orderId, amount }: Charge): Promise<void> {
-    const db = await this.create(id);
+    const db = await this.create('bank');
     await db.run(
       `INSERT INTO charges (id, order_id, amount, status, created_at)
        VALUES (:id, :orderId, :amount, 'PENDING', :now) ON CONFLICT (id) DO NOTHING`,
@@ -25,23 +25,20 @@ export class Bank extends Stored {
   }
 
   /** The customer pays, or cannot; returns what is told to the shop, undefined where nothing is owed. */
-  async settle(outcome: 'succeed' | 'fail'): Promise<PaymentEvent | undefined> {
-    const db = await this.existing();
+  async settle(id: string, outcome: 'succeed' | 'fail'): Promise<PaymentEvent | undefined> {
+    const db = await this.create('bank');
     const status = outcome === 'succeed' ? 'SUCCEEDED' : 'FAILED';
-    await db?.run("UPDATE charges SET status = ? WHERE status = 'PENDING'", [status]);
-    return eventOf((await db?.get<ChargeRow>('SELECT * FROM charges')) ?? undefined);
+    await db.run("UPDATE charges SET status = ? WHERE id = ? AND status = 'PENDING'", [status, id]);
+    return eventOf((await db.get<ChargeRow>('SELECT * FROM charges WHERE id = ?', [id])) ?? undefined);
   }
 
+  /** A payment that was not made is ended: it cannot be made any more. */
   async refund(id: string): Promise<void> {
-    const db = await this.create(id);
+    const db = await this.create('bank');
     await db.run(
-      "UPDATE charges SET status = iif(status = 'SUCCEEDED', 'REFUNDED', 'FAILED') WHERE status <> 'REFUNDED'",
+      "UPDATE charges SET status = iif(status = 'SUCCEEDED', 'REFUNDED', 'FAILED') WHERE id = ? AND status IN ('PENDING', 'SUCCEEDED')",
+      [id],
     );
-  }
-
-  /** What is known of the payment. */
-  look(): Promise<Response> {
-    return this.answer('payment', (db) => db.get('SELECT * FROM charges'));
   }
 
   protected override async wake(_db: Database): Promise<void> {
@@ -67,7 +64,7 @@ export function paymentProvider({ BANK, SIMULATED_PAYMENTS }: Env): PaymentProvi
     throw new Error('there is no payment provider: implement PaymentProvider, or set SIMULATED_PAYMENTS');
   return {
     name: 'simulated',
-    charge: (charge) => BANK.getByName(charge.id).charge(charge),
-    refund: (id) => BANK.getByName(id).refund(id),
+    charge: (charge) => BANK.getByName('bank').charge(charge),
+    refund: (id) => BANK.getByName('bank').refund(id),
   };
 }

@@ -27,7 +27,7 @@ export async function simulatePayment(context: Context): Promise<Response> {
   const asker = await who();
   const id = parseInput(orderId, params['id']);
   if (!(await env.CART.getByName(asker.id).has(id))) throw notFound('order');
-  const event = await env.BANK.getByName(paymentId(id)).settle(outcome);
+  const event = await env.BANK.getByName('bank').settle(paymentId(id), outcome);
   if (event === undefined) throw new HttpError(409, 'the order waits for no payment');
   const webhook = await signedEvent(
     new URL('/payments/webhook', request.url).href,
