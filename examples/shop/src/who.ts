@@ -35,8 +35,9 @@ export async function addStaff({ env, request, query }: Context): Promise<Respon
   const { key, name } = parseInput(StaffKey, await readJson(request));
   if (!((env.STAFF_KEY?.length ?? 0) >= MIN_KEY_LENGTH))
     throw new Error(`STAFF_KEY has fewer than ${MIN_KEY_LENGTH} characters: set it`);
-  const { equal, hash } = createCrypto();
-  if (!equal(await hash(key), await hash(env.STAFF_KEY))) throw new HttpError(403, 'this is not the key');
+  const crypto = createCrypto();
+  if (!crypto.equal(await crypto.hash(key), await crypto.hash(env.STAFF_KEY)))
+    throw new HttpError(403, 'this is not the key');
   return json(
     { token: await issueToken(env.TOKEN_SECRET, { aud: 'staff', sub: `staff ${name}` }, '12h') },
     { status: 201 },

@@ -1,3 +1,4 @@
+import { until } from '@dotdo/example-shared/local/app';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Client, newKey, STAFF_KEY, WEBHOOK_SECRET, type Order, type Stock } from '../local.ts';
 import { Workerd } from './workerd.ts';
@@ -41,16 +42,15 @@ it(
     );
     /** What became of each order, as its buyer was told. */
     const told = new Map<string, string>();
-    let isOver = false;
-    let acknowledged = 0;
+    const sale = { isOver: false, acknowledged: 0 };
     const at = (token: string): Client => new Client(workerd.url, token);
 
     const buyer = async (token: string, number: number): Promise<void> => {
-      for (let round = 0; round < 6 && !isOver; round++) {
+      for (let round = 0; round < 6 && !sale.isOver; round++) {
         const [one, other] = [SKUS[(number + round) % 3] ?? '', SKUS[(number + round + 1) % 3] ?? ''];
         const key = newKey();
         const { status, body } = await insist(() => at(token).checkout({ [one]: 1, [other]: 1 }, key));
-        acknowledged++;
+        sale.acknowledged++;
         if (status === 409) told.set(body.id, 'CANCELLED');
         if (status !== 201) continue;
         if (round % 3 === 2) {
@@ -61,12 +61,12 @@ it(
     };
     const buyers = tokens.map(buyer);
     for (let kill = 0; kill < KILLS; kill++) {
-      const before = acknowledged;
-      while (acknowledged < before + 6) await new Promise((resolve) => setTimeout(resolve, 5));
+      const enough = sale.acknowledged + 6;
+      await until(() => sale.acknowledged >= enough, 60_000);
       await workerd.kill();
       await workerd.start();
     }
-    isOver = true;
+    sale.isOver = true;
     await Promise.all(buyers);
 
     // Every order comes to its end by itself: each has a timer that outlives the process.

@@ -78,7 +78,7 @@ export class Sales extends SoundSales {
 }
 
 function endOrder({ ORDER }: Env, id: string): Promise<void> {
-  return (ORDER as unknown as DurableObjectNamespace<Order>).getByName(id).end() as Promise<void>;
+  return (ORDER as unknown as DurableObjectNamespace<Order>).getByName(id).end();
 }
 
 /** The bucket, or one that fails at everything. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { settle, type Command, type Reservation, type Restock, type State } from '../src/sku/settle.ts';
 

@@ -9,8 +9,8 @@ const SHARDS = 8;
 
 /** The object that gathers an order. */
 export function salesShardOf(orderId: string): string {
-  const hash = [...orderId].reduce((hash, char) => (hash * 31 + char.charCodeAt(0)) % 1_000_003, 7);
-  return `sales-${hash % SHARDS}`;
+  // An order's id is a random UUID: any digits of it are as good as a hash.
+  return `sales-${Number.parseInt(orderId.slice(0, 8), 16) % SHARDS}`;
 }
 
 /**

@@ -129,7 +129,7 @@ export class Order extends Stored {
     } catch (error) {
       console.warn(`order ${db.name} goes on later`, error);
     }
-    return ((await standing(db))?.status ?? 'PENDING') as Status;
+    return (await standing(db))?.status ?? 'PENDING';
   }
 
   /** The time to pay is over. */

@@ -85,7 +85,9 @@ export class Sale {
     }));
     const label = 'Sold, reserved and available over time';
     const formatX = (at: number): string => new Date(at).toLocaleTimeString('en');
-    byId('chart').replaceChildren(chart(series, { label, formatX, marks: [{ y: 0, color: 'transparent' }] }));
+    byId('chart').replaceChildren(
+      chart(series, { label, height: 130, formatX, marks: [{ y: 0, color: 'transparent' }] }),
+    );
   }
 
   /** What has become of the stock since it was last heard of. */
