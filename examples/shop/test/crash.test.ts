@@ -32,6 +32,42 @@ async function insist<T>(
 }
 
 it(
+  '3,000 buyers of 300, kill -9 three times: what was promised is kept, and there is no unit more or less',
+  { timeout: 180_000 },
+  async () => {
+    const { token } = await Client.staff(workerd.url);
+    const staff = (): Client => new Client(workerd.url, token);
+    await staff().stock('rush', 300);
+    const held: string[] = [];
+    const waiting = Array.from({ length: 3_000 }, newKey);
+    const buy = async (): Promise<void> => {
+      for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+        const body = { id, quantity: 1 };
+        const { status } = await insist(() => staff().send('POST', '/inventory/rush/reserve', body));
+        if (status === 200) held.push(id);
+      }
+    };
+    const buyers = Promise.all(Array.from({ length: 100 }, buy));
+    for (const left of [2_850, 2_000, 1_000]) {
+      await until(() => waiting.length <= left, 60_000);
+      await workerd.kill();
+      await workerd.start();
+    }
+    await buyers;
+    expect(held).toHaveLength(300);
+    expect(await staff().get<Stock>('/inventory/rush')).toMatchObject({
+      available: 0,
+      reserved: 300,
+      sold: 0,
+      stocked: 300,
+    });
+    // Each of those who were told so does hold one.
+    for (const id of held.slice(0, 100)) await staff().post('/inventory/rush/confirm', { id });
+    expect(await staff().get<Stock>('/inventory/rush')).toMatchObject({ reserved: 200, sold: 100 });
+  },
+);
+
+it(
   `kill -9, ${KILLS} times, in the middle of it all: what was promised is kept, and nothing is sold twice or lost`,
   { timeout: 180_000 },
   async () => {

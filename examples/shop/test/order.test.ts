@@ -242,6 +242,17 @@ describe('whatever fails on the way', () => {
   }
 });
 
+describe('every alarm goes off twice', () => {
+  it('and yet what expires comes back once', async () => {
+    const sku = await onSale(9);
+    for (const quantity of [1, 2, 3])
+      await staff.post(`/inventory/${sku}/reserve`, { id: newKey(), quantity, hold_seconds: 1 });
+    await staff.post(`/inventory/${sku}/reserve`, { id: newKey(), quantity: 2, hold_seconds: 600 });
+    await until(async () => (await stockOf(sku)).reserved === 2, 20_000);
+    expect(await stockOf(sku)).toMatchObject({ available: 7, reserved: 2, sold: 0, stocked: 9 });
+  });
+});
+
 describe('the lake', () => {
   it('gets every order when R2 is back, each once, and no shop waits for it', async () => {
     const faulty = new HttpClient(app.url.origin);
