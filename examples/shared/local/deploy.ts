@@ -13,7 +13,12 @@ export function dryRun(root: string): DryRun {
   const { status, stdout, stderr } = spawnSync('wrangler', ['deploy', '--dry-run'], {
     cwd: root,
     encoding: 'utf8',
-    env: { ...process.env, PATH: `${root}/../../node_modules/.bin:${process.env['PATH']}`, WRANGLER_SEND_METRICS: 'false', CI: '1' },
+    env: {
+      ...process.env,
+      PATH: `${root}/../../node_modules/.bin:${process.env['PATH']}`,
+      WRANGLER_SEND_METRICS: 'false',
+      CI: '1',
+    },
   });
   return { status, output: `${stdout}${stderr}` };
 }
