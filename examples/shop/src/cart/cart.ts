@@ -2,7 +2,7 @@ import type { Database } from '@dotdo/dosql';
 import { errorResponse, HttpError, json } from '@dotdo/example-shared/http';
 import type { Status } from '../order/status.ts';
 import { Stored } from '../stored.ts';
-import { priced, takeCheckout, type Checkout, type Item, type Ordered } from './checkout.ts';
+import { priced, takeCheckout, takenUnder, type Checkout, type Item, type Ordered } from './checkout.ts';
 
 /** How many different products a cart holds. */
 const MAX_ITEMS = 50;
@@ -129,14 +129,6 @@ export class Cart extends Stored {
 const EMPTY = `
   DELETE FROM cart_items
    WHERE (sku, quantity) IN (SELECT value ->> 'sku', value ->> 'quantity' FROM json_each(?, '$.lines'))`;
-
-/** The order that was made under this key; throws a 422 where something else was asked for. */
-async function takenUnder(db: Database, key: string, checkout: Checkout): Promise<Ordered | undefined> {
-  const known = await db.get<Ordered>('SELECT * FROM checkouts WHERE idempotency_key = ?', [key]);
-  if (known === null) return undefined;
-  if (known.request === JSON.stringify(checkout)) return known;
-  throw new HttpError(422, 'this Idempotency-Key was used for another checkout', { order: known.order_id });
-}
 
 async function view(db: Database): Promise<unknown> {
   const [items, saved] = await Promise.all([

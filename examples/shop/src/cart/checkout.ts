@@ -68,6 +68,22 @@ export function priced(
 }
 
 /**
+ * The order that was made under this key; undefined where there is none.
+ *
+ * @throws HttpError 422 where something else was asked for.
+ */
+export async function takenUnder(
+  db: Pick<Transaction, 'get'>,
+  key: string,
+  checkout: Checkout,
+): Promise<Ordered | undefined> {
+  const known = await db.get<Ordered>('SELECT * FROM checkouts WHERE idempotency_key = ?', [key]);
+  if (known === null) return undefined;
+  if (known.request === JSON.stringify(checkout)) return known;
+  throw new HttpError(422, 'this Idempotency-Key was used for another checkout', { order: known.order_id });
+}
+
+/**
  * Notes an order under its key; the one that is there where another request was first.
  *
  * @throws HttpError 429 for a customer who has checked out too often.
@@ -78,8 +94,8 @@ export async function takeCheckout(
   checkout: Checkout,
   draft: Draft,
 ): Promise<Ordered> {
-  const known = await tx.get<Ordered>('SELECT * FROM checkouts WHERE idempotency_key = ?', [key]);
-  if (known !== null) return known;
+  const known = await takenUnder(tx, key, checkout);
+  if (known !== undefined) return known;
   const { recent } = (await tx.get<{ recent: number }>(
     'SELECT count(*) AS recent FROM checkouts WHERE created_at > ?',
     [new Date(Date.now() - HOLD_MS)],
