@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     name: 'shop',
     include: ['test/**/*.test.ts'],
+    // Most of these tests wait for a timer of an order.
+    maxConcurrency: 15,
     // Starting a runtime and a browser takes a while on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -188,9 +188,8 @@ describe('the cart', () => {
 
   it('lets nobody hold the whole shop without paying', async () => {
     const hoarder = await Client.customer(app.url);
-    const statuses: number[] = [];
-    for (let i = 0; i < 22; i++) statuses.push((await hoarder.checkout({ shade: 1 })).status);
-    expect(statuses.filter((status) => status === 201)).toHaveLength(20);
-    expect(statuses.slice(20)).toEqual([429, 429]);
+    const answers = await Promise.all(Array.from({ length: 22 }, () => hoarder.checkout({ shade: 1 })));
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(2);
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(20);
   });
 });

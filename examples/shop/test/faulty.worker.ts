@@ -18,6 +18,8 @@ export { Catalog, Inventory } from '../src/worker.ts';
 /** What can go wrong: a call that never arrives, one whose answer is lost, or the order's object that ends meanwhile. */
 export type Fault = 'lost' | 'unanswered' | 'order-ends';
 
+/** How long a customer has to pay whose time to pay is lost. */
+const HASTE_MS = 1_000;
 /** What is to go wrong once, by customer and call. */
 const faults = new Map<string, Fault>();
 /** Whose the orders are that this process has seen. */
@@ -48,7 +50,8 @@ export class Order extends SoundOrder {
 
   override place(draft: Draft): Promise<Status> {
     customers.set(draft.id, draft.customerId);
-    return super.place(draft);
+    const isHasty = faults.has(`${draft.customerId} time to pay`);
+    return super.place(isHasty ? { ...draft, payBy: new Date(Date.now() + HASTE_MS).toISOString() } : draft);
   }
 
   /** Ends the object as the platform may at any time. */

@@ -133,6 +133,21 @@ describe('an order', () => {
   });
 });
 
+describe('an order that is not paid in time', () => {
+  it('comes to nothing by itself, and money that comes later goes back', async () => {
+    const sku = await onSale(3);
+    await customer.post('/faults', { call: 'time to pay', fault: 'lost' });
+    const { body } = await customer.checkout({ [sku]: 2 });
+    await untilIs(body.id, 'CANCELLED');
+    await until(async () => (await stockOf(sku)).available === 3);
+    const { history } = await staff.get<History>(`/orders/${body.id}/history`);
+    expect(history.at(-1)).toMatchObject({ reason: 'not paid in time', actor: 'system' });
+    expect(await tell({ order: body.id, amount: body.total })).toBe(200);
+    await untilIs(body.id, 'REFUNDED');
+    expect(await stockOf(sku)).toMatchObject({ available: 3, reserved: 0, sold: 0 });
+  });
+});
+
 describe('what the payment provider tells', () => {
   it('counts once, however often it comes', async () => {
     const sku = await onSale(2);

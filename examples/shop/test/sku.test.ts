@@ -100,23 +100,23 @@ describe('the stock of a SKU', () => {
     expect((await command('scarce', 'confirm', { id: newKey() })).status).toBe(404);
   });
 
-  it('is never oversold, by 1,000 buyers at once, with the object put away under them', async () => {
-    await staff.stock('rush', 300);
-    const ids = Array.from({ length: 1_000 }, newKey);
+  it('is never oversold, by 400 buyers at once, with the object put away under them', async () => {
+    await staff.stock('rush', 100);
+    const ids = Array.from({ length: 400 }, newKey);
     let answered = 0;
     const buy = async (id: string): Promise<number> => {
       // Who hears nothing asks again, with the same id.
       for (;;) {
         const { status } = await command('rush', 'reserve', { id, quantity: 1 });
-        if (++answered % 300 === 0) await evict('rush');
+        if (++answered % 100 === 0) await evict('rush');
         if (status < 500) return status;
       }
     };
     const statuses = await inTurns(ids, 50, buy);
-    expect(statuses.filter((status) => status === 200)).toHaveLength(300);
-    expect(statuses.filter((status) => status === 409)).toHaveLength(700);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(100);
+    expect(statuses.filter((status) => status === 409)).toHaveLength(300);
     const stock = await stockOf('rush');
-    expect(stock).toMatchObject({ available: 0, reserved: 300, sold: 0, stocked: 300 });
+    expect(stock).toMatchObject({ available: 0, reserved: 100, sold: 0, stocked: 100 });
     expect(stock).toMatchObject(await recount('rush'));
   });
 
