@@ -62,19 +62,34 @@ export function toJson(value: unknown): string {
 
 /** The JSON value in a request's body, read no further than the limit. */
 export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<unknown> {
+  const text = await readText(request, maxBytes);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new HttpError(400, 'the body is not JSON');
+  }
+}
+
+/** The text of a request's body, read no further than the limit. */
+export async function readText(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+  const tooLarge = (): HttpError => new HttpError(413, `the body is larger than ${maxBytes / 1024} KiB`);
   let text = '';
   let sizeBytes = 0;
   try {
+    // A body that tells its length has no more than that: read at once it costs less than in chunks.
+    const told = Number(request.headers.get('content-length') ?? Number.NaN);
+    if (told > maxBytes) throw tooLarge();
+    if (told <= maxBytes) return decoder.decode(await request.arrayBuffer());
     for await (const chunk of request.body ?? []) {
       sizeBytes += chunk.byteLength;
-      if (sizeBytes > maxBytes) throw new HttpError(413, `the body is larger than ${maxBytes / 1024} KiB`);
+      if (sizeBytes > maxBytes) throw tooLarge();
       text += decoder.decode(chunk, { stream: true });
     }
-    return JSON.parse(text + decoder.decode());
+    return text + decoder.decode();
   } catch (error) {
     if (error instanceof HttpError) throw error;
-    throw new HttpError(400, 'the body is not JSON');
+    throw new HttpError(400, 'the body is not text in UTF-8');
   }
 }
 

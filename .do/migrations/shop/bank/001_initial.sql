@@ -1,0 +1,7 @@
+CREATE TABLE charges (
+  id TEXT PRIMARY KEY,
+  order_id TEXT NOT NULL,
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  status TEXT NOT NULL CHECK (status IN ('PENDING', 'FAILED', 'SUCCEEDED', 'REFUNDED')),
+  created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

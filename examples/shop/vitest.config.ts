@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+/** The tests run the app as it is deployed, bundle and all, in the local Workers runtime, and talk HTTP to it. */
+export default defineConfig({
+  test: {
+    name: 'shop',
+    include: ['test/**/*.test.ts'],
+    // Most of these tests wait for a timer of an order.
+    maxConcurrency: 15,
+    // Starting a runtime and a browser takes a while on a busy machine.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+});
