@@ -1,20 +1,22 @@
-import { startLocally as startAnalytics, SiteClient } from '@dotdo/example-analytics/local.ts';
-import { FleetClient, startLocally as startIot } from '@dotdo/example-iot/local.ts';
-import { Client as SaasClient, startLocally as startSaas } from '@dotdo/example-saas/local.ts';
-import type { LocalApp } from '@dotdo/example-shared/local/app';
-import { Client as ShopClient, startLocally as startShop } from '@dotdo/example-shop/local.ts';
+import { join } from 'node:path';
+import { SiteClient } from '@dotdo/example-analytics/local.ts';
+import { FleetClient } from '@dotdo/example-iot/local.ts';
+import { Client as SaasClient } from '@dotdo/example-saas/local.ts';
+import { Client as ShopClient, STAFF_KEY, WEBHOOK_SECRET } from '@dotdo/example-shop/local.ts';
+import { createTestHarness } from 'wrangler';
 import type { Order, Outcome } from './apps/driver.worker.ts';
 import type { MAKERS } from './apps/requests.ts';
+import { useMemoryFolder } from './harness/wrangler.ts';
 import { figure, isQuick, print, report, roundsOr, type Figure } from './harness/report.ts';
 
+const TOKEN_SECRET = crypto.randomUUID();
 const MS = isQuick ? 200 : 2_000;
 
 /** An app, and what it is loaded with. */
 interface App {
+  /** Of its folder. */
   readonly name: string;
-  /** As its wrangler.jsonc has it. */
-  readonly worker: string;
-  start(): Promise<LocalApp>;
+  readonly vars: Readonly<Record<string, string>>;
   /** What requests need: where they go, and a token. */
   prepare(url: URL): Promise<{ readonly base: string; readonly token: string }>;
   readonly loads: readonly {
@@ -43,8 +45,7 @@ interface Measured {
 const APPS: readonly App[] = [
   {
     name: 'saas',
-    worker: 'dosql-saas',
-    start: startSaas,
+    vars: { FLEET_LINGER_MS: '1000', OPERATOR_SECRET: TOKEN_SECRET },
     prepare: async (url) => {
       const client = await SaasClient.signUp(url, 'loaded');
       await client.post('/projects', { name: 'Load', owner_id: 1 });
@@ -60,8 +61,7 @@ const APPS: readonly App[] = [
   },
   {
     name: 'shop',
-    worker: 'dosql-shop',
-    start: startShop,
+    vars: { SIMULATED_PAYMENTS: 'yes', STAFF_KEY, WEBHOOK_SECRET },
     prepare: async (url) => {
       const staff = await ShopClient.staff(url);
       await staff.stock('lamp', 1_000_000);
@@ -73,8 +73,7 @@ const APPS: readonly App[] = [
   },
   {
     name: 'analytics',
-    worker: 'dosql-analytics',
-    start: startAnalytics,
+    vars: { LOCAL_PLACEMENT: 'yes', HASH_KEY: TOKEN_SECRET },
     prepare: async (url) => {
       const site = await SiteClient.signUp(url, 'loaded');
       return { base: '/s/loaded', token: site.tokens.write };
@@ -99,10 +98,9 @@ const APPS: readonly App[] = [
   },
   {
     name: 'iot',
-    worker: 'dosql-iot',
-    start: () => startIot(),
+    vars: {},
     prepare: async (url) => {
-      const building = await (await FleetClient.at(url)).build('loaded');
+      const building = await (await FleetClient.at(url, TOKEN_SECRET)).build('loaded');
       return { base: '/buildings/loaded', token: building.device.token };
     },
     loads: [
@@ -128,6 +126,7 @@ const APPS: readonly App[] = [
 /** The example apps under load, each beside an object that does nothing but answer the same requests. */
 export async function apps(): Promise<void> {
   const rounds = roundsOr(5);
+  useMemoryFolder();
   const measured: Measured[] = [];
   for (const app of APPS) measured.push(...(await measureApp(app, rounds)));
   report('apps', { rounds, measured });
@@ -147,19 +146,22 @@ export async function apps(): Promise<void> {
 }
 
 async function measureApp(app: App, rounds: number): Promise<Measured[]> {
-  const { harness } = await app.start();
+  const own = (file: string): string => join(import.meta.dirname, 'apps', file);
+  const harness = createTestHarness({
+    workers: [
+      {
+        configPath: join(import.meta.dirname, `../examples/${app.name}/wrangler.jsonc`),
+        vars: app.vars,
+        secrets: { TOKEN_SECRET },
+      },
+      {
+        configPath: own('driver.jsonc'),
+        bindingOverrides: { APP: `dosql-${app.name}`, CEILING: 'dosql-ceiling' },
+      },
+      { configPath: own('ceiling.jsonc') },
+    ],
+  });
   try {
-    await harness.update((now) => ({
-      ...now,
-      workers: [
-        ...now.workers,
-        {
-          configPath: `${import.meta.dirname}/apps/driver.jsonc`,
-          bindingOverrides: { APP: app.worker, CEILING: 'dosql-ceiling' },
-        },
-        { configPath: `${import.meta.dirname}/apps/ceiling.jsonc` },
-      ],
-    }));
     const { url } = await harness.listen();
     const { base, token } = await app.prepare(url);
     const drive = async (order: Order): Promise<Outcome> => {

@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { apps } from './apps.ts';
 import { backup } from './backup.ts';
 import { branches } from './branches.ts';
 import { changes } from './changes.ts';
@@ -30,6 +31,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   live,
   scan,
   backup,
+  apps,
 };
 const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : Object.keys(benchmarks)) {

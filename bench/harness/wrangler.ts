@@ -2,15 +2,19 @@ import { join } from 'node:path';
 import { createTestHarness } from 'wrangler';
 import { memoryFolder } from './report.ts';
 
+/** Has wrangler's runtime keep its files in memory and ask the network for nothing. */
+export function useMemoryFolder(): void {
+  process.env.TMPDIR = memoryFolder;
+  // Otherwise it asks where on earth it is.
+  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
+  process.env.WRANGLER_LOG ??= 'warn';
+}
+
 /** Starts the Worker of a wrangler configuration of this folder, with D1 and R2, which workerd alone does not have. */
 export async function startWorker(
   configPath: string,
 ): Promise<{ origin: string; close: () => Promise<void> }> {
-  // Where the runtime keeps its files.
-  process.env.TMPDIR = memoryFolder;
-  // Otherwise it asks the network where on earth it is.
-  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
-  process.env.WRANGLER_LOG ??= 'warn';
+  useMemoryFolder();
   const harness = createTestHarness({
     root: join(import.meta.dirname, '..'),
     workers: [{ configPath }],

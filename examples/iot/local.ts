@@ -56,8 +56,9 @@ export class FleetClient {
     this.#http = new HttpClient(origin, token);
   }
 
-  static async at(url: URL): Promise<FleetClient> {
-    return new FleetClient(url.origin, await fleetToken(SECRET, 'the fleet'));
+  /** One of an app whose tokens `secret` signs. */
+  static async at(url: URL, secret: string = SECRET): Promise<FleetClient> {
+    return new FleetClient(url.origin, await fleetToken(secret, 'the fleet'));
   }
 
   get token(): string {
