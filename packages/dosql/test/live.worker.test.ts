@@ -38,6 +38,17 @@ describe('a socket', () => {
     );
   });
 
+  it('is dropped for what is no message, and what it had sent behind that does no harm', async () => {
+    const stub = newLiveObject();
+    const ear = await Ear.open(stub);
+    ear.socket.send(new Uint8Array(3).buffer);
+    ear.subscribe('a', TASKS);
+    await expect.poll(() => ear.closedWith).toBe(1003);
+    ear.socket.close();
+    await inside(stub, () => new Promise((resolve) => setTimeout(resolve, 20)));
+    await inside(stub, async (_, { errors }) => expect(errors).toEqual([]));
+  });
+
   it('carries several streams, of different shapes', async () => {
     const stub = newLiveObject();
     const ear = await Ear.open(stub);

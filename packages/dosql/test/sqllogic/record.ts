@@ -14,7 +14,7 @@ const SEED = 20_261_121;
 const QUERIES = 48;
 const folder = join(import.meta.dirname, 'scripts');
 
-for (const file of readdirSync(folder, { recursive: true })) rmSync(join(folder, String(file)));
+for (const file of readdirSync(folder, { recursive: true })) rmSync(join(folder, file));
 for (const [i, [name, topic]] of Object.entries(TOPICS).entries()) {
   const database = new DatabaseSync(':memory:');
   // As DoSQL has it, so that REPLACE fires triggers.
