@@ -41,12 +41,16 @@ describe('a socket', () => {
   it('is dropped for what is no message, and what it had sent behind that does no harm', async () => {
     const stub = newLiveObject();
     const ear = await Ear.open(stub);
-    ear.socket.send(new Uint8Array(3).buffer);
-    ear.subscribe('a', TASKS);
+    await runInDurableObject(stub, async (object, state) => {
+      const [socket] = state.getWebSockets() as [WebSocket];
+      await object.webSocketMessage(socket, new ArrayBuffer(3));
+      await object.webSocketMessage(socket, 'ping');
+      await object.webSocketMessage(socket, JSON.stringify({ type: 'subscribe', id: 'a', ...TASKS }));
+      await object.webSocketClose(socket);
+      expect((await object.open()).errors).toEqual([]);
+    });
     await expect.poll(() => ear.closedWith).toBe(1003);
-    ear.socket.close();
-    await inside(stub, () => new Promise((resolve) => setTimeout(resolve, 20)));
-    await inside(stub, async (_, { errors }) => expect(errors).toEqual([]));
+    expect(ear.messages).toEqual([]);
   });
 
   it('carries several streams, of different shapes', async () => {
