@@ -26,9 +26,9 @@ const ROWSORT = {
   answer: [],
 } as const;
 
-/** An outcome as texts; what SQLite calls a rowid depends on what it reads it from. */
+/** An outcome as texts; SQLite does not always say where an error is, by which one of the text is told from others. */
 function shown(outcome: Outcome): unknown {
-  if (typeof outcome === 'string') return outcome;
+  if (typeof outcome === 'string') return outcome === 'SQLITE' ? 'SYNTAX' : outcome;
   return { names: outcome.names, rows: exactly(ROWSORT, outcome) };
 }
 
