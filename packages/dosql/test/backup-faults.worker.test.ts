@@ -1,10 +1,17 @@
-import { createMemoryBackend, type FileStore, type MemoryBackend } from '@dotdo/fsx';
+import {
+  createDOBackend,
+  createMemoryBackend,
+  createTieredBackend,
+  type FileStore,
+  type MemoryBackend,
+} from '@dotdo/fsx';
 import { createFaultyBackend, type Fault } from '@dotdo/fsx/testing';
 import { runInDurableObject } from 'cloudflare:test';
 import { expect, it } from 'vitest';
 import { DB, restore, type Database } from '../src/index.ts';
 import { logPicture, picture, withCold, withRestored } from './support/backup.ts';
 import { failure, newObject } from './support/database.ts';
+import { FailingStore } from './support/failing-store.ts';
 import { Random } from './support/random.ts';
 
 const SCHEMA =
@@ -183,3 +190,34 @@ it('reads all tables while others write, and several backups at once are one aft
     cold(store),
   );
 }, 60_000);
+
+it('backs up cold rows whose file still waits in the object for the cold store', async () => {
+  const files = createMemoryBackend();
+  const store = new FailingStore(files);
+  const rows = 'SELECT * FROM reading ORDER BY id';
+  await withCold(
+    async (db) => {
+      await db.exec('CREATE TABLE reading(id INTEGER PRIMARY KEY, at TEXT)');
+      await db.run(
+        "INSERT INTO reading(at) VALUES ('2026-01-01T00:00:00.000Z'), ('2026-01-01T01:00:00.000Z'), ('2026-01-02')",
+      );
+      await db.tier('reading', { column: 'at', hotFor: '1d' });
+      store.beginAtRandom({ rates: { before: 1 } });
+      await db.tierPass();
+      store.end();
+      expect(await db.tierStatus()).toMatchObject([{ coldRows: 2, waiting: { files: 1 } }]);
+      await db.backup();
+      const all = await db.query(rows);
+      await withRestored({ from: files }, async (storage, _, open) => {
+        const restored = await open({ storage: createTieredBackend(createDOBackend(storage), files, {}) });
+        expect(await restored.query(rows)).toEqual(all);
+      });
+      await db.tierPass();
+      expect(await db.tierStatus()).toMatchObject([{ coldRows: 2, waiting: { files: 0 } }]);
+      expect(await db.query(rows)).toEqual(all);
+    },
+    // In the future, so that no alarm goes off that moves the file.
+    { clock: () => Date.UTC(2046, 0, 1) },
+    cold(store),
+  );
+});

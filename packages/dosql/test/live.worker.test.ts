@@ -38,6 +38,21 @@ describe('a socket', () => {
     );
   });
 
+  it('is dropped for what is no message, and what it had sent behind that does no harm', async () => {
+    const stub = newLiveObject();
+    const ear = await Ear.open(stub);
+    await runInDurableObject(stub, async (object, state) => {
+      const [socket] = state.getWebSockets() as [WebSocket];
+      await object.webSocketMessage(socket, new ArrayBuffer(3));
+      await object.webSocketMessage(socket, 'ping');
+      await object.webSocketMessage(socket, JSON.stringify({ type: 'subscribe', id: 'a', ...TASKS }));
+      await object.webSocketClose(socket);
+      expect((await object.open()).errors).toEqual([]);
+    });
+    await expect.poll(() => ear.closedWith).toBe(1003);
+    expect(ear.messages).toEqual([]);
+  });
+
   it('carries several streams, of different shapes', async () => {
     const stub = newLiveObject();
     const ear = await Ear.open(stub);

@@ -7,7 +7,7 @@ import { newObject } from './support/database.ts';
 import { FailingStore, FAULTS, type Failing } from './support/failing-store.ts';
 import { Random } from './support/random.ts';
 import { seeds } from './support/seeds.ts';
-import { checkTwins, onTwin, textsOf } from './support/tier-twin.ts';
+import { checkTwins, onTwin, outcomeOf, textsOf } from './support/tier-twin.ts';
 
 /**
  * Everything that calls the cold store is run until none of its calls is left to fail, and one of them fails at a time, in
@@ -381,3 +381,25 @@ for (const seed of seeds(20261121).slice(0, 1))
       const random = new Random(seed);
       await run(scene, random);
     });
+
+it('erasing says what it is when the cold store does not delete, and makes it good when it is done again', async () => {
+  const files = createMemoryBackend();
+  const store = new FailingStore(files);
+  const world: World = { clock: { now: START }, store, points: [], next: 0 };
+  await open(newObject(), world, async (db) => {
+    await db.exec(DDL);
+    await db.exec(onTwin(DDL));
+    await db.tier('r', { column: 'at', hotFor: '1d' });
+    await insert(db, world, 3, 2);
+    await insert(db, world, 0, 1);
+    await db.tierPass();
+    const before = (await files.list()).files.map(({ path }) => path);
+    store.beginAtRandom({ rates: { before: 1 }, methods: ['delete'] });
+    expect(await outcomeOf(() => db.purge('r', { where: 'id = 10' }))).toBe('STORAGE_UNAVAILABLE');
+    store.end();
+    await db.purge('r', { where: 'id = 10' });
+    const after = (await files.list()).files.map(({ path }) => path);
+    expect(before).toHaveLength(1);
+    expect(after).not.toContain(before[0]);
+  });
+});

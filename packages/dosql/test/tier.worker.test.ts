@@ -46,6 +46,17 @@ function withReadings(
 
 const tiers = { column: 'at', hotFor: '2d', sortBy: ['sensor'] } as const;
 
+it('names the columns of a query over a view of cold rows as SQLite does', async () => {
+  await withReadings(async (db) => {
+    await db.exec("CREATE VIEW of_a AS SELECT * FROM readings WHERE sensor = 'a'");
+    const sql = 'SELECT (SELECT count(*) FROM of_a), EXISTS (SELECT 1 FROM of_a) FROM of_a LIMIT 1';
+    const before = await db.query(sql);
+    await db.tier('readings', tiers);
+    await db.tierPass();
+    expect(await db.query(sql)).toEqual(before);
+  });
+});
+
 it('makes old rows cold, and reads them as before', async () => {
   await withReadings(async (db, clock) => {
     const queries = [

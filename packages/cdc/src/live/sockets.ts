@@ -55,6 +55,8 @@ export class LiveSockets {
   readonly #options: LiveOptions;
   readonly #publicationOf: (name: string) => Publication | undefined;
   readonly #sessions = new Map<LiveSocket, Session>();
+  /** Sockets that are over: what was under way from them still comes, and the platform knows no tags of them any more. */
+  readonly #over = new WeakSet<LiveSocket>();
   readonly #feeds = new Map<string, Feed>();
   #turn = 0;
   #hasNews = true;
@@ -103,6 +105,7 @@ export class LiveSockets {
 
   /** Takes a message if the socket is one of ours; returns whether it is. */
   message(socket: WebSocket, message: string | ArrayBuffer): boolean {
+    if (this.#over.has(socket)) return true;
     if (!this.#isOurs(socket)) return false;
     const session = this.#session(socket);
     if (typeof message !== 'string') this.#drop(session, 1003, 'messages are JSON');
@@ -126,7 +129,9 @@ export class LiveSockets {
   }
 
   #isOurs(socket: WebSocket): boolean {
-    return this.#sessions.has(socket) || this.#state.getTags(socket).includes(SOCKET_TAG);
+    return (
+      this.#sessions.has(socket) || this.#over.has(socket) || this.#state.getTags(socket).includes(SOCKET_TAG)
+    );
   }
 
   #handle(session: Session, text: string): void {
@@ -254,6 +259,7 @@ export class LiveSockets {
 
   #forget(session: Session): void {
     this.#sessions.delete(session.socket);
+    this.#over.add(session.socket);
     for (const stream of session.streams.values()) this.#leave(stream);
     session.streams.clear();
   }

@@ -2,6 +2,7 @@ import type { DOBackend, FileStore } from '@dotdo/fsx';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { all, first } from '../sql/read.ts';
+import { localPath } from '../tier/places.ts';
 import { checksumOf, reaching, type ColdFileInfo } from './cold-file.ts';
 
 /** A row of `__dosql_tier_file`: all but its number and its place. */
@@ -73,7 +74,7 @@ async function checksumIn(
 ): Promise<string> {
   const there = await reaching(path, 'cannot be read from', () => cold.read(path));
   const isThere = there?.length === sizeBytes;
-  const bytes = isThere ? there : await local.read(path);
+  const bytes = isThere ? there : await local.read(localPath(path));
   if (bytes === null)
     throw new DoSQLError('NO_SUCH_FILE', `"${path}", which holds cold rows, is gone: it cannot be backed up`);
   if (!isThere)

@@ -37,11 +37,16 @@ export function keepNames(
       !hasAlias(tokens.slice(first, at)) &&
       edits.some((edit) => edit.start >= start && edit.end <= end)
     )
-      names.push({ start: end, end, text: ` AS ${quoteName(sql.slice(start, end))}` });
+      names.push({ start: end, end, text: ` AS ${quoteName(named(sql.slice(start, token?.start)))}` });
     if (token?.text !== ',') break;
     first = at + 1;
   }
   return names;
+}
+
+/** What SQLite calls a column with this text up to the next token: comments behind it too, but no spaces. */
+function named(text: string): string {
+  return text.replace(/[ \t-\r]+$/, '');
 }
 
 const ENDS_OPERAND = /^(?:END|ISNULL|NOTNULL)$/;

@@ -80,7 +80,11 @@ async function put(cold: FileStore, path: string, bytes: Uint8Array): Promise<st
 /** A store that fails so often is left alone until later. */
 const MAX_FAILURES = 2;
 
-/** Deletes the bytes of files that nothing names any more and that nobody may be reading: what is garbage by `nowMs`. */
+/**
+ * Deletes the bytes of files that nothing names any more and that nobody may be reading: what is garbage by `nowMs`.
+ *
+ * @throws DoSQLError `STORAGE_UNAVAILABLE` when the cold store does not delete one: it is tried again another time.
+ */
 export async function collectGarbage(
   engine: Engine,
   manifest: Manifest,
@@ -88,15 +92,20 @@ export async function collectGarbage(
   pass: Pass,
   nowMs: number = engine.nowMs(),
 ): Promise<void> {
-  const failures: unknown[] = [];
+  const failures: DoSQLError[] = [];
   for (const { path, place } of await pass(() => manifest.garbage(nowMs))) {
     // A database that was opened without its cold store deletes it when it has that again.
     if (place === 'cold' && cold === undefined) continue;
     try {
       // One that was about to move may be in both.
       await cold?.delete(path);
-    } catch (error) {
-      failures.push(error);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      failures.push(
+        new DoSQLError('STORAGE_UNAVAILABLE', `"${path}" cannot be deleted from the cold store: ${why}`, {
+          cause,
+        }),
+      );
       if (failures.length === MAX_FAILURES) break;
       continue;
     }

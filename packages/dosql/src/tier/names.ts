@@ -4,6 +4,7 @@ import type { Catalog } from '../schema/catalog.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
+import { keepNames } from '../sql/names.ts';
 import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
@@ -155,7 +156,7 @@ export class Names {
         return [{ ...whole, text: kind === 'in' ? source : `${source} AS ${quoteName(alias ?? name)}` }];
       });
       if (edits.length === 0) return text;
-      text = splice(text, edits);
+      text = splice(text, [...edits, ...keepNames(statement, edits)]);
     }
     return text;
   }

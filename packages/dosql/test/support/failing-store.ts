@@ -1,4 +1,4 @@
-import { createFaultyBackend } from '@dotdo/fsx/testing';
+import { createFaultyBackend, type FaultOptions, type FaultyBackend } from '@dotdo/fsx/testing';
 import type {
   FilePage,
   FileSource,
@@ -41,6 +41,7 @@ export class FailingStore implements FileStore {
   #now: FileStore;
   #failing: Failing | undefined;
   #calls = 0;
+  #mayEnd = false;
 
   constructor(store: FileStore) {
     this.store = store;
@@ -59,9 +60,19 @@ export class FailingStore implements FileStore {
       : this.store;
   }
 
+  /** Lets calls go wrong by chance from here to `end`, in an object that may be ended at any of them. */
+  beginAtRandom(options: FaultOptions): FaultyBackend {
+    this.begin(undefined);
+    this.#mayEnd = true;
+    const faulty = createFaultyBackend(this.store, options);
+    this.#now = faulty;
+    return faulty;
+  }
+
   /** Returns the number of calls since `begin`. */
   end(): number {
     this.#failing = undefined;
+    this.#mayEnd = false;
     this.#now = this.store;
     return this.#calls;
   }
@@ -100,14 +111,15 @@ export class FailingStore implements FileStore {
     const call = ++this.#calls;
     const kind = this.#failing?.call === call ? this.#failing.kind : undefined;
     if (kind === 'unseen' && isRead) return null as T;
-    if (kind === 'killed') return this.#kill();
-    if (this.#failing?.kind.startsWith('killed') === true) await this.sync();
+    if (kind === 'killed') return this.kill();
+    if (this.#mayEnd || this.#failing?.kind.startsWith('killed') === true) await this.sync();
     if (this.isKilled) return new Promise(() => {});
     const result = await work(this.#now);
-    return kind === 'killed-after' ? this.#kill() : result;
+    return kind === 'killed-after' ? this.kill() : result;
   }
 
-  #kill(): Promise<never> {
+  /** Ends the object here and now. */
+  kill(): Promise<never> {
     this.isKilled = true;
     this.#fail(new Error('killed'));
     try {

@@ -57,13 +57,17 @@ export class LiveObject extends DurableObject {
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
-    const { cdc } = await this.open();
-    if (!cdc.webSocketMessage(socket, message)) socket.send(`own ${message as string}`);
+    const { cdc, errors } = await this.open();
+    told(errors, () => {
+      if (!cdc.webSocketMessage(socket, message)) socket.send(`own ${message as string}`);
+    });
   }
 
   override async webSocketClose(socket: WebSocket): Promise<void> {
-    const { cdc } = await this.open();
-    if (!cdc.webSocketClose(socket)) socket.close();
+    const { cdc, errors } = await this.open();
+    told(errors, () => {
+      if (!cdc.webSocketClose(socket)) socket.close();
+    });
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
@@ -83,6 +87,16 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS accounts(iban TEXT PRIMARY KEY, balance, pin) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS members(mail TEXT PRIMARY KEY, name) WITHOUT ROWID;
 `;
+
+/** Runs a handler; what it throws is seen by nobody else. */
+function told(errors: unknown[], handle: () => void): void {
+  try {
+    handle();
+  } catch (error) {
+    errors.push(error);
+    throw error;
+  }
+}
 
 function authorize(request: Request): boolean | Response | { where: Record<string, string> } {
   const { searchParams } = new URL(request.url);
