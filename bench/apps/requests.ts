@@ -15,10 +15,11 @@ export interface Maker {
 }
 
 const json = { 'content-type': 'application/json' };
-/** Times that no reading has twice. */
-let clock = Date.now() - 3_600_000;
+/** Times that no reading of a sensor has twice; it is set when it is first asked for, since modules have no clock. */
+let clock = 0;
 
 function reading(i: number): object {
+  if (clock === 0) clock = Date.now() - 3_600_000;
   return {
     sensor_id: `t-${i % 200}`,
     sensor_type: ['temperature', 'humidity', 'co2', 'power'][i % 4],
