@@ -1,15 +1,17 @@
 import { join } from 'node:path';
 import { SiteClient } from '@dotdo/example-analytics/local.ts';
+import { Person } from '@dotdo/example-collab/local.ts';
 import { FleetClient } from '@dotdo/example-iot/local.ts';
 import { Client as SaasClient } from '@dotdo/example-saas/local.ts';
 import { Client as ShopClient, STAFF_KEY, WEBHOOK_SECRET } from '@dotdo/example-shop/local.ts';
 import { createTestHarness } from 'wrangler';
-import type { Order, Outcome } from './apps/driver.worker.ts';
+import type { EditsOrder, Order, Outcome } from './apps/driver.worker.ts';
 import type { MAKERS } from './apps/requests.ts';
 import { useMemoryFolder } from './harness/wrangler.ts';
 import { figure, isQuick, print, report, roundsOr, type Figure } from './harness/report.ts';
 
 const TOKEN_SECRET = crypto.randomUUID();
+let workspaces = 0;
 const MS = isQuick ? 200 : 2_000;
 
 /** An app, and what it is loaded with. */
@@ -27,6 +29,12 @@ interface App {
     readonly seed: string;
     readonly together: number;
   }[];
+  readonly edits?: readonly {
+    readonly name: string;
+    readonly seed: string;
+    readonly sockets: number;
+    readonly perSecond: number;
+  }[];
 }
 
 interface Measured {
@@ -37,12 +45,26 @@ interface Measured {
   /** Operations a second of an object that does nothing but answer. */
   readonly ceiling: Figure;
   readonly reached: Figure;
-  /** ms from a request to its answer, of the app. */
+  /** ms from a request of the app's to its answer, or from an edit to its arrival in another window. */
   readonly p50: Figure;
   readonly p99: Figure;
 }
 
 const APPS: readonly App[] = [
+  {
+    name: 'collab',
+    vars: {},
+    prepare: async ({ origin }) => {
+      const ada = await Person.found(origin, `loaded-${++workspaces}`, 'Ada');
+      const { id } = await ada.create('Load');
+      return { base: `/w/loaded-${workspaces}/d/${id}`, token: ada.token };
+    },
+    loads: [],
+    edits: [
+      { name: '100 windows, 10 edits/s each', seed: '500–1,000', sockets: 100, perSecond: 10 },
+      { name: '100 windows, as fast as it goes', seed: '500–1,000', sockets: 100, perSecond: 50 },
+    ],
+  },
   {
     name: 'saas',
     vars: { FLEET_LINGER_MS: '1000', OPERATOR_SECRET: TOKEN_SECRET },
@@ -164,43 +186,66 @@ async function measureApp(app: App, rounds: number): Promise<Measured[]> {
   try {
     const { url } = await harness.listen();
     const { base, token } = await app.prepare(url);
-    const drive = async (order: Order): Promise<Outcome> => {
+    const drive = async <T>(what: string, order: object): Promise<T> => {
       const response = await harness
         .getWorker('dosql-driver')
-        .fetch('http://driver/', { method: 'POST', body: JSON.stringify(order) });
-      const outcome = (await response.json()) as Outcome;
-      if (Object.keys(outcome.refused).length > 0)
-        throw new Error(`${app.name} refused requests: ${JSON.stringify(outcome.refused)}`);
-      return outcome;
+        .fetch(`http://driver/${what}`, { method: 'POST', body: JSON.stringify(order) });
+      if (!response.ok) throw new Error(`${app.name}: ${await response.text()}`);
+      return (await response.json()) as T;
     };
     const measured: Measured[] = [];
+    const common = { base: `${url.origin}${base}`, token, ms: MS };
     for (const { name, make, unit, seed, together } of app.loads) {
-      const ceiling: number[] = [];
-      const reached: number[] = [];
-      const [p50, p99]: [number[], number[]] = [[], []];
-      for (let round = 0; round <= rounds; round++) {
-        const common = { make, base: `${url.origin}${base}`, token, together, ms: MS };
-        const bare = await drive({ ...common, target: 'CEILING' });
-        const ours = await drive({ ...common, target: 'APP' });
-        if (round === 0 && !isQuick) continue;
-        ceiling.push((bare.operations * 1_000) / bare.ms);
-        reached.push((ours.operations * 1_000) / ours.ms);
-        p50.push(ours.p50);
-        p99.push(ours.p99);
-      }
-      measured.push({
-        app: app.name,
-        name,
-        unit,
-        seed,
-        ceiling: figure(ceiling),
-        reached: figure(reached),
-        p50: figure(p50),
-        p99: figure(p99),
-      });
+      const send = async (target: Order['target']): Promise<Outcome> => {
+        const order: Order = { ...common, make, together, target };
+        const outcome = await drive<Outcome>('requests', order);
+        if (Object.keys(outcome.refused).length > 0)
+          throw new Error(`${app.name} refused requests: ${JSON.stringify(outcome.refused)}`);
+        return outcome;
+      };
+      measured.push({ app: app.name, name, unit, seed, ...(await interleaved(rounds, send)) });
+    }
+    // A document of its own for each: what was typed before is not typed again.
+    for (const { name, seed, sockets, perSecond } of app.edits ?? []) {
+      const type = async (target: Order['target']): Promise<Taken> => {
+        const { base, token } = await app.prepare(url);
+        const order: EditsOrder = { base: `${url.origin}${base}`, token, ms: MS, sockets, perSecond, target };
+        return drive<Taken>('edits', order);
+      };
+      measured.push({ app: app.name, name, unit: 'edits/s', seed, ...(await interleaved(rounds, type)) });
     }
     return measured;
   } finally {
     await harness.close();
   }
+}
+
+/** What one round came to. */
+interface Taken {
+  readonly operations: number;
+  readonly ms: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** The app and the object that only answers, in turn. */
+async function interleaved(
+  rounds: number,
+  run: (target: Order['target']) => Promise<Taken>,
+): Promise<Pick<Measured, 'ceiling' | 'reached' | 'p50' | 'p99'>> {
+  const ceiling: Taken[] = [];
+  const reached: Taken[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    const [bare, ours] = [await run('CEILING'), await run('APP')];
+    if (round === 0 && !isQuick) continue;
+    ceiling.push(bare);
+    reached.push(ours);
+  }
+  const perSecond = ({ operations, ms }: Taken): number => (operations * 1_000) / ms;
+  return {
+    ceiling: figure(ceiling.map(perSecond)),
+    reached: figure(reached.map(perSecond)),
+    p50: figure(reached.map(({ p50 }) => p50)),
+    p99: figure(reached.map(({ p99 }) => p99)),
+  };
 }

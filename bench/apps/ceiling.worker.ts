@@ -10,7 +10,12 @@ export class Ceiling extends DurableObject<Env> {
     if (request.headers.get('upgrade') === 'websocket') {
       const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
       this.ctx.acceptWebSocket(server);
-      return new Response(null, { status: 101, webSocket: client });
+      const protocol = request.headers.get('sec-websocket-protocol')?.split(',')[0] ?? '';
+      return new Response(null, {
+        status: 101,
+        webSocket: client,
+        headers: { 'sec-websocket-protocol': protocol },
+      });
     }
     const body = await request.text();
     return Response.json({ read: body.length });
