@@ -66,7 +66,9 @@ export class Document extends DurableObject<Env> {
 
   /** Runs what is due: versions, links that end, telling the search, trimming the history. */
   override async alarm(): Promise<void> {
-    await (await this.#openOwn())?.main.alarm();
+    const result = await (await this.#openOwn())?.main.alarm();
+    // They are tried again, later and later; this is for those who look into the logs.
+    for (const { name, error } of result?.failed ?? []) console.error(`the timer ${name} has failed`, error);
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
@@ -101,7 +103,7 @@ export class Document extends DurableObject<Env> {
       storage: ctx.storage,
       migrations: { folder: '.do/migrations/collab/document' },
       // Under this name SQL reaches the document's own part of the archive, and nothing else.
-      buckets: { versions: { bucket: env.ARCHIVE, prefix: `${place.workspace}/${place.id}` } },
+      buckets: { archive: { bucket: env.ARCHIVE, prefix: `${place.workspace}/${place.id}` } },
     });
     const cdc = await openStream(main, place, env);
     const rooms = new Rooms(ctx, main, cdc, () => versionEachDay(main));

@@ -90,7 +90,7 @@ async function archive(main: Database): Promise<void> {
   for (const { id, lsn } of waiting) {
     const { rows } = await main.copy(
       `SELECT ?1 AS version, id, kind, text, properties, position, run FROM blocks FOR SYSTEM_TIME AS OF LSN ?2`,
-      'r2://versions',
+      'r2://archive/versions',
       { params: [id, lsn], partitionBy: ['version'] },
     );
     await main.run('UPDATE versions SET archived_at = ?, blocks = ? WHERE id = ?', [new Date(), rows, id]);
@@ -110,7 +110,7 @@ async function sourceOf(
   if (blocks === 0) return { from: 'archive', rows: [] };
   try {
     const rows = await main.query<BlockRow>(
-      "SELECT id, kind, text, properties, position, run FROM 'r2://versions/version=*/data.parquet' WHERE version = ?",
+      "SELECT id, kind, text, properties, position, run FROM 'r2://archive/versions/version=*/data.parquet' WHERE version = ?",
       [id],
     );
     return { from: 'archive', rows };

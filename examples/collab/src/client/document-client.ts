@@ -103,6 +103,8 @@ export class DocumentClient {
     socket.addEventListener('close', ({ code, reason }) => {
       if (socket === this.#socket) this.#lost(code, reason);
     });
+    // wrangler's runtime never ends the connection of a client that has not said anything: so say something.
+    socket.addEventListener('open', () => socket.send('ping'));
     // A close follows.
     socket.addEventListener('error', () => {});
   }
