@@ -106,7 +106,7 @@ export class Line {
   async since(lsn: number): Promise<{ blocks: Block[]; removed: string[] } | undefined> {
     const known = await this.db.earliest();
     if (lsn < Number(known.lsn) || lsn > this.lsn) return undefined;
-    const page = await this.#cdc.read(lsn, { tables: ['blocks'], columns: { blocks: ['id'] }, limit: PAGE });
+    const page = await this.#cdc.read(lsn, { tables: ['blocks'], limit: PAGE });
     if (page.lsn < this.#lsn) return undefined;
     const ids = [...new Set(page.changes.map(({ key }) => String(key['id'])))];
     const blocks = (await this.rows(ids)).map(blockOf);

@@ -118,16 +118,17 @@ export class Room {
     const answers = new Map(asked.map(({ socket }, i) => [socket, done[i]]));
     const isNews = Object.keys(frame).length > 2;
     const text = JSON.stringify(frame);
-    for (const socket of isNews ? this.sockets : answers.keys()) {
-      const answer = answers.get(socket);
-      send(socket, answer === undefined ? text : JSON.stringify(withAnswer(frame, answer)));
-    }
+    for (const socket of isNews ? this.sockets : answers.keys()) send(socket, withAnswer(text, answers.get(socket)));
     if (changes.length > 0) await onChange();
   }
 }
 
-function withAnswer(frame: Frame, { asked, refused }: Done): Frame {
-  return { ...frame, ack: asked.message.seq, ...(refused === undefined ? {} : { refused }) };
+/** A frame with the answer to whom it is for. The frame itself is the same for all, and written once. */
+function withAnswer(frame: string, done: Done | undefined): string {
+  if (done === undefined) return frame;
+  const { asked, refused } = done;
+  const answer = { ack: asked.message.seq, ...(refused === undefined ? {} : { refused }) } satisfies Partial<Frame>;
+  return `${frame.slice(0, -1)},${JSON.stringify(answer).slice(1)}`;
 }
 
 /** A socket that is closing takes nothing any more: its client will ask for what it has missed. */

@@ -12,20 +12,41 @@ const MAX_CELLS = 250_000;
 
 /** What turns `before` into `after`: word by word where they differ, so that separate edits stay separate. */
 export function diff(before: string, after: string): TextChange {
-  const start = commonStart(before, after);
-  const end = commonEnd(before, after, start);
+  if (before === after) return [];
+  let start = commonStart(before, after);
+  let end = commonEnd(before, after, start);
+  const [removed, inserted] = [before.slice(start, before.length - end), after.slice(start, after.length - end)];
+  if (removed === '' || inserted === '') return [aligned(before, [start, removed.length, inserted], 0)];
+  // Whole words are compared, also those that begin or end alike.
+  while (start > 0 && !isSpace(before[start - 1])) start--;
+  while (end > 0 && !isSpace(before[before.length - end])) end--;
   const [from, to] = [before.slice(start, before.length - end), after.slice(start, after.length - end)];
-  if (from === '' && to === '') return [];
-  if (from === '' || to === '') return [[start, from.length, to]];
   const changes: Splice[] = [];
   for (const [at, remove, insert] of diffWords(wordsOf(from), wordsOf(to))) {
     // Two words that differ often have most of their letters in common.
     const old = from.slice(at, at + remove);
     const head = commonStart(old, insert);
     const tail = commonEnd(old, insert, head);
-    changes.push([start + at + head, remove - head - tail, insert.slice(head, insert.length - tail)]);
+    const splice = [start + at + head, remove - head - tail, insert.slice(head, insert.length - tail)] as const;
+    const [lastAt = 0, lastRemove = 0] = changes.at(-1) ?? [];
+    changes.push(aligned(before, splice, lastAt + lastRemove));
   }
   return changes;
+}
+
+/**
+ * The same change where a word begins, if it can be told so: who writes "two " before "three" has, letter by letter, put
+ * "wo t" behind the "t". What someone else writes there at the same time must not come to stand in between.
+ */
+function aligned(text: string, [at, remove, insert]: Splice, from: number): Splice {
+  if (remove > 0 && insert !== '') return [at, remove, insert];
+  let turned = insert === '' ? text.slice(at, at + remove) : insert;
+  for (let place = at; place >= from; place--) {
+    if (place === 0 || isSpace(text[place - 1])) return [place, remove, insert === '' ? '' : turned];
+    if (text[place - 1] !== turned.at(-1)) break;
+    turned = `${text[place - 1]}${turned.slice(0, -1)}`;
+  }
+  return [at, remove, insert];
 }
 
 /** The text after a change; undefined for a change that does not fit the text. */
@@ -162,6 +183,10 @@ function commonEnd(a: string, b: string, start: number): number {
   let length = 0;
   while (length < limit && a.charCodeAt(a.length - 1 - length) === b.charCodeAt(b.length - 1 - length)) length++;
   return length > 0 && isLow(a.charCodeAt(a.length - length)) ? length - 1 : length;
+}
+
+function isSpace(unit: string | undefined): boolean {
+  return unit !== undefined && /\s/.test(unit);
 }
 
 function isHigh(unit: number): boolean {
