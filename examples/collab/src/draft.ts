@@ -64,7 +64,11 @@ export class Draft {
   async operate(operations: readonly Operation[], base: number, run: string): Promise<void> {
     const stale = operations.filter(({ op, id }) => op === 'edit' && this.#line.mayHaveChanged(id, base));
     const texts = new Map<string, string>();
-    for (const row of await this.#line.rowsAt(base, stale.map(({ id }) => id))) texts.set(row.id, row.text);
+    for (const row of await this.#line.rowsAt(
+      base,
+      stale.map(({ id }) => id),
+    ))
+      texts.set(row.id, row.text);
     for (const operation of operations) {
       const { id } = operation;
       const row = this.get(id);
@@ -161,7 +165,11 @@ export class Draft {
 }
 
 /** A text with a change that was made when it was `seen`. */
-function editedText(text: string, seen: string, change: readonly (readonly [number, number, string])[]): string {
+function editedText(
+  text: string,
+  seen: string,
+  change: readonly (readonly [number, number, string])[],
+): string {
   if (applyChange(seen, change) === undefined) throw new Refused('the change does not fit the text');
   const edited = applyChange(text, text === seen ? change : transform(change, diff(seen, text))) ?? text;
   if (edited.length > MAX_TEXT_LENGTH) throw new Refused(`a block has at most ${MAX_TEXT_LENGTH} characters`);
@@ -172,8 +180,6 @@ function editedText(text: string, seen: string, change: readonly (readonly [numb
 
 function isMoreThanText(before: BlockRow, after: BlockRow): boolean {
   return (
-    before.kind !== after.kind ||
-    before.properties !== after.properties ||
-    before.position !== after.position
+    before.kind !== after.kind || before.properties !== after.properties || before.position !== after.position
   );
 }

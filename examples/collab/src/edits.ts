@@ -25,7 +25,10 @@ export interface Done {
  */
 export async function doAsked(main: Database, line: Line, asked: readonly Asked[]): Promise<Done[]> {
   const done: Done[] = [];
-  const seqs = await seqsOf(main, asked.map(({ client }) => client));
+  const seqs = await seqsOf(
+    main,
+    asked.map(({ client }) => client),
+  );
   let deeds: Deed[] = [];
   let busy = new Set<string>();
   const finishRound = async (): Promise<void> => {

@@ -52,7 +52,11 @@ export const BlocksQuery = v.strictObject({ as_of: v.optional(point), branch });
 /** `GET /blocks/:id/history` */
 export const BranchQuery = v.strictObject({ branch });
 /** `GET /history` */
-export const HistoryQuery = v.strictObject({ branch, before: v.optional(queryInteger), limit: limit(500, '100') });
+export const HistoryQuery = v.strictObject({
+  branch,
+  before: v.optional(queryInteger),
+  limit: limit(500, '100'),
+});
 /** `POST /restore`: to a point, which an LSN or a time names. */
 export const Restore = v.strictObject({
   to: v.union(

@@ -27,17 +27,21 @@ export async function mergeBranch(context: Context): Promise<Response> {
     const strategy = (conflict: MergeConflict): Row | null => {
       const row = together(conflict, take);
       if (row === undefined) open.push(conflict);
-      return row ?? (conflict.ours as Row | null);
+      return row === undefined ? conflict.ours : row;
     };
     // First to see whether people have to decide; nothing is left behind by that.
     const tried = await main.merge(name, { strategy, dryRun: true });
-    if (open.length > 0 || !tried.merged) throw new HttpError(409, explain(open), { conflicts: open.map(shown) });
+    if (open.length > 0 || !tried.merged)
+      throw new HttpError(409, explain(open), { conflicts: open.map(shown) });
     const result: MergeResult = dryRun ? tried : await main.merge(name, { strategy });
     if (!dryRun)
-      await main.run(
-        `INSERT INTO runs (id, line, user_id, kind, lsn, at) VALUES (?, ?, ?, 'merge', ?, ?)`,
-        [`merge/${crypto.randomUUID()}`, MAIN, member.id, before, new Date()],
-      );
+      await main.run(`INSERT INTO runs (id, line, user_id, kind, lsn, at) VALUES (?, ?, ?, 'merge', ?, ?)`, [
+        `merge/${crypto.randomUUID()}`,
+        MAIN,
+        member.id,
+        before,
+        new Date(),
+      ]);
     return result;
   });
   await room.tell();
@@ -48,7 +52,10 @@ export async function mergeBranch(context: Context): Promise<Response> {
  * A block that both sides have changed: its text with the changes of both, unless they are about the same words. What
  * remains is for people: undefined, unless they have said whose side to take.
  */
-function together({ base, ours, theirs, columns }: MergeConflict, take: Side | undefined): Row | null | undefined {
+function together(
+  { base, ours, theirs, columns }: MergeConflict,
+  take: Side | undefined,
+): Row | null | undefined {
   if (ours === null || theirs === null || base === null) {
     if (take === undefined) return undefined;
     return take === 'ours' ? ours : theirs;

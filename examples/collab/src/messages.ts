@@ -23,10 +23,7 @@ export const blockId = v.pipe(
   v.regex(/^[\w-]{8,40}$/, 'give 8 to 40 of a-z, A-Z, 0-9, _ and -'),
 );
 const kind = v.picklist(KINDS, `give ${KINDS.join(', ')}`);
-const blockText = v.pipe(
-  text,
-  v.maxLength(MAX_TEXT_LENGTH, `give at most ${MAX_TEXT_LENGTH} characters`),
-);
+const blockText = v.pipe(text, v.maxLength(MAX_TEXT_LENGTH, `give at most ${MAX_TEXT_LENGTH} characters`));
 const properties = v.strictObject({
   level: v.optional(level),
   indent: v.optional(indent),
@@ -49,7 +46,12 @@ const change = v.pipe(
 const operation = v.variant('op', [
   v.strictObject({ op: v.literal('insert'), id: blockId, after, kind, text: blockText, properties }),
   v.strictObject({ op: v.literal('edit'), id: blockId, change }),
-  v.strictObject({ op: v.literal('set'), id: blockId, kind: v.optional(kind), properties: v.optional(properties) }),
+  v.strictObject({
+    op: v.literal('set'),
+    id: blockId,
+    kind: v.optional(kind),
+    properties: v.optional(properties),
+  }),
   v.strictObject({ op: v.literal('move'), id: blockId, after }),
   v.strictObject({ op: v.literal('delete'), id: blockId }),
 ]);

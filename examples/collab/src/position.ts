@@ -27,7 +27,7 @@ export function spread(count: number): string[] {
 /** The next round position; undefined when there is none left. */
 function next(before: string): string | undefined {
   if (before === '') return middle('', undefined);
-  const value = [...before.slice(0, STEP_DIGIT).padEnd(STEP_DIGIT, '0')].reduce(
+  const value = Array.from(before.slice(0, STEP_DIGIT).padEnd(STEP_DIGIT, '0')).reduce(
     (value, digit) => value * BASE + DIGITS.indexOf(digit),
     0,
   );

@@ -118,7 +118,8 @@ export class Room {
     const answers = new Map(asked.map(({ socket }, i) => [socket, done[i]]));
     const isNews = Object.keys(frame).length > 2;
     const text = JSON.stringify(frame);
-    for (const socket of isNews ? this.sockets : answers.keys()) send(socket, withAnswer(text, answers.get(socket)));
+    for (const socket of isNews ? this.sockets : answers.keys())
+      send(socket, withAnswer(text, answers.get(socket)));
     if (changes.length > 0) await onChange();
   }
 }
@@ -127,7 +128,10 @@ export class Room {
 function withAnswer(frame: string, done: Done | undefined): string {
   if (done === undefined) return frame;
   const { asked, refused } = done;
-  const answer = { ack: asked.message.seq, ...(refused === undefined ? {} : { refused }) } satisfies Partial<Frame>;
+  const answer = {
+    ack: asked.message.seq,
+    ...(refused === undefined ? {} : { refused }),
+  } satisfies Partial<Frame>;
   return `${frame.slice(0, -1)},${JSON.stringify(answer).slice(1)}`;
 }
 

@@ -18,10 +18,14 @@ export async function openStream(main: Database, { workspace }: Place, env: Env)
       members: { columns: ['id', 'role'] },
     },
   });
-  await cdc.deliver(SEARCH, durableObject(() => env.WORKSPACES.getByName(workspace)), {
-    publication: SEARCH,
-    snapshot: 'initial',
-    lingerMs: LINGER_MS,
-  });
+  await cdc.deliver(
+    SEARCH,
+    durableObject(() => env.WORKSPACES.getByName(workspace)),
+    {
+      publication: SEARCH,
+      snapshot: 'initial',
+      lingerMs: LINGER_MS,
+    },
+  );
   return cdc;
 }

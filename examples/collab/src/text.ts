@@ -15,7 +15,10 @@ export function diff(before: string, after: string): TextChange {
   if (before === after) return [];
   let start = commonStart(before, after);
   let end = commonEnd(before, after, start);
-  const [removed, inserted] = [before.slice(start, before.length - end), after.slice(start, after.length - end)];
+  const [removed, inserted] = [
+    before.slice(start, before.length - end),
+    after.slice(start, after.length - end),
+  ];
   if (removed === '' || inserted === '') return [aligned(before, [start, removed.length, inserted], 0)];
   // Whole words are compared, also those that begin or end alike.
   while (start > 0 && !isSpace(before[start - 1])) start--;
@@ -27,7 +30,11 @@ export function diff(before: string, after: string): TextChange {
     const old = from.slice(at, at + remove);
     const head = commonStart(old, insert);
     const tail = commonEnd(old, insert, head);
-    const splice = [start + at + head, remove - head - tail, insert.slice(head, insert.length - tail)] as const;
+    const splice = [
+      start + at + head,
+      remove - head - tail,
+      insert.slice(head, insert.length - tail),
+    ] as const;
     const [lastAt = 0, lastRemove = 0] = changes.at(-1) ?? [];
     changes.push(aligned(before, splice, lastAt + lastRemove));
   }
@@ -152,8 +159,12 @@ function diffWords(before: readonly string[], after: readonly string[]): Splice[
   let place = 0;
   for (let row = 0, column = 0; row < rows || column < columns;) {
     let [removed, inserted] = ['', ''];
-    while ((row < rows || column < columns) && (row >= rows || column >= columns || before[row] !== after[column])) {
-      if (column >= columns || (row < rows && at(row + 1, column) >= at(row, column + 1))) removed += before[row++] ?? '';
+    while (
+      (row < rows || column < columns) &&
+      (row >= rows || column >= columns || before[row] !== after[column])
+    ) {
+      if (column >= columns || (row < rows && at(row + 1, column) >= at(row, column + 1)))
+        removed += before[row++] ?? '';
       else inserted += after[column++] ?? '';
     }
     if (removed !== '' || inserted !== '') splices.push([place, removed.length, inserted]);
@@ -181,7 +192,8 @@ function commonStart(a: string, b: string): number {
 function commonEnd(a: string, b: string, start: number): number {
   const limit = Math.min(a.length, b.length) - start;
   let length = 0;
-  while (length < limit && a.charCodeAt(a.length - 1 - length) === b.charCodeAt(b.length - 1 - length)) length++;
+  while (length < limit && a.charCodeAt(a.length - 1 - length) === b.charCodeAt(b.length - 1 - length))
+    length++;
   return length > 0 && isLow(a.charCodeAt(a.length - length)) ? length - 1 : length;
 }
 

@@ -43,7 +43,11 @@ export async function takeBack(
   kind: 'undo' | 'redo',
 ): Promise<Undoing | undefined> {
   for (let passed = 0; passed < MAX_PASSED_OVER; passed++) {
-    const last = await main.get<RunRow>(kind === 'undo' ? LAST_DONE : LAST_UNDONE, [userId, line.name, passed]);
+    const last = await main.get<RunRow>(kind === 'undo' ? LAST_DONE : LAST_UNDONE, [
+      userId,
+      line.name,
+      passed,
+    ]);
     if (last === null) return undefined;
     const run: Run = { id: `${kind}/${crypto.randomUUID()}`, userId, kind, takesBack: last.id };
     const draft = await invert(main, line, last, run.id);
@@ -59,7 +63,10 @@ async function invert(main: Database, line: Line, { id, lsn }: RunRow, run: stri
     'SELECT block, removed FROM touched WHERE run = ?',
     [id],
   );
-  const draft = await Draft.open(line, touched.map(({ block }) => ({ op: 'delete', id: block })));
+  const draft = await Draft.open(
+    line,
+    touched.map(({ block }) => ({ op: 'delete', id: block })),
+  );
   for (const { block, removed } of touched) {
     const versions = await line.db.history<BlockRow>('blocks', block);
     const now = draft.get(block) ?? (removed === 1 ? versions.at(-1)?.row : undefined);
@@ -106,11 +113,9 @@ function withoutChange(row: BlockRow, before: BlockRow, after: BlockRow): BlockR
 
 function withoutProperties(row: string, before: string, after: string): string {
   if (before === after) return row;
-  const [now, was, became] = [row, before, after].map((json) => JSON.parse(json) as Record<string, unknown>) as [
-    Record<string, unknown>,
-    Record<string, unknown>,
-    Record<string, unknown>,
-  ];
+  const [now, was, became] = [row, before, after].map(
+    (json) => JSON.parse(json) as Record<string, unknown>,
+  ) as [Record<string, unknown>, Record<string, unknown>, Record<string, unknown>];
   const keys = new Set([...Object.keys(was), ...Object.keys(became)]);
   for (const key of keys) if (now[key] === became[key]) now[key] = was[key];
   return JSON.stringify(now satisfies Properties);

@@ -42,7 +42,9 @@ export async function listVersions({ main, query }: Context): Promise<Response> 
 /** `GET /versions/:version`: the document as it was, from the archive; from the log until it is there. */
 export async function getVersion({ main, query, params }: Context): Promise<Response> {
   parseQuery(NoQuery, query);
-  const version = await main.get<VersionRow>('SELECT * FROM versions WHERE id = ?', [Number(params['version'])]);
+  const version = await main.get<VersionRow>('SELECT * FROM versions WHERE id = ?', [
+    Number(params['version']),
+  ]);
   if (version === null) throw notFound('version');
   const { id, name, lsn } = version;
   const source = await sourceOf(main, version);
@@ -86,7 +88,9 @@ async function addVersion(main: Database, name: string, user: string | null): Pr
  * A file that is written again is the same file.
  */
 async function archive(main: Database): Promise<void> {
-  const waiting = await main.query<VersionRow>('SELECT * FROM versions WHERE archived_at IS NULL ORDER BY id');
+  const waiting = await main.query<VersionRow>(
+    'SELECT * FROM versions WHERE archived_at IS NULL ORDER BY id',
+  );
   for (const { id, lsn } of waiting) {
     const { rows } = await main.copy(
       `SELECT ?1 AS version, id, kind, text, properties, position, run FROM blocks FOR SYSTEM_TIME AS OF LSN ?2`,

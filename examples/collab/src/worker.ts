@@ -63,7 +63,8 @@ function destination(pathname: string): { workspace: string; document: string | 
   const match =
     /^\/w\/(?<workspace>[^/]+)(?:\/d\/(?<document>[\w-]{36}))?(?<path>\/.*)?$/.exec(pathname)?.groups ?? {};
   const { workspace = '', document, path = '/' } = match;
-  if (!isWorkspaceName(workspace)) throw new HttpError(404, 'there is no such path: name a workspace, /w/<workspace>/…');
+  if (!isWorkspaceName(workspace))
+    throw new HttpError(404, 'there is no such path: name a workspace, /w/<workspace>/…');
   return { workspace, document, path };
 }
 
@@ -84,6 +85,9 @@ async function authorize(
       { 'www-authenticate': 'Bearer' },
     );
   if (claims.aud !== workspace && claims.aud !== document)
-    throw new HttpError(403, document === undefined ? 'this token is for another workspace' : 'this token is for another document');
+    throw new HttpError(
+      403,
+      document === undefined ? 'this token is for another workspace' : 'this token is for another document',
+    );
   return claims.sub;
 }

@@ -119,7 +119,11 @@ async function createUser({ db, env, workspace, user, request }: WorkspaceContex
   const { name } = parseInput(NewUser, await readJson(request));
   const id = crypto.randomUUID();
   const token = await issueToken(env.TOKEN_SECRET, { aud: workspace, sub: id });
-  await db.run("INSERT INTO users (id, name, role, created_at) VALUES (?, ?, 'member', ?)", [id, name, new Date()]);
+  await db.run("INSERT INTO users (id, name, role, created_at) VALUES (?, ?, 'member', ?)", [
+    id,
+    name,
+    new Date(),
+  ]);
   return json({ id, name, token }, { status: 201 });
 }
 

@@ -58,14 +58,25 @@ export async function write(main: Database, line: Line, deeds: readonly Deed[]):
   const writing =
     line.name === MAIN ? [main.batch([...blocks, ...notes])] : [line.db.batch(blocks), main.batch(notes)];
   await Promise.all(writing);
-  line.noteChanged(parts.flatMap(({ texts, rows, removed }) => [...texts, ...rows].map(({ id }) => id).concat(removed)));
+  line.noteChanged(
+    parts.flatMap(({ texts, rows, removed }) => [...texts, ...rows].map(({ id }) => id).concat(removed)),
+  );
 }
 
 function statementsFor(parts: readonly Written[]): BatchStatement[] {
   return [
-    statement(SET_TEXTS, parts.flatMap(({ texts }) => texts)),
-    statement(PUT_ROWS, parts.flatMap(({ rows }) => rows)),
-    statement(REMOVE, parts.flatMap(({ removed }) => removed)),
+    statement(
+      SET_TEXTS,
+      parts.flatMap(({ texts }) => texts),
+    ),
+    statement(
+      PUT_ROWS,
+      parts.flatMap(({ rows }) => rows),
+    ),
+    statement(
+      REMOVE,
+      parts.flatMap(({ removed }) => removed),
+    ),
   ].filter((statement) => statement !== undefined);
 }
 

@@ -56,7 +56,9 @@ describe('who may do what', () => {
   it('is nobody without a token, nor with that of another workspace or document', async () => {
     const { access } = await withTexts('secret');
     const eve = await Person.found(app.url.origin, 'evil', 'Eve');
-    const guest = await (await eve.create('Hers')).post<{ token: string }>('/links', { role: 'editor', hours: 1 });
+    const guest = await (
+      await eve.create('Hers')
+    ).post<{ token: string }>('/links', { role: 'editor', hours: 1 });
     for (const path of ['/', '/blocks', '/members', '/history', '/live?client=12345678']) {
       expect((await new HttpClient(access.url).send('GET', path)).status).toBe(401);
       expect((await access.as('guess').send('GET', path)).status).toBe(401);
@@ -132,8 +134,12 @@ describe('a link', () => {
     expect(window.role).toBe('editor');
     expect((await other.as(guest.token).send('GET', '/')).status).toBe(403);
     for (const path of ['/search?q=shared', '/documents', '/users'])
-      expect((await new HttpClient(`${app.url.origin}/w/acme`, guest.token).send('GET', path)).status).toBe(403);
-    expect(await access.get('/links')).toMatchObject({ links: [{ id: link.id, guests: 1, revoked_at: null }] });
+      expect((await new HttpClient(`${app.url.origin}/w/acme`, guest.token).send('GET', path)).status).toBe(
+        403,
+      );
+    expect(await access.get('/links')).toMatchObject({
+      links: [{ id: link.id, guests: 1, revoked_at: null }],
+    });
     expect((await access.send('DELETE', `/links/${link.id}`)).status).toBe(204);
     await until(() => window.status === 'ended');
     window.close();
@@ -214,7 +220,11 @@ describe('a branch', () => {
     window.changed();
     await until(() => window.replica.isSettled);
     expect(await texts(access)).toEqual(['the fox jumps', 'second', 'third']);
-    expect(await texts(access, `?branch=${encodeURIComponent(branch)}`)).toEqual(['the quick fox jumps', 'third', 'new']);
+    expect(await texts(access, `?branch=${encodeURIComponent(branch)}`)).toEqual([
+      'the quick fox jumps',
+      'third',
+      'new',
+    ]);
     await edit(access, (replica) => replica.write(ids[0] ?? '', 'the fox jumps high'));
     const path = `/branches/${encodeURIComponent(branch)}`;
     const { changes } = await access.get<{ changes: object[] }>(`${path}/diff`);
@@ -229,7 +239,9 @@ describe('a branch', () => {
     const onMain = await access.open();
     expect(await access.post(`${path}/merge`, { dryRun: true })).toMatchObject({ merged: false, updated: 1 });
     expect(await access.post(`${path}/merge`, {})).toMatchObject({ merged: true, inserted: 1, deleted: 1 });
-    await until(() => onMain.replica.blocks.map(({ text }) => text).join() === 'the quick fox jumps high,third,new');
+    await until(
+      () => onMain.replica.blocks.map(({ text }) => text).join() === 'the quick fox jumps high,third,new',
+    );
     onMain.close();
     // Undoing on the branch is undoing of what was done there.
     window.replica.takeBack('undo');
@@ -253,6 +265,21 @@ describe('a branch', () => {
     expect(await texts(access)).toEqual(['pay 20 euros', 'other']);
   });
 
+  it('where one side has removed what the other has changed, is merged as someone says', async () => {
+    for (const [take, left] of [
+      ['theirs', []],
+      ['ours', ['changed']],
+    ] as const) {
+      const { access, ids } = await withTexts('text');
+      await access.post('/branches', { name: 'b' });
+      await edit(access, (replica) => replica.remove(ids[0] ?? ''), 'b');
+      await edit(access, (replica) => replica.write(ids[0] ?? '', 'changed'));
+      expect((await access.send('POST', '/branches/b/merge', {})).status).toBe(409);
+      await access.post('/branches/b/merge', { take });
+      expect(await texts(access)).toEqual(left);
+    }
+  });
+
   it('that is none is 404, and a name that is taken 409', async () => {
     const { access } = await withTexts('x');
     for (const [method, path] of [
@@ -262,7 +289,10 @@ describe('a branch', () => {
       ['DELETE', '/branches/main'],
       ['GET', '/blocks?branch=none'],
     ] as const)
-      expect([path, (await access.send(method, path, method === 'POST' ? {} : undefined)).status]).toEqual([path, 404]);
+      expect([path, (await access.send(method, path, method === 'POST' ? {} : undefined)).status]).toEqual([
+        path,
+        404,
+      ]);
     await access.post('/branches', { name: 'b' });
     expect((await access.send('POST', '/branches', { name: 'b' })).status).toBe(409);
   });
@@ -282,7 +312,11 @@ describe('what is asked for wrongly', () => {
       ['/versions', { name: '', more: 1 }, 'name'],
     ] as const) {
       const { status, body: answer } = await access.send<Refused>('POST', path, body);
-      expect([path, status, answer.issues?.map(({ field }) => field)]).toEqual([path, 400, expect.arrayContaining([field])]);
+      expect([path, status, answer.issues?.map(({ field }) => field)]).toEqual([
+        path,
+        400,
+        expect.arrayContaining([field]),
+      ]);
     }
     expect((await access.send('PUT', '/blocks')).status).toBe(405);
     expect((await access.send('GET', '/nowhere')).status).toBe(404);
@@ -290,8 +324,14 @@ describe('what is asked for wrongly', () => {
     expect((await access.send('GET', '/blocks?limit=1')).status).toBe(400);
     expect((await access.send('GET', '/live?client=12345678')).status).toBe(426);
     expect((await access.send('GET', '/live?client=x')).status).toBe(400);
-    expect((await new HttpClient(app.url.origin).send('POST', '/workspaces', { workspace: 'acme', name: 'x' })).status).toBe(409);
-    expect((await new HttpClient(app.url.origin).send('POST', '/workspaces', { workspace: 'A', name: 'x' })).status).toBe(400);
+    expect(
+      (await new HttpClient(app.url.origin).send('POST', '/workspaces', { workspace: 'acme', name: 'x' }))
+        .status,
+    ).toBe(409);
+    expect(
+      (await new HttpClient(app.url.origin).send('POST', '/workspaces', { workspace: 'A', name: 'x' }))
+        .status,
+    ).toBe(400);
   });
 });
 
@@ -321,7 +361,8 @@ describe('the search', () => {
   interface Found {
     readonly hits: readonly { readonly document: string; readonly snippet: string; readonly title: string }[];
   }
-  const search = (person: Person, q: string): Promise<Found> => person.get<Found>(`/search?q=${encodeURIComponent(q)}`);
+  const search = (person: Person, q: string): Promise<Found> =>
+    person.get<Found>(`/search?q=${encodeURIComponent(q)}`);
 
   it('finds what stands in documents that the user may read, as it changes', async () => {
     const { access, ids } = await withTexts('a zebra crosses', 'nothing');

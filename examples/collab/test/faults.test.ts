@@ -2,6 +2,7 @@ import { until, type LocalApp } from '@dotdo/example-shared/local/app';
 import { createTestHarness, experimental_readRawConfig } from 'wrangler';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DocumentClient } from '../src/client/document-client.ts';
+import type { Fault } from './faults.worker.ts';
 import { Person, textsIn, type DocumentAccess } from '../local.ts';
 
 let app: LocalApp;
@@ -12,7 +13,11 @@ beforeAll(async () => {
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
   const root = new URL('..', import.meta.url).pathname;
   const { rawConfig } = experimental_readRawConfig({ config: `${root}wrangler.jsonc` });
-  const config = { ...rawConfig, main: 'test/faults.worker.ts', vars: { TOKEN_SECRET: 'signs the tokens of these tests' } };
+  const config = {
+    ...rawConfig,
+    main: 'test/faults.worker.ts',
+    vars: { TOKEN_SECRET: 'signs the tokens of these tests' },
+  };
   const harness = createTestHarness({ root, workers: [{ config }] });
   const { url } = await harness.listen();
   app = { url: new URL(url), harness };
@@ -36,7 +41,7 @@ async function everyone(title: string): Promise<{ access: DocumentAccess; open: 
 }
 
 /** Has something go wrong with a document; a request that the object does not survive is no failure. */
-async function fault(what: 'crash' | 'alarmTwice' | 'bucketDown' | 'bucketUp', { id }: DocumentAccess): Promise<void> {
+async function fault(what: Fault, { id }: DocumentAccess): Promise<void> {
   await fetch(new URL(`/fault/${what}/${encodeURIComponent(`acme/${id}`)}`, app.url)).catch(() => {});
 }
 
@@ -47,7 +52,9 @@ async function blocksOf(access: DocumentAccess): Promise<string[]> {
 
 async function agree(access: DocumentAccess, open: readonly DocumentClient[]): Promise<string[]> {
   await expect
-    .poll(() => open.every(({ replica, status }) => status === 'live' && replica.isSettled), { timeout: 30_000 })
+    .poll(() => open.every(({ replica, status }) => status === 'live' && replica.isSettled), {
+      timeout: 30_000,
+    })
     .toBe(true);
   const texts = await blocksOf(access);
   for (const window of open) await expect.poll(() => textsIn(window), { timeout: 10_000 }).toEqual(texts);
@@ -62,39 +69,47 @@ function soon(): Promise<void> {
 }
 
 describe('whatever happens', () => {
-  it.each(['nothing', 'crash', 'sleep', 'tunnel'])('while four people write (%s), no word is lost or there twice', async (what) => {
-    const { access, open } = await everyone(what);
-    const [first] = open as [DocumentClient];
-    const shared = first.replica.insert(null, 'paragraph', 'start');
-    first.changed();
-    await agree(access, open);
-    const words: string[] = [];
-    for (let round = 0; round < 12; round++) {
-      for (const [i, window] of open.entries()) {
-        const { replica } = window;
-        const word = `w${round}x${i}`;
-        words.push(word);
-        const text = replica.textOf(shared) ?? '';
-        // Some at the beginning, some at the end, some in blocks of their own.
-        if (round % 4 === 3) replica.insert(i % 2 === 0 ? shared : null, 'list', word);
-        else replica.write(shared, i % 2 === 0 ? `${word} ${text}` : `${text} ${word}`);
-        window.changed();
+  it.each(['nothing', 'crash', 'sleep', 'tunnel'])(
+    'while four people write (%s), no word is lost or there twice',
+    async (what) => {
+      const { access, open } = await everyone(what);
+      const [first] = open as [DocumentClient];
+      const shared = first.replica.insert(null, 'paragraph', 'start');
+      first.changed();
+      await agree(access, open);
+      const words: string[] = [];
+      for (let round = 0; round < 12; round++) {
+        for (const [i, window] of open.entries()) {
+          const { replica } = window;
+          const word = `w${round}x${i}`;
+          words.push(word);
+          const text = replica.textOf(shared) ?? '';
+          // Some at the beginning, some at the end, some in blocks of their own.
+          if (round % 4 === 3) replica.insert(i % 2 === 0 ? shared : null, 'list', word);
+          else replica.write(shared, i % 2 === 0 ? `${word} ${text}` : `${text} ${word}`);
+          window.changed();
+        }
+        if (round % 4 === 1) {
+          if (what === 'crash') await fault('crash', access);
+          if (what === 'sleep')
+            await app.harness
+              .getWorker()
+              .evictDurableObject('Document', { name: `acme/${access.id}`, webSockets: 'hibernate' });
+          const away = open[round % open.length];
+          if (what === 'tunnel') away?.disconnect();
+        }
+        await soon();
+        if (what === 'tunnel' && round % 4 === 0) for (const window of open) window.connect();
       }
-      if (round % 4 === 1) {
-        if (what === 'crash') await fault('crash', access);
-        if (what === 'sleep')
-          await app.harness.getWorker().evictDurableObject('Document', { name: `acme/${access.id}`, webSockets: 'hibernate' });
-        const away = open[round % open.length];
-        if (what === 'tunnel') away?.disconnect();
-      }
-      await soon();
-      if (what === 'tunnel' && round % 4 === 0) for (const window of open) window.connect();
-    }
-    for (const window of open) window.connect();
-    const texts = await agree(access, open);
-    const found = texts.join(' ').split(' ').filter((word) => word !== 'start');
-    expect(found.toSorted()).toEqual(words.toSorted());
-  });
+      for (const window of open) window.connect();
+      const texts = await agree(access, open);
+      const found = texts
+        .join(' ')
+        .split(' ')
+        .filter((word) => word !== 'start');
+      expect(found.toSorted()).toEqual(words.toSorted());
+    },
+  );
 
   it('blocks that are put in at one place at the same time have an order, the same for all', async () => {
     const { access, open } = await everyone('Places');
@@ -107,7 +122,9 @@ describe('whatever happens', () => {
     const { blocks } = await access.get<{ blocks: { position: string }[] }>('/blocks');
     expect(new Set(blocks.map(({ position }) => position)).size).toBe(400);
     for (const i of open.keys())
-      expect(texts.filter((text) => text.startsWith(`${i} `))).toEqual(Array.from({ length: 100 }, (_, n) => `${i} ${n}`));
+      expect(texts.filter((text) => text.startsWith(`${i} `))).toEqual(
+        Array.from({ length: 100 }, (_, n) => `${i} ${n}`),
+      );
     // Hundreds at one place: positions run out there, and are given anew.
     const [first] = open as [DocumentClient];
     for (let n = 0; n < 450; n++) first.replica.insert(null, 'paragraph', `top ${n}`);
@@ -127,7 +144,11 @@ describe('a client that lies', () => {
     return new Promise((resolve) => {
       socket.addEventListener('close', ({ code }) => resolve({ code }));
       socket.addEventListener('message', ({ data }) => {
-        const { type, ack, refused } = JSON.parse(String(data)) as { type: string; ack?: number; refused?: string };
+        const { type, ack, refused } = JSON.parse(String(data)) as {
+          type: string;
+          ack?: number;
+          refused?: string;
+        };
         if (type === 'welcome') socket.send(typeof message === 'string' ? message : JSON.stringify(message));
         if (ack === undefined) return;
         resolve({ ack, ...(refused === undefined ? {} : { refused }) });

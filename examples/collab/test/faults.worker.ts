@@ -4,13 +4,19 @@ import { Document as App } from '../src/document.ts';
 
 export { Workspace } from '../src/workspace.ts';
 
+/** What can go wrong with a document. */
+export type Fault = 'crash' | 'alarmTwice' | 'bucketDown' | 'bucketUp';
+
 /** The app as it is shipped, in a world where things go wrong: the tests say when, under paths of their own. */
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const fault = /^\/fault\/(?<what>\w+)\/(?<name>.+)$/.exec(new URL(request.url).pathname)?.groups;
     if (fault === undefined) return worker.fetch(request, env);
     const { what = '', name = '' } = fault;
-    await (env.DOCUMENTS.getByName(decodeURIComponent(name)) as unknown as Document)[what as 'crash']();
+    const object = env.DOCUMENTS.getByName(
+      decodeURIComponent(name),
+    ) as unknown as DurableObjectStub<Document>;
+    await object[what as Fault]();
     return new Response();
   },
 };
@@ -23,8 +29,12 @@ export class Document extends App {
       get: (bucket, property) =>
         typeof bucket[property as 'get'] === 'function'
           ? (...args: unknown[]): unknown => {
-              if (isDown()) throw new Error('put: We encountered an internal error. Please try again. (10001)');
-              return (bucket[property as 'get'] as unknown as (...args: unknown[]) => unknown).apply(bucket, args);
+              if (isDown())
+                throw new Error('put: We encountered an internal error. Please try again. (10001)');
+              return (bucket[property as 'get'] as unknown as (...args: unknown[]) => unknown).apply(
+                bucket,
+                args,
+              );
             }
           : bucket[property as 'get'],
     });

@@ -61,7 +61,9 @@ function line(page: Page, index: number): Locator {
 
 async function shows(page: Page, texts: readonly string[]): Promise<void> {
   const read = (): Promise<string[]> =>
-    page.locator('#page textarea').evaluateAll((fields) => fields.map((field) => (field as { value?: string }).value ?? ''));
+    page
+      .locator('#page textarea')
+      .evaluateAll((fields) => fields.map((field) => (field as { value?: string }).value ?? ''));
   await expect.poll(read, { timeout: 20_000 }).toEqual(texts);
 }
 

@@ -20,7 +20,9 @@ afterEach(() => {
 });
 
 /** Two windows on a new document with one block. */
-async function pair(text: string): Promise<{ a: DocumentClient; b: DocumentClient; id: string; refused: string[] }> {
+async function pair(
+  text: string,
+): Promise<{ a: DocumentClient; b: DocumentClient; id: string; refused: string[] }> {
   const adas = await ada.create('Undo');
   await adas.post('/members', { user: bo.id, role: 'editor' });
   const refused: string[] = [];

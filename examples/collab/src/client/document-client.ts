@@ -95,7 +95,10 @@ export class DocumentClient {
     const { url, token, branch = 'main' } = this.#options;
     const query = new URLSearchParams({ client: this.#client, since: String(this.replica.lsn), branch });
     // A browser cannot give a WebSocket an Authorization header, but it can offer subprotocols.
-    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/live?${query}`, ['collab', `bearer.${token}`]);
+    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/live?${query.toString()}`, [
+      'collab',
+      `bearer.${token}`,
+    ]);
     this.#socket = socket;
     socket.addEventListener('message', ({ data }) => {
       if (socket === this.#socket) this.#hear(String(data));

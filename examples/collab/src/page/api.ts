@@ -22,7 +22,12 @@ export function saveSession(session: Session | undefined): void {
 }
 
 /** Asks the workspace. */
-export function ask<T>({ workspace, token }: Session, method: string, path: string, body?: unknown): Promise<T> {
+export function ask<T>(
+  { workspace, token }: Session,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<T> {
   return request<T>(method, `/w/${encodeURIComponent(workspace)}${path}`, { token, body });
 }
 

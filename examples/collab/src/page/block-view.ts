@@ -27,7 +27,6 @@ const CHOICES: readonly (readonly [value: string, text: string])[] = [
   ['image', 'Image'],
   ['table', 'Table'],
 ];
-const HUES = [205, 330, 30, 265, 150, 0, 90];
 
 /** A block on the page: a field with its text, and behind it the same text, which holds the others' cursors. */
 export class BlockView {
@@ -39,6 +38,7 @@ export class BlockView {
   readonly #extra = create('div', { className: 'extra' });
   readonly #actions: BlockActions;
   #block: Block;
+  #shown: Block | undefined;
 
   constructor(block: Block, actions: BlockActions) {
     this.#block = block;
@@ -54,7 +54,9 @@ export class BlockView {
       );
     this.#extra.addEventListener('click', () => this.focus(this.#field.value.length));
     this.#kind.addEventListener('change', () => actions.set(id, this.#chosen()));
-    this.#tick.addEventListener('change', () => actions.set(id, { properties: { done: this.#tick.checked } }));
+    this.#tick.addEventListener('change', () =>
+      actions.set(id, { properties: { done: this.#tick.checked } }),
+    );
   }
 
   /** Whether one is writing here. */
@@ -72,7 +74,6 @@ export class BlockView {
   show(block: Block, peers: readonly Peer[], isReadOnly: boolean): void {
     const { text, kind, properties } = block;
     const { level = 1, indent = 0, done } = properties;
-    const isChanged = this.#block !== block;
     this.#block = block;
     this.element.dataset['kind'] = kind;
     this.element.dataset['level'] = String(level);
@@ -85,7 +86,8 @@ export class BlockView {
     this.#tick.checked = done === true;
     fillSelect(this.#kind, CHOICES, choiceOf(block));
     if (this.#field.value !== text) this.#write(text);
-    if (isChanged) this.#showExtra(block);
+    if (this.#shown !== block) this.#showExtra(block);
+    this.#shown = block;
     this.#showCursors(text, peers);
   }
 
@@ -125,7 +127,9 @@ export class BlockView {
         create(
           'table',
           {},
-          ...text.split('\n').map((row) => create('tr', {}, ...row.split('\t').map((cell) => create('td', {}, cell)))),
+          ...text
+            .split('\n')
+            .map((row) => create('tr', {}, ...row.split('\t').map((cell) => create('td', {}, cell)))),
         ),
       );
     else this.#extra.replaceChildren();
@@ -154,7 +158,9 @@ export class BlockView {
     else if (event.key === 'Tab' && kind === 'table') act(() => this.#insert('\t'));
     else if (event.key === 'Tab')
       act(() =>
-        this.#actions.set(id, { properties: { indent: Math.min(8, Math.max(0, indent + (event.shiftKey ? -1 : 1))) } }),
+        this.#actions.set(id, {
+          properties: { indent: Math.min(8, Math.max(0, indent + (event.shiftKey ? -1 : 1))) },
+        }),
       );
     else if (event.key === 'ArrowUp' && event.altKey) act(() => this.#actions.shift(id, -1));
     else if (event.key === 'ArrowDown' && event.altKey) act(() => this.#actions.shift(id, 1));
@@ -173,14 +179,14 @@ export class BlockView {
 export function hueOf(user: string): number {
   let sum = 0;
   for (const character of user) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
-  return HUES[sum % HUES.length] ?? 0;
+  return (sum * 137) % 360;
 }
 
 /** Puts views on the page in this order, moving only those that are elsewhere: one that is moved loses its focus. */
 export function arrange(elements: readonly HTMLElement[]): void {
   const page = byId('page');
   const stays = new Set<Element>(elements);
-  for (const child of [...page.children]) if (!stays.has(child)) child.remove();
+  for (const child of Array.from(page.children)) if (!stays.has(child)) child.remove();
   elements.forEach((element, i) => {
     if (page.children[i] !== element) page.insertBefore(element, page.children[i] ?? null);
   });

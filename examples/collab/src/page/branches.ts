@@ -55,7 +55,11 @@ export class Branches {
 
   #draw(names: readonly string[]): void {
     const all = new Set([MAIN, ...names, this.current]);
-    fillSelect(this.#select, [...[...all].map((name) => [name, name] as const), [NEW, 'New branch…']], this.current);
+    fillSelect(
+      this.#select,
+      [...[...all].map((name) => [name, name] as const), [NEW, 'New branch…']],
+      this.current,
+    );
     byId('branch-bar').hidden = this.current === MAIN;
     byId('branch-text').textContent = `You are on the branch “${this.current}”: main does not change.`;
   }
@@ -115,7 +119,9 @@ export class Branches {
       });
       showList(
         'Both have changed the same words',
-        conflicts.map(({ ours, theirs }) => `main: ${ours?.text ?? '(deleted)'} · branch: ${theirs?.text ?? '(deleted)'}`),
+        conflicts.map(
+          ({ ours, theirs }) => `main: ${ours?.text ?? '(deleted)'} · branch: ${theirs?.text ?? '(deleted)'}`,
+        ),
         [take("Take main's", 'ours'), take("Take the branch's", 'theirs')],
       );
     }

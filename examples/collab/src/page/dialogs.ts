@@ -8,7 +8,12 @@ export interface Action {
 }
 
 /** Asks for a line of text; the dialog stays, with the reason, when `take` fails. */
-export function askForText(heading: string, label: string, value: string, take: (text: string) => Promise<void>): void {
+export function askForText(
+  heading: string,
+  label: string,
+  value: string,
+  take: (text: string) => Promise<void>,
+): void {
   const dialog = byId<HTMLDialogElement>('text-dialog');
   const form = byId<HTMLFormElement>('text-form');
   const closed = new AbortController();
@@ -25,14 +30,20 @@ export function askForText(heading: string, label: string, value: string, take: 
     },
     closed.signal,
   );
-  form.querySelector('[name=cancel]')?.addEventListener('click', () => dialog.close(), { signal: closed.signal });
+  form
+    .querySelector('[name=cancel]')
+    ?.addEventListener('click', () => dialog.close(), { signal: closed.signal });
   dialog.addEventListener('close', () => closed.abort(), { once: true });
   dialog.showModal();
   input.select();
 }
 
 /** Shows a list of things, and what can be done about them. */
-export function showList(heading: string, items: readonly (Node | string)[], actions: readonly Action[]): void {
+export function showList(
+  heading: string,
+  items: readonly (Node | string)[],
+  actions: readonly Action[],
+): void {
   const dialog = byId<HTMLDialogElement>('list-dialog');
   const form = byId<HTMLFormElement>('list-form');
   const alert = form.querySelector('[role=alert]');

@@ -141,7 +141,8 @@ export class Editor {
       if (block === undefined) return;
       const next = block.kind === 'list' ? 'list' : 'paragraph';
       const { indent, done } = block.properties;
-      const properties = next === 'list' ? { indent, ...(done === undefined ? {} : { done: false }) } : { indent };
+      const properties =
+        next === 'list' ? { indent, ...(done === undefined ? {} : { done: false }) } : { indent };
       let added = '';
       this.#do((replica) => {
         replica.write(id, block.text.slice(0, at));

@@ -87,7 +87,7 @@ function enter(session: Session): void {
   byId('room').hidden = false;
   const { guestOf } = session;
   byId('shelf').hidden = guestOf !== undefined;
-  if (guestOf === undefined) new Shelf(session, (id) => open(session, id));
+  if (guestOf === undefined) void new Shelf(session, (id) => open(session, id)).list();
   const id = guestOf ?? /^#([\w-]{36})$/.exec(location.hash)?.[1];
   if (id !== undefined) open(session, id);
   listen(session);
@@ -96,11 +96,22 @@ function enter(session: Session): void {
 function listen(session: Session): void {
   const withDesk = (work: (desk: Desk) => Promise<void> | void) => (): void => {
     if (desk === undefined) return;
-    Promise.resolve(work(desk)).catch((error: unknown) => notify(error instanceof Error ? error.message : String(error)));
+    Promise.resolve(work(desk)).catch((error: unknown) =>
+      notify(error instanceof Error ? error.message : String(error)),
+    );
   };
-  byId('undo').addEventListener('click', withDesk(({ editor }) => editor.takeBack('undo')));
-  byId('redo').addEventListener('click', withDesk(({ editor }) => editor.takeBack('redo')));
-  byId('share').addEventListener('click', withDesk(({ id }) => share(session, id)));
+  byId('undo').addEventListener(
+    'click',
+    withDesk(({ editor }) => editor.takeBack('undo')),
+  );
+  byId('redo').addEventListener(
+    'click',
+    withDesk(({ editor }) => editor.takeBack('redo')),
+  );
+  byId('share').addEventListener(
+    'click',
+    withDesk(({ id }) => share(session, id)),
+  );
   byId('title').addEventListener(
     'change',
     withDesk(async ({ id }) => {
@@ -138,13 +149,19 @@ onSubmit(byId<HTMLFormElement>('sign-in'), async () => {
   enter({ workspace, token });
 });
 
-const [, workspace = '', id = '', linkToken = ''] = /^#join\/([^/]+)\/([\w-]{36})\/([\w.-]+)$/.exec(location.hash) ?? [];
+const [, workspace = '', id = '', linkToken = ''] =
+  /^#join\/([^/]+)\/([\w-]{36})\/([\w.-]+)$/.exec(location.hash) ?? [];
 const session = savedSession();
 if (linkToken !== '') {
   byId('guest-door').hidden = false;
   onSubmit(byId<HTMLFormElement>('join'), async () => {
     const link = { workspace, token: linkToken };
-    const { token } = await ask<{ token: string }>(link, 'POST', `${pathOf(id)}/join`, fieldsOf(byId('join')));
+    const { token } = await ask<{ token: string }>(
+      link,
+      'POST',
+      `${pathOf(id)}/join`,
+      fieldsOf(byId('join')),
+    );
     enter({ workspace, token, guestOf: id });
   });
 } else if (session === undefined) byId('door').hidden = false;

@@ -79,7 +79,11 @@ export async function share(session: Session, document: string): Promise<void> {
       // Behind the #, where no server sees it.
       const url = new URL(`/#join/${session.workspace}/${document}/${token}`, location.href).href;
       queueMicrotask(() =>
-        showList('Whoever has this link can edit', [create('input', { value: url, readOnly: true, ariaLabel: 'Link' })], []),
+        showList(
+          'Whoever has this link can edit',
+          [create('input', { value: url, readOnly: true, ariaLabel: 'Link' })],
+          [],
+        ),
       );
     },
   };

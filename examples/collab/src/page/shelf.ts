@@ -33,11 +33,15 @@ export class Shelf {
         setTimeout(() => void this.list(), 1_000);
       }),
     );
-    void this.list();
   }
 
+  /** Asks which pages there are. */
   async list(): Promise<void> {
-    const { documents } = await ask<{ documents: { id: string; title: string }[] }>(this.#session, 'GET', '/documents');
+    const { documents } = await ask<{ documents: { id: string; title: string }[] }>(
+      this.#session,
+      'GET',
+      '/documents',
+    );
     byId('documents').replaceChildren(...documents.map(({ id, title }) => this.#entry(id, title, '')));
   }
 
@@ -47,7 +51,9 @@ export class Shelf {
       q === ''
         ? []
         : (await ask<{ hits: Hit[] }>(this.#session, 'GET', `/search?${new URLSearchParams({ q })}`)).hits;
-    byId('hits').replaceChildren(...hits.map(({ document, title, snippet }) => this.#entry(document, title, snippet)));
+    byId('hits').replaceChildren(
+      ...hits.map(({ document, title, snippet }) => this.#entry(document, title, snippet)),
+    );
   }
 
   #entry(id: string, title: string, snippet: string): HTMLElement {

@@ -84,7 +84,10 @@ export class Timeline {
     this.#runs = runs.toReversed();
     this.#slider.max = String(this.#runs.length);
     if (wasNow) this.#slider.value = this.#slider.max;
-    else this.#slider.value = String(Math.max(0, this.#slider.valueAsNumber + Math.min(0, this.#runs.length - before)));
+    else
+      this.#slider.value = String(
+        Math.max(0, this.#slider.valueAsNumber + Math.min(0, this.#runs.length - before)),
+      );
   }
 
   get #isNow(): boolean {
