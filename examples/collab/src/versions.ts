@@ -6,6 +6,7 @@ import { blockOf, compareBlocks, type BlockRow } from './block.ts';
 import { NewVersion } from './input.ts';
 import { requireRole } from './members.ts';
 import type { Context } from './routes.ts';
+import { trim } from './trim.ts';
 
 /** Names the timer that archives what is not archived yet, and those that make each day's version. */
 const ARCHIVE = 'archive';
@@ -51,12 +52,13 @@ export async function getVersion({ main, query, params }: Context): Promise<Resp
   return json({ id, name, lsn, from: source.from, blocks: source.rows.map(blockOf).sort(compareBlocks) });
 }
 
-/** Archives what is not archived yet, and each day makes a version of a document that has changed. */
+/** Archives what is not archived yet; each day makes a version of a document that has changed, and tidies it up. */
 export function watchVersions(main: Database): void {
   main.onTimer(ARCHIVE, () => archive(main));
   main.onTimer<{ day: string }>(DAY, async ({ payload: { day } }) => {
     const [known] = await main.query('SELECT 1 FROM versions WHERE name = ? AND created_by IS NULL', [day]);
     if (known === undefined) await addVersion(main, day, null);
+    await trim(main);
   });
 }
 
