@@ -150,3 +150,22 @@ it('has nothing to undo in the beginning, and passes over what has gone', async 
   await takeBack(a, 'undo');
   expect(refused).toEqual(['there is nothing to undo']);
 });
+
+it('undoes each thing by itself, also where they were done faster than they are answered', async () => {
+  const { a, b, id } = await pair('one');
+  const other = a.replica.insert(id, 'paragraph', 'two');
+  await did(a);
+  a.replica.write(id, 'one!');
+  a.replica.nextRun();
+  a.replica.write(other, 'two!');
+  a.replica.nextRun();
+  a.replica.set(other, { kind: 'list' });
+  await did(a);
+  await takeBack(a, 'undo');
+  await until(() => b.replica.blocks[1]?.kind === 'paragraph');
+  await shows(b, ['one!', 'two!']);
+  await takeBack(a, 'undo');
+  await shows(b, ['one!', 'two']);
+  await takeBack(a, 'undo');
+  await shows(b, ['one', 'two']);
+});

@@ -19,6 +19,14 @@ interface Text {
   sent: string | undefined;
   /** What it is here. */
   here: string;
+  /** In which run that was begun which has not been sent. */
+  run: number;
+}
+
+/** A step that has not been sent, and the run that it is of. */
+interface Waiting {
+  readonly run: number;
+  step: Step;
 }
 
 /** Thrown when what comes does not fit what is here: all has to be asked for again. */
@@ -39,7 +47,7 @@ export class Replica {
   #seq: number;
   #run = 1;
   #confirmed = new Map<string, Block>();
-  #queue: Step[] = [];
+  #queue: Waiting[] = [];
   #takingBack: ('undo' | 'redo')[] = [];
   #sent: Sent | undefined;
   readonly #texts = new Map<string, Text>();
@@ -62,7 +70,7 @@ export class Replica {
   get blocks(): Block[] {
     const list = [...this.#confirmed.values()].sort(compareBlocks);
     const sent = this.#sent?.type === 'edit' ? this.#sent.steps : [];
-    for (const step of [...sent, ...this.#queue]) perform(list, step);
+    for (const step of [...sent, ...this.#queue.map(({ step }) => step)]) perform(list, step);
     return list.map((block) => {
       const text = this.#texts.get(block.id);
       return text === undefined ? block : { ...block, text: text.here };
@@ -82,31 +90,35 @@ export class Replica {
   /** Puts a block in behind another, or at the beginning, and returns its id. */
   insert(after: string | null, kind: Kind, text = '', properties: Properties = {}): string {
     const id = crypto.randomUUID();
-    this.#queue.push({ op: 'insert', id, after, kind, text, properties });
+    this.#wait({ op: 'insert', id, after, kind, text, properties });
     return id;
   }
 
   /** Makes a block's text another. */
   write(id: string, here: string): void {
-    const queued = this.#queue.findIndex((step) => step.op === 'insert' && step.id === id);
-    const insert = this.#queue[queued];
+    const insert = this.#queue.find(({ step }) => step.op === 'insert' && step.id === id);
     // What has not been sent yet is sent as it is now.
-    if (insert?.op === 'insert') this.#queue[queued] = { ...insert, text: here };
-    else this.#texts.set(id, { sent: undefined, ...this.#texts.get(id), here });
+    if (insert?.step.op === 'insert') {
+      insert.step = { ...insert.step, text: here };
+      return;
+    }
+    const { sent, run, here: before } = this.#texts.get(id) ?? {};
+    const isUnsent = before !== undefined && before !== (sent ?? this.#confirmed.get(id)?.text);
+    this.#texts.set(id, { sent, here, run: isUnsent ? (run ?? this.#run) : this.#run });
   }
 
   /** Makes a block another kind, or changes some of its properties. */
   set(id: string, change: { readonly kind?: Kind; readonly properties?: Properties }): void {
-    this.#queue.push({ op: 'set', id, ...change });
+    this.#wait({ op: 'set', id, ...change });
   }
 
   /** Puts a block behind another, or at the beginning. */
   move(id: string, after: string | null): void {
-    this.#queue.push({ op: 'move', id, after });
+    this.#wait({ op: 'move', id, after });
   }
 
   remove(id: string): void {
-    this.#queue.push({ op: 'delete', id });
+    this.#wait({ op: 'delete', id });
   }
 
   /** Takes back the last thing that this person did, or undid. */
@@ -118,8 +130,9 @@ export class Replica {
   /** What is to be sent now: the next message, or, with `again`, the one that has not been answered. */
   next({ again = false } = {}): Edit | undefined {
     if (this.#sent !== undefined) return again ? this.#message(this.#sent) : undefined;
-    const steps = this.#takeSteps();
-    if (steps.length > 0) this.#sent = { type: 'edit', seq: this.#seq++, run: this.#run, steps };
+    const run = this.#oldestRun();
+    const steps = run === undefined ? [] : this.#takeSteps(run);
+    if (run !== undefined && steps.length > 0) this.#sent = { type: 'edit', seq: this.#seq++, run, steps };
     else {
       const type = this.#takingBack.shift();
       if (type === undefined) return undefined;
@@ -170,7 +183,7 @@ export class Replica {
     if (change.gone === true) {
       this.#confirmed.delete(id);
       this.#texts.delete(id);
-      this.#queue = this.#queue.filter((step) => step.id !== id);
+      this.#queue = this.#queue.filter(({ step }) => step.id !== id);
       return;
     }
     const after = changed(before, change);
@@ -180,42 +193,60 @@ export class Replica {
     if (before !== undefined && before.text !== after.text) this.#moveCursors(id, before.text, after.text);
     if (text === undefined) return;
     if (isAnswer && text.sent !== undefined) {
-      this.#texts.set(id, { sent: undefined, here: mergeText(text.sent, after.text, text.here) });
+      this.#texts.set(id, { ...text, sent: undefined, here: mergeText(text.sent, after.text, text.here) });
     } else if (text.sent === undefined) {
       text.here = mergeText(before?.text ?? '', after.text, text.here);
     } else {
       const sent = mergeText(before?.text ?? '', after.text, text.sent);
-      this.#texts.set(id, { sent, here: mergeText(text.sent, sent, text.here) });
+      this.#texts.set(id, { ...text, sent, here: mergeText(text.sent, sent, text.here) });
     }
   }
 
   /** What was sent is answered: what of it has not come to anything is taken out again. */
   #settle(): void {
     this.#sent = undefined;
-    for (const [id, { sent, here }] of this.#texts) {
+    for (const [id, { sent, here, run }] of this.#texts) {
       if (sent === undefined) continue;
       const confirmed = this.#confirmed.get(id)?.text;
       if (confirmed === undefined) this.#texts.delete(id);
-      else this.#texts.set(id, { sent: undefined, here: mergeText(sent, confirmed, here) });
+      else this.#texts.set(id, { sent: undefined, here: mergeText(sent, confirmed, here), run });
     }
   }
 
-  #takeSteps(): Step[] {
+  #wait(step: Step): void {
+    this.#queue.push({ run: this.#run, step });
+  }
+
+  /** What was done first is sent first, each run by itself, so that each can be undone by itself. */
+  #oldestRun(): number | undefined {
+    const runs = this.#queue.slice(0, 1).map(({ run }) => run);
+    for (const [id, { here, run }] of this.#texts) if (this.#isChanged(id, here)) runs.push(run);
+    return runs.length === 0 ? undefined : Math.min(...runs);
+  }
+
+  /** Whether the text of a block that the server knows is another here. */
+  #isChanged(id: string, here: string): boolean {
+    const confirmed = this.#confirmed.get(id);
+    return confirmed !== undefined && confirmed.text !== here;
+  }
+
+  #takeSteps(run: number): Step[] {
     const steps: Step[] = [];
     let characters = 0;
     const fits = (text: string): boolean => {
       characters += text.length;
       return steps.length === 0 || (steps.length < MAX_OPERATIONS && characters <= MAX_CHARACTERS);
     };
-    while (this.#queue[0] !== undefined && fits('text' in this.#queue[0] ? this.#queue[0].text : '')) {
-      const step = this.#queue.shift() as Step;
+    for (let next = this.#queue[0]; next !== undefined && next.run === run; next = this.#queue[0]) {
+      const { step } = next;
+      if (!fits('text' in step ? step.text : '')) break;
+      this.#queue.shift();
       steps.push(step);
-      if (step.op === 'insert') this.#texts.set(step.id, { sent: step.text, here: step.text });
+      if (step.op === 'insert') this.#texts.set(step.id, { sent: step.text, here: step.text, run });
     }
     const removed = new Set(steps.filter(({ op }) => op === 'delete').map(({ id }) => id));
     for (const [id, text] of this.#texts) {
-      const confirmed = this.#confirmed.get(id);
-      if (confirmed === undefined || removed.has(id) || text.here === confirmed.text) continue;
+      if (text.run !== run || removed.has(id) || !this.#isChanged(id, text.here)) continue;
       if (!fits(text.here)) break;
       text.sent = text.here;
       steps.push({ op: 'edit', id });

@@ -5,7 +5,10 @@ import { diff, moved } from '../text.ts';
 
 /** What a block asks the page to do. */
 export interface BlockActions {
-  write(id: string, text: string): void;
+  /** Someone has made of the text that is shown another, and others' changes may not be shown yet. */
+  write(id: string, shown: string, text: string): void;
+  /** Shows what has come and is not shown yet. */
+  refresh(): void;
   set(id: string, change: { kind?: Kind; properties?: Properties }): void;
   /** Enter, Backspace at the beginning, Alt and an arrow, an arrow out of the block. */
   split(id: string, at: number): void;
@@ -39,6 +42,8 @@ export class BlockView {
   readonly #actions: BlockActions;
   #block: Block;
   #shown: Block | undefined;
+  /** What the field shows, until someone types. */
+  #text = '';
 
   constructor(block: Block, actions: BlockActions) {
     this.#block = block;
@@ -46,7 +51,7 @@ export class BlockView {
     const paper = create('div', { className: 'paper' }, this.#mirror, this.#field);
     this.element.append(this.#kind, this.#tick, create('div', { className: 'body' }, this.#extra, paper));
     const { id } = block;
-    this.#field.addEventListener('input', () => actions.write(id, this.#field.value));
+    this.#field.addEventListener('input', () => this.#typed());
     this.#field.addEventListener('keydown', (event) => this.#key(event));
     for (const type of ['select', 'keyup', 'pointerup', 'focus'])
       this.#field.addEventListener(type, () =>
@@ -91,11 +96,18 @@ export class BlockView {
     this.#showCursors(text, peers);
   }
 
+  #typed(): void {
+    const { value } = this.#field;
+    this.#actions.write(this.#block.id, this.#text, value);
+    this.#text = value;
+  }
+
   #write(text: string): void {
     const { value, selectionStart, selectionEnd } = this.#field;
     const change = diff(value, text);
     const [from, to] = [moved(selectionStart, change), moved(selectionEnd, change)];
     this.#field.value = text;
+    this.#text = text;
     if (this.isActive) this.#field.setSelectionRange(from, to);
   }
 
@@ -150,10 +162,12 @@ export class BlockView {
     const hasLines = kind === 'code' || kind === 'table';
     const act = (work: () => void): void => {
       event.preventDefault();
+      this.#actions.refresh();
       work();
     };
     if (event.isComposing || this.#field.readOnly) return;
-    if (event.key === 'Enter' && !event.shiftKey && !hasLines) act(() => this.#actions.split(id, from));
+    if (event.key === 'Enter' && !event.shiftKey && !hasLines)
+      act(() => this.#actions.split(id, this.#field.selectionStart));
     else if (event.key === 'Backspace' && from === 0 && to === 0) act(() => this.#actions.join(id));
     else if (event.key === 'Tab' && kind === 'table') act(() => this.#insert('\t'));
     else if (event.key === 'Tab')
@@ -171,7 +185,7 @@ export class BlockView {
 
   #insert(text: string): void {
     this.#field.setRangeText(text, this.#field.selectionStart, this.#field.selectionEnd, 'end');
-    this.#actions.write(this.#block.id, this.#field.value);
+    this.#typed();
   }
 }
 

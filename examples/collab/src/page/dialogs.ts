@@ -5,6 +5,8 @@ export interface Action {
   readonly label: string;
   readonly style?: 'primary' | 'danger';
   readonly run: () => Promise<void>;
+  /** Whether it shows another list, rather than end the dialog. */
+  readonly goesOn?: boolean;
 }
 
 /** Asks for a line of text; the dialog stays, with the reason, when `take` fails. */
@@ -52,11 +54,13 @@ export function showList(
   alert?.replaceChildren();
   const close = create('button', { type: 'button' }, 'Close');
   close.addEventListener('click', () => dialog.close());
-  const buttons = actions.map(({ label, style = '', run }) => {
+  const buttons = actions.map(({ label, style = '', run, goesOn = false }) => {
     const button = create('button', { type: 'button', className: style }, label);
     button.addEventListener('click', () => {
       run().then(
-        () => dialog.close(),
+        () => {
+          if (!goesOn) dialog.close();
+        },
         (error: unknown) => alert?.replaceChildren(error instanceof Error ? error.message : String(error)),
       );
     });

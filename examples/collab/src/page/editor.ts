@@ -2,6 +2,7 @@ import { byId, create } from '@dotdo/example-shared/page/dom';
 import type { Block } from '../block.ts';
 import { DocumentClient } from '../client/document-client.ts';
 import type { Peer } from '../messages.ts';
+import { mergeText } from '../text.ts';
 import { pathOf, type Session } from './api.ts';
 import { arrange, BlockView, hueOf, type BlockActions } from './block-view.ts';
 import { askForText } from './dialogs.ts';
@@ -122,13 +123,15 @@ export class Editor {
   }
 
   readonly #actions: BlockActions = {
-    write: (id, text) => {
+    write: (id, shown, text) => {
       if (id !== this.#lastBlock) this.#begin(id);
       clearTimeout(this.#pause);
       this.#pause = setTimeout(() => this.#begin(''), PAUSE_MS);
-      this.#client.replica.write(id, text);
+      const { replica } = this.#client;
+      replica.write(id, mergeText(shown, replica.textOf(id) ?? shown, text));
       this.#client.changed();
     },
+    refresh: () => this.draw(),
     set: (id, change) => {
       if (change.kind === 'image')
         askForText('Image', 'Its address', 'https://', async (url) => {

@@ -65,8 +65,9 @@ export async function share(session: Session, document: string): Promise<void> {
       label: `Let ${name} in`,
       run: async () => {
         await ask(session, 'POST', `${path}/members`, { user: id, role: 'editor' });
-        queueMicrotask(() => void again());
+        await again();
       },
+      goesOn: true,
     }));
   const link = {
     label: 'Make a link',
@@ -78,14 +79,13 @@ export async function share(session: Session, document: string): Promise<void> {
       });
       // Behind the #, where no server sees it.
       const url = new URL(`/#join/${session.workspace}/${document}/${token}`, location.href).href;
-      queueMicrotask(() =>
-        showList(
-          'Whoever has this link can edit',
-          [create('input', { value: url, readOnly: true, ariaLabel: 'Link' })],
-          [],
-        ),
+      showList(
+        'Whoever has this link can edit',
+        [create('input', { value: url, readOnly: true, ariaLabel: 'Link' })],
+        [],
       );
     },
+    goesOn: true,
   };
   showList('Who may open this page', items, [...actions, link]);
 }
