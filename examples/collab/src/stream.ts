@@ -6,7 +6,7 @@ import type { Env } from './worker.ts';
 /** What leaves a document for its workspace's search, and the name of the delivery. */
 const SEARCH = 'search';
 /** Someone who types changes a block many times a second: the search is told of all of it at once. */
-const LINGER_MS = 300;
+const LINGER_MS = 1_000;
 
 /** The document's change stream. Whatever is written, the workspace's search gets to know of it, exactly once. */
 export async function openStream(main: Database, { workspace }: Place, env: Env): Promise<Cdc> {
