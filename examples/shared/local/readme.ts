@@ -1,11 +1,13 @@
 import { globSync, readFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 
 const squeeze = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
 
-/** The ts and sql blocks of an app's README that are not code of the app, its page or its demo, which all run. */
+/** The ts and sql blocks of an app's README that are not code of the app, its migrations, its page or its demo, which all run. */
 export function foreignCode(root: string): { readonly blocks: number; readonly foreign: readonly string[] } {
   const read = (name: string): string => readFileSync(`${root}/${name}`, 'utf8');
-  const run = squeeze(globSync(['*.ts', 'src/**/*.ts'], { cwd: root }).map(read).join('\n'));
+  const migrations = `../../.do/migrations/${basename(resolve(root))}/**/*.sql`;
+  const run = squeeze(globSync(['*.ts', 'src/**/*.ts', migrations], { cwd: root }).map(read).join('\n'));
   const blocks = [...read('README.md').matchAll(/```(?:ts|sql)\n([\s\S]*?)```/g)].map(
     ([, code = '']) => code,
   );
