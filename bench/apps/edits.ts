@@ -51,12 +51,12 @@ export async function edit(
   const sentAt = new Map<string, number>();
   const took: number[] = [];
   let operations = 0;
-  let failure: string | undefined;
+  const problems: string[] = [];
   let isCounting = false;
 
   const hear = (window: Window, text: string): void => {
     const frame = JSON.parse(text) as Frame;
-    failure ??= frame.refused;
+    if (frame.refused !== undefined) problems.push(frame.refused);
     const own = frame.from === window.index || frame.ack !== undefined;
     if (frame.lsn !== undefined) window.lsn = frame.lsn;
     if (own && window.isWaiting) {
@@ -81,7 +81,7 @@ export async function edit(
     const window = { index, socket: webSocket, block: blockOf(index), lsn: 0, seq: 0, isWaiting: false };
     webSocket.addEventListener('message', ({ data }) => hear(window, String(data)));
     webSocket.addEventListener('close', ({ code, reason }) => {
-      if (code !== 1000) failure ??= `closed: ${code} ${reason}`;
+      if (code !== 1000) problems.push(`closed: ${code} ${reason}`);
     });
     webSocket.accept();
     return window;
@@ -110,7 +110,7 @@ export async function edit(
       properties: {},
     })),
   );
-  while (first.isWaiting && failure === undefined) await scheduler.wait(10);
+  while (first.isWaiting && problems.length === 0) await scheduler.wait(10);
   await scheduler.wait(300);
 
   isCounting = true;
@@ -118,7 +118,7 @@ export async function edit(
   const type = async (window: Window): Promise<void> => {
     const period = 1_000 / perSecond;
     let next = started + (window.index / sockets) * period;
-    for (let now = started; now < started + ms && failure === undefined; now = performance.now()) {
+    for (let now = started; now < started + ms && problems.length === 0; now = performance.now()) {
       if (!window.isWaiting && now >= next) {
         next = Math.max(next + period, now);
         sentAt.set(window.block, now);
@@ -131,7 +131,7 @@ export async function edit(
   isCounting = false;
   const taken = performance.now() - started;
   for (const { socket } of windows) socket.close(1000);
-  if (failure !== undefined) throw new Error(failure);
+  if (problems.length > 0) throw new Error(problems.join('; '));
   took.sort((a, b) => a - b);
   const at = (share: number): number => took[Math.floor(took.length * share)] ?? Number.NaN;
   return { operations, ms: taken, p50: at(0.5), p99: at(0.99) };
