@@ -8,8 +8,8 @@ export default defineConfig({
       'examples/*/vitest.config.ts',
       'tools/vitest.config.ts',
     ],
-    // Two cores: a few workers at a time, each with a Workers runtime beside it.
-    maxWorkers: 2,
+    // Each has a Workers runtime beside it and waits for it half of the time.
+    maxWorkers: 4,
     // What a method throws to its caller over RPC is reported in the object that it was thrown in, too.
     onUnhandledError: (error) => !('durableObjectId' in error),
   },

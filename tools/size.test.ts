@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import { beforeAll, expect, it } from 'vitest';
 
-const ENTRY_BYTES = 48_000;
+const ENTRY_BYTES = 49_000;
 const SQLITE_BYTES = 115_000;
 const ALL_BYTES = 285_000;
 
@@ -66,7 +66,7 @@ function bytes({ sizes }: Bundle, names: Iterable<string>): number {
   return [...names].reduce((sum, name) => sum + (sizes.get(name) ?? Number.NaN), 0);
 }
 
-it('what opening a database loads stays under 48 kB, minified and gzipped', () => {
+it('what opening a database loads stays under 49 kB, minified and gzipped', () => {
   const entry = Object.entries(all.metafile.outputs).find(
     ([, { entryPoint }]) => entryPoint === '<stdin>',
   )?.[0];

@@ -28,6 +28,8 @@ export default defineConfig({
     name: 'dosql',
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/browser/**', 'test/crash/**', 'test/project/**', 'test/scan/**', 'test/streams/**'],
+    // Several run at a time, and none is about how long it takes.
+    testTimeout: 30_000,
     // What a method throws to its caller over RPC is reported in the object that it was thrown in, too.
     onUnhandledError: (error) => !('durableObjectId' in error),
     // workerd sees neither files nor variables, so texts that have to agree are handed in, and the seed to replay, or how many to run.
