@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SiteClient } from '@dotdo/example-analytics/local.ts';
 import { Person } from '@dotdo/example-collab/local.ts';
@@ -5,7 +6,8 @@ import { FleetClient } from '@dotdo/example-iot/local.ts';
 import { Client as SaasClient } from '@dotdo/example-saas/local.ts';
 import { Client as ShopClient, STAFF_KEY, WEBHOOK_SECRET } from '@dotdo/example-shop/local.ts';
 import { createTestHarness } from 'wrangler';
-import type { EditsOrder, Order, Outcome } from './apps/driver.worker.ts';
+import type { Order, Outcome } from './apps/driver.worker.ts';
+import { edit } from './apps/edits.ts';
 import type { MAKERS } from './apps/requests.ts';
 import { useMemoryFolder } from './harness/wrangler.ts';
 import { figure, isQuick, print, report, roundsOr, type Figure } from './harness/report.ts';
@@ -145,12 +147,21 @@ const APPS: readonly App[] = [
   },
 ];
 
-/** The example apps under load, each beside an object that does nothing but answer the same requests. */
+/** The results of the last run. */
+function lastMeasured(): Measured[] {
+  const file = join(import.meta.dirname, 'results/apps.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { measured: Measured[] }).measured;
+}
+
+/** The example apps under load, those that `APPS` names or all, each beside an object that does nothing but answer the same requests. */
 export async function apps(): Promise<void> {
   const rounds = roundsOr(5);
   useMemoryFolder();
   const measured: Measured[] = [];
-  for (const app of APPS) measured.push(...(await measureApp(app, rounds)));
+  const wanted = process.env.APPS?.split(',');
+  for (const app of APPS)
+    if (wanted === undefined || wanted.includes(app.name)) measured.push(...(await measureApp(app, rounds)));
+    else measured.push(...lastMeasured().filter((one) => one.app === app.name));
   report('apps', { rounds, measured });
   const whole = ({ median }: Figure): string => Math.round(median).toLocaleString('en');
   print('The example apps under load', [
@@ -186,33 +197,34 @@ async function measureApp(app: App, rounds: number): Promise<Measured[]> {
   try {
     const { url } = await harness.listen();
     const { base, token } = await app.prepare(url);
-    const drive = async <T>(what: string, order: object): Promise<T> => {
-      const response = await harness
-        .getWorker('dosql-driver')
-        .fetch(`http://driver/${what}`, { method: 'POST', body: JSON.stringify(order) });
-      if (!response.ok) throw new Error(`${app.name}: ${await response.text()}`);
-      return (await response.json()) as T;
-    };
     const measured: Measured[] = [];
     const common = { base: `${url.origin}${base}`, token, ms: MS };
     for (const { name, make, unit, seed, together } of app.loads) {
       const send = async (target: Order['target']): Promise<Outcome> => {
         const order: Order = { ...common, make, together, target };
-        const outcome = await drive<Outcome>('requests', order);
+        const response = await harness
+          .getWorker('dosql-driver')
+          .fetch('http://driver/', { method: 'POST', body: JSON.stringify(order) });
+        const outcome = (await response.json()) as Outcome;
         if (Object.keys(outcome.refused).length > 0)
           throw new Error(`${app.name} refused requests: ${JSON.stringify(outcome.refused)}`);
         return outcome;
       };
       measured.push({ app: app.name, name, unit, seed, ...(await interleaved(rounds, send)) });
     }
-    // A document of its own for each: what was typed before is not typed again.
-    for (const { name, seed, sockets, perSecond } of app.edits ?? []) {
-      const type = async (target: Order['target']): Promise<Taken> => {
-        const { base, token } = await app.prepare(url);
-        const order: EditsOrder = { base: `${url.origin}${base}`, token, ms: MS, sockets, perSecond, target };
-        return drive<Taken>('edits', order);
-      };
-      measured.push({ app: app.name, name, unit: 'edits/s', seed, ...(await interleaved(rounds, type)) });
+    if (app.edits !== undefined) {
+      const ceiling = createTestHarness({ workers: [{ configPath: own('ceiling.jsonc') }] });
+      const { origin } = (await ceiling.listen()).url;
+      for (const { name, seed, ...edits } of app.edits) {
+        // Over the network of this machine, as windows are; a document of its own for each round.
+        const type = async (target: Order['target']): Promise<Taken> => {
+          if (target === 'CEILING') return edit(origin, '', { ...edits, ms: MS }, true);
+          const { base, token } = await app.prepare(url);
+          return edit(`${url.origin}${base}`, token, { ...edits, ms: MS }, false);
+        };
+        measured.push({ app: app.name, name, unit: 'edits/s', seed, ...(await interleaved(rounds, type)) });
+      }
+      await ceiling.close();
     }
     return measured;
   } finally {

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { bundleSize } from './harness/bundle-size.ts';
 import { report, roundsOr, time } from './harness/report.ts';
-import { bundle, inWorkerd } from './harness/workerd.ts';
+import { inWorkerd } from './harness/workerd.ts';
 
 /** µs per operation on bare SQLite and on DoSQL, and the median of their ratios. */
 interface Comparison {
@@ -26,22 +26,15 @@ interface EngineResult {
 const here = import.meta.dirname;
 const worker = { entry: join(here, 'worker.ts'), classes: ['Bare', 'Dosql'], folder: tmpdir() };
 
-/** The engine as a Worker would carry it: minified, gzipped, without cold storage. */
-async function bundleSize(): Promise<{ minifiedBytes: number; gzippedBytes: number }> {
-  const text = await bundle({
-    stdin: { contents: "export { DB, DoSQLError } from '@dotdo/dosql';", resolveDir: here },
-  });
-  return { minifiedBytes: Buffer.byteLength(text), gzippedBytes: gzipSync(text, { level: 9 }).length };
-}
-
 /** The same statements on bare SQLite and on DoSQL, and the size of the bundle. */
 export async function engine(): Promise<void> {
   const rounds = roundsOr(7);
   const result = await inWorkerd(worker, async (origin) =>
     (await fetch(`${origin}/engine?rounds=${rounds}`)).json<EngineResult>(),
   );
-  const size = await bundleSize();
-  report('engine', { rounds, rows: 50_000, ...result, bundle: size });
+  const { opened, withoutFiles, all } = await bundleSize();
+  const bundle = { opened, withoutFiles, all };
+  report('engine', { rounds, rows: 50_000, ...result, bundle });
   console.log(
     '\nthe same statements on bare ctx.storage.sql and on DoSQL: until answered, and until committed\n',
   );
@@ -57,7 +50,8 @@ export async function engine(): Promise<void> {
   console.log('\nwhere a single run() goes\n');
   for (const [name, value] of Object.entries(result.parts))
     console.log(`${name.padEnd(56)} ${time(value).padStart(10)}`);
+  const kilobytes = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} kB`;
   console.log(
-    `\nbundle: ${(size.gzippedBytes / 1_000).toFixed(1)} kB gzipped, ${(size.minifiedBytes / 1_000).toFixed(1)} kB minified`,
+    `\nminified and gzipped: ${kilobytes(opened)} when opened, ${kilobytes(withoutFiles)} with all but files, ${kilobytes(all)} with them`,
   );
 }

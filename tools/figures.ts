@@ -1,7 +1,7 @@
 /**
  * Writes the figures of the benchmark results into the README: the engine's between its `figures` marks, those
- * beside other engines between its `peers` marks, those of change streams between its `streams` marks, those of queries
- * over files between its `scans` marks.
+ * beside other engines between its `workloads` and `peers` marks, those of change streams between its `streams` marks,
+ * those of queries over files between its `scans` marks, those of the examples between its `apps` marks.
  *
  * `node tools/figures.ts` after `npm run bench`; a test checks that the README agrees with the results.
  */
@@ -24,7 +24,8 @@ interface EngineResults {
     readonly pastMicros: number;
     readonly ratio: number;
   }[];
-  readonly bundle: { readonly gzippedBytes: number };
+  /** Bytes, minified and gzipped. */
+  readonly bundle: { readonly opened: number; readonly withoutFiles: number; readonly all: number };
 }
 
 interface Figure {
@@ -79,7 +80,7 @@ interface LiveResults {
 
 interface ScanResults extends PeerResults {
   readonly rows: { readonly telemetry: number; readonly hits: number };
-  readonly geometricMean: { readonly node: number; readonly workerd: number };
+  readonly geometricMean: { readonly node: number; readonly workerd: number; readonly stored: number };
   readonly measured: {
     readonly name: string;
     readonly table: string;
@@ -88,6 +89,7 @@ interface ScanResults extends PeerResults {
     readonly workerd: Figure;
     readonly nodeRatio: number;
     readonly workerdRatio: number;
+    readonly storedRatio: number;
   }[];
   readonly written: {
     readonly dosql: { readonly rowsPerSecond: number };
@@ -96,10 +98,42 @@ interface ScanResults extends PeerResults {
   readonly memory: { readonly fileBytes: number; readonly mebibytes: number };
 }
 
+interface WorkloadResults extends PeerResults {
+  readonly measured: { readonly workload: string; readonly engine: string; readonly micros: Figure }[];
+}
+
+interface ColdResults {
+  readonly starts: { readonly rows: number; readonly bare: Figure; readonly dosql: Figure }[];
+}
+
+interface CostResults {
+  readonly statements: {
+    readonly workload: string;
+    readonly engine: string;
+    readonly dollarsPerMillion: number;
+  }[];
+}
+
+interface AppResults {
+  readonly date: string;
+  readonly machine: string;
+  readonly measured: {
+    readonly app: string;
+    readonly name: string;
+    readonly unit: string;
+    readonly seed: string;
+    readonly ceiling: Figure;
+    readonly reached: Figure;
+    readonly p50: Figure;
+  }[];
+}
+
 const readme = new URL('../README.md', import.meta.url);
 const ENGINE_MARKS = /(<!-- figures -->\n)[\s\S]*?(<!-- \/figures -->)/;
 const PEER_MARKS = /(<!-- peers -->\n)[\s\S]*?(<!-- \/peers -->)/;
 const STREAM_MARKS = /(<!-- streams -->\n)[\s\S]*?(<!-- \/streams -->)/;
+const WORKLOAD_MARKS = /(<!-- workloads -->\n)[\s\S]*?(<!-- \/workloads -->)/;
+const APP_MARKS = /(<!-- apps -->\n)[\s\S]*?(<!-- \/apps -->)/;
 const SCAN_MARKS = /(<!-- scans -->\n)[\s\S]*?(<!-- \/scans -->)/;
 /** Queries that the README shows by name, of all that are measured. */
 const SHOWN_SCANS = ['count', 'one hour', 'sum by day', 'sum by sensor', 'one sensor by hour', 'median'];
@@ -119,6 +153,8 @@ const micros = (value: number): string =>
     : value >= 1_000
       ? `${(value / 1_000).toFixed(1)} ms`
       : `${value.toFixed(value < 10 ? 1 : 0)} µs`;
+
+const kilobytes = (bytes: number): string => `${(bytes / 1_000).toFixed(0)} kB`;
 
 /** The README's figures, as Markdown. */
 function figures(): string {
@@ -144,7 +180,8 @@ function figures(): string {
   return (
     `\n${table(rows)}\n\nTime per statement, query or row until it is committed, which is when a response leaves the object, and the ratio ` +
     `until the call has answered, which for a batch of DoSQL is the same. For the past, "bare" is the same query on the present. ` +
-    `The engine is ${(bundle.gzippedBytes / 1_000).toFixed(1)} kB minified and gzipped. Taken ${date} on ${machine}, workerd ${workerd}.\n\n`
+    `Opening a database loads ${kilobytes(bundle.opened)} of code, minified and gzipped; with all that is loaded on first use it is ` +
+    `${kilobytes(bundle.withoutFiles)}, and ${kilobytes(bundle.all)} with what reads and writes files. Taken ${date} on ${machine}, workerd ${workerd}.\n\n`
   );
 }
 
@@ -290,9 +327,73 @@ function scanFigures(): string {
   return (
     `\n${table([...header, ...named])}\n\nOver all ${measured.length} queries the geometric mean is ${geometricMean.node.toFixed(2)}× DuckDB's time in Node and ` +
     `${geometricMean.workerd.toFixed(2)}× in workerd; the last row is the worst of them. ${thousands(rows.telemetry)} readings, and ${thousands(rows.hits)} page views for ` +
-    `ClickBench's queries, in zstd files that DuckDB wrote; in workerd they lie in the object's own file store. Seven columns are written at ` +
+    `ClickBench's queries, in zstd files in memory that DuckDB wrote. Out of the object's own file store, which is SQLite, the mean is ` +
+    `${geometricMean.stored.toFixed(2)}×. Seven columns are written at ` +
     `${rate(written.dosql.rowsPerSecond)} rows a second, by DuckDB at ${rate(written.duckdb.rowsPerSecond)}. A query over ${Math.round(memory.fileBytes / 1e6)} MB took ` +
     `${memory.mebibytes.toFixed(0)} MiB of memory. Taken ${date} on ${machine}, workerd ${workerd}, DuckDB ${engines['DuckDB']}.\n\n`
+  );
+}
+
+/** Engines that the README shows by name, of all that are measured. */
+const SHOWN_ENGINES = [
+  'DoSQL',
+  'bare ctx.storage.sql',
+  'D1 (local)',
+  'better-sqlite3',
+  'Turso',
+  'PGlite',
+  'MariaDB',
+];
+
+/** The figures of the same statements on many engines, as Markdown. */
+function workloadFigures(): string {
+  const { date, machine, workerd, engines, measured } = results<WorkloadResults>('workloads');
+  const { starts } = results<ColdResults>('cold');
+  const { statements } = results<CostResults>('cost');
+  const found = (workload: string, engine: string): Figure | undefined =>
+    measured.find((one) => one.workload === workload && one.engine === engine)?.micros;
+  const rows = [
+    ['', ...SHOWN_ENGINES],
+    ['---', ...SHOWN_ENGINES.map(() => '---:')],
+    ...[...new Set(measured.map(({ workload }) => workload))].map((workload) => [
+      workload,
+      ...SHOWN_ENGINES.map((engine) => cell(found(workload, engine))),
+    ]),
+  ];
+  const versions = SHOWN_ENGINES.slice(3).map((name) => `${name} ${engines[name]}`);
+  const woken = starts.map(
+    (start) => `${cell(start.dosql)} with ${thousands(start.rows)} rows (bare ${cell(start.bare)})`,
+  );
+  const dollars = (engine: string): string =>
+    `$${statements.find((one) => one.workload === 'update by key' && one.engine === engine)?.dollarsPerMillion.toFixed(2)}`;
+  return (
+    `\n${table(rows)}\n\nAn operation, until it is durable. The engines from better-sqlite3 on run inside Node.js, MariaDB behind a socket; a query of D1 goes ` +
+    `from one object to another, as it does everywhere. An object that was asleep answers its first query in ${woken.join(', ')}. A million ` +
+    `updates by key, each a request, are billed ${dollars('DoSQL')} with every change logged, ${dollars('bare ctx.storage.sql')} on bare SQLite and ${dollars('D1 (local)')} on D1. ` +
+    `Taken ${date} on ${machine}, workerd ${workerd}, ${versions.join(', ')}.\n\n`
+  );
+}
+
+/** The figures of the example apps, as Markdown. */
+function appFigures(): string {
+  const { date, machine, measured } = results<AppResults>('apps');
+  const whole = ({ median }: Figure): string => thousands(Number(median.toPrecision(3)));
+  const rows = [
+    ['', 'wanted', 'ceiling', 'reached', 'share', 'p50'],
+    ['---', '---:', '---:', '---:', '---:', '---:'],
+    ...measured.map(({ app, name, unit, seed, ceiling, reached, p50 }) => [
+      `[${app}](examples/${app}): ${name}`,
+      `${seed} ${unit}`,
+      whole(ceiling),
+      whole(reached),
+      `${Math.round((100 * reached.median) / ceiling.median)}%`,
+      `${p50.median.toFixed(0)} ms`,
+    ]),
+  ];
+  return (
+    `\n${table(rows)}\n\nOperations a second of one object, and of one that does nothing but answer the same requests or edits; each with a Worker ` +
+    `before it that checks tokens and input. What sends the load shares the two cores. For edits p50 is the time until another window has it. ` +
+    `Taken ${date} on ${machine}.\n\n`
   );
 }
 
@@ -318,20 +419,25 @@ function table(rows: readonly (readonly string[])[]): string {
   return rows.map(line).join('\n');
 }
 
+/** Where which figures stand in the README, and the results that they need. */
+const PARTS: readonly (readonly [marks: RegExp, needs: readonly string[], write: () => string])[] = [
+  [ENGINE_MARKS, ['engine'], figures],
+  [WORKLOAD_MARKS, ['workloads', 'cold', 'cost'], workloadFigures],
+  [PEER_MARKS, ['branches', 'history'], peerFigures],
+  [STREAM_MARKS, ['changes', 'live'], streamFigures],
+  [SCAN_MARKS, ['scan'], scanFigures],
+  [APP_MARKS, ['apps'], appFigures],
+];
+
 /** The README with the figures of the results in it; those that have not been taken stay as they are. */
 export function withFigures(text: string): string {
-  const engine = text.replace(ENGINE_MARKS, (_, open: string, close: string) => open + figures() + close);
-  const withPeers =
-    hasResults('branches') && hasResults('history')
-      ? engine.replace(PEER_MARKS, (_, open: string, close: string) => open + peerFigures() + close)
-      : engine;
-  const withStreams =
-    hasResults('changes') && hasResults('live')
-      ? withPeers.replace(STREAM_MARKS, (_, open: string, close: string) => open + streamFigures() + close)
-      : withPeers;
-  return hasResults('scan')
-    ? withStreams.replace(SCAN_MARKS, (_, open: string, close: string) => open + scanFigures() + close)
-    : withStreams;
+  return PARTS.reduce(
+    (text, [marks, needs, write]) =>
+      needs.every(hasResults)
+        ? text.replace(marks, (_, open: string, close: string) => open + write() + close)
+        : text,
+    text,
+  );
 }
 
 if (import.meta.main) writeFileSync(readme, withFigures(readFileSync(readme, 'utf8')));

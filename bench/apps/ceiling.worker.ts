@@ -21,9 +21,9 @@ export class Ceiling extends DurableObject<Env> {
     return Response.json({ read: body.length });
   }
 
-  /** What one socket says all of them hear. */
-  override webSocketMessage(_: WebSocket, message: string | ArrayBuffer): void {
-    for (const socket of this.ctx.getWebSockets()) socket.send(message);
+  /** An edit is answered, and nobody else is told. */
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    socket.send(message);
   }
 }
 

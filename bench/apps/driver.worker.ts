@@ -1,4 +1,3 @@
-import { edit, type Edits, type EditsOutcome } from './edits.ts';
 import { MAKERS, type Maker } from './requests.ts';
 
 interface Env {
@@ -65,27 +64,8 @@ async function drive({ target, make, base, token, together, ms }: Order, env: En
   return { operations: took.length * maker.operations, ms: taken, refused, p50: at(0.5), p99: at(0.99) };
 }
 
-/** Edits, of a document of whom. */
-export interface EditsOrder extends Edits {
-  readonly target: keyof Env;
-  readonly base: string;
-  readonly token: string;
-}
-
-function typeAway({ target, base, token, ...edits }: EditsOrder, env: Env): Promise<EditsOutcome> {
-  return edit(env[target], base, token, edits, target === 'CEILING');
-}
-
-/** `POST /requests` and `POST /edits`, with an order as the body. */
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
-    const isEdits = new URL(request.url).pathname === '/edits';
-    try {
-      return Response.json(
-        isEdits ? await typeAway(await request.json(), env) : await drive(await request.json(), env),
-      );
-    } catch (error) {
-      return new Response(String(error), { status: 500 });
-    }
+    return Response.json(await drive(await request.json<Order>(), env));
   },
 };

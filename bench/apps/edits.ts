@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
+
 /** Edits of a document over many sockets. */
 export interface Edits {
   readonly sockets: number;
@@ -39,14 +42,13 @@ const blockOf = (index: number): string => `block-${String(index).padStart(4, '0
 
 /**
  * Opens windows of a document, edits in each a block of its own, and watches from the first one. An object that only
- * passes on what it hears answers each edit by the edit.
+ * answers does so by the edit itself.
  */
 export async function edit(
-  service: Fetcher,
   url: string,
   token: string,
   { sockets, perSecond, ms }: Edits,
-  isPassedOn: boolean,
+  isEchoed: boolean,
 ): Promise<EditsOutcome> {
   const sentAt = new Map<string, number>();
   const took: number[] = [];
@@ -73,30 +75,30 @@ export async function edit(
     }
   };
   const open = async (index: number): Promise<Window> => {
-    const response = await service.fetch(`${url}/live?client=window-${String(index).padStart(4, '0')}`, {
-      headers: { upgrade: 'websocket', 'sec-websocket-protocol': `collab, bearer.${token}` },
-    });
-    const { webSocket } = response;
-    if (webSocket === null) throw new Error(`no socket: ${response.status} ${await response.text()}`);
-    const window = { index, socket: webSocket, block: blockOf(index), lsn: 0, seq: 0, isWaiting: false };
-    webSocket.addEventListener('message', ({ data }) => hear(window, String(data)));
-    webSocket.addEventListener('close', ({ code, reason }) => {
+    const client = `window-${String(index).padStart(4, '0')}`;
+    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/live?client=${client}`, [
+      'collab',
+      `bearer.${token}`,
+    ]);
+    const window = { index, socket, block: blockOf(index), lsn: 0, seq: 0, isWaiting: false };
+    socket.addEventListener('message', ({ data }) => hear(window, String(data)));
+    socket.addEventListener('close', ({ code, reason }) => {
       if (code !== 1000) problems.push(`closed: ${code} ${reason}`);
     });
-    webSocket.accept();
+    await once(socket, 'open');
     return window;
   };
   const send = (window: Window, edits: readonly object[]): void => {
     window.isWaiting = true;
     const { index, lsn } = window;
     const message = { type: 'edit', seq: ++window.seq, base: lsn, run: 1, operations: edits };
-    // An object that only passes words on does not know whose they are.
-    window.socket.send(JSON.stringify(isPassedOn ? { ...message, from: index } : message));
+    // An object that only answers does not know whose words they are.
+    window.socket.send(JSON.stringify(isEchoed ? { ...message, from: index } : message));
   };
 
   const windows: Window[] = [];
   for (let i = 0; i < sockets; i++) windows.push(await open(i));
-  await scheduler.wait(300);
+  await wait(300);
   const [first] = windows;
   if (first === undefined) throw new Error('no windows');
   send(
@@ -110,8 +112,8 @@ export async function edit(
       properties: {},
     })),
   );
-  while (first.isWaiting && problems.length === 0) await scheduler.wait(10);
-  await scheduler.wait(300);
+  while (first.isWaiting && problems.length === 0) await wait(10);
+  await wait(300);
 
   isCounting = true;
   const started = performance.now();
@@ -124,7 +126,7 @@ export async function edit(
         sentAt.set(window.block, now);
         send(window, [{ op: 'edit', id: window.block, change: [[3, 1, 'abcdefgh'[window.seq % 8]]] }]);
       }
-      await scheduler.wait(Math.max(1, next - performance.now()));
+      await wait(Math.max(1, next - performance.now()));
     }
   };
   await Promise.all(windows.map(type));
