@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
-import { createCDC, PermanentError, receive, type Batch, type Cdc, type ChangeEvent } from '@dotdo/cdc';
+import { createCDC, PermanentError, receiveBatch, type Batch, type Cdc } from '@dotdo/cdc';
 import { DB, type Database } from '@dotdo/dosql';
 import { errorResponse, HttpError, requireSameOrigin } from '@dotdo/example-shared/http';
 import { historyOf, topPages, usersWithin, type Period } from './history.ts';
@@ -44,12 +44,8 @@ export class Site extends DurableObject<Env> {
     if (site !== db.name || region === undefined)
       throw new PermanentError(`${batch.source} is of another site`);
     const sinceMinute = minuteOf(Date.now() - MINUTES_KEEP_DAYS * DAY_MS);
-    const events: ChangeEvent[] = [];
     let dates: readonly string[] = [];
-    await receive(db, batch, async (event, tx) => {
-      events.push(event);
-      // All at once, in the transaction that notes how far the region has come.
-      if (event !== batch.events.at(-1)) return;
+    await receiveBatch(db, batch, async (events, tx) => {
       const shown = await mergeRegion(tx, region, events, sinceMinute);
       dates = [...shown].filter((date) => !this.#dated.has(date));
       for (const date of dates) await deleteMinutesLater(db, date);

@@ -1,4 +1,4 @@
-import { receive, type Batch, type ChangeEvent, type ChangeRow } from '@dotdo/cdc';
+import { receiveBatch, type Batch, type ChangeEvent, type ChangeRow } from '@dotdo/cdc';
 import type { Database, Transaction } from '@dotdo/dosql';
 import { json } from '@dotdo/example-shared/http';
 import { parseQuery } from '@dotdo/example-shared/input';
@@ -35,11 +35,11 @@ const REMOVE: Readonly<Record<string, string>> = {
  * what it has become in the end is written.
  */
 export async function index(db: Database, batch: Batch): Promise<void> {
-  const latest = new Map<string, Extract<ChangeEvent, { key: unknown }>>();
-  const last = batch.events.at(-1);
-  await receive<Transaction>(db, batch, async (event, tx) => {
-    if ('key' in event) latest.set(`${event.table}/${String(event.key['id'])}`, event);
-    if (event === last) await write(tx, batch.source, [...latest.values()]);
+  await receiveBatch<Transaction>(db, batch, async (events, tx) => {
+    const latest = new Map<string, Extract<ChangeEvent, { key: unknown }>>();
+    for (const event of events)
+      if ('key' in event) latest.set(`${event.table}/${String(event.key['id'])}`, event);
+    await write(tx, batch.source, [...latest.values()]);
   });
 }
 

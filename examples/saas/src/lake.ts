@@ -1,4 +1,4 @@
-import { receive, type Batch, type ChangeRow } from '@dotdo/cdc';
+import { receiveBatch, type Batch, type ChangeRow } from '@dotdo/cdc';
 import type { Database, Transaction } from '@dotdo/dosql';
 
 /** A change, as the table `changes` has it. */
@@ -12,16 +12,16 @@ interface Fact {
 }
 
 /**
- * Brings a batch of a tenant's changes into the tables of all tenants, in one transaction, exactly once: `receive`
- * leaves out what has come before. The whole batch is written by three statements, however many changes it has.
+ * Brings a batch of a tenant's changes into the tables of all tenants, in one transaction, exactly once:
+ * `receiveBatch` leaves out what has come before. It is written by three statements, however many changes it has.
  */
 export async function merge(db: Database, batch: Batch): Promise<void> {
-  const facts: Fact[] = [];
-  /** The tasks that changed, by their ids, as they are after all of it; null for those that have gone. */
-  const tasks = new Map<unknown, ChangeRow | null>();
-  const last = batch.events.at(-1);
-  await receive(db, batch, async (event, tx) => {
-    if ('key' in event) {
+  await receiveBatch<Transaction>(db, batch, async (events, tx) => {
+    const facts: Fact[] = [];
+    /** The tasks that changed, by their ids, as they are after all of it; null for those that have gone. */
+    const tasks = new Map<unknown, ChangeRow | null>();
+    for (const event of events) {
+      if (!('key' in event)) continue;
       const { table, op, key, before, after, timestamp } = event;
       if (table === 'tasks') tasks.set(key['id'], after);
       // A row of a snapshot is there, but has not changed.
@@ -35,7 +35,7 @@ export async function merge(db: Database, batch: Batch): Promise<void> {
           status_after: after?.['status'],
         });
     }
-    if (event === last) await write(tx, batch, facts, tasks);
+    await write(tx, batch, facts, tasks);
   });
 }
 

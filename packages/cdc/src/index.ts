@@ -60,7 +60,7 @@ export type {
 } from './deliver/options.ts';
 export { queue } from './deliver/queue.ts';
 export type { QueueBinding, QueuedEvent } from './deliver/queue.ts';
-export { receive } from './deliver/receive.ts';
+export { receive, receiveBatch } from './deliver/receive.ts';
 export type { Received, Receiver } from './deliver/receive.ts';
 export { PermanentError, RetryLaterError } from './deliver/sink.ts';
 export type { Batch, RefusedEvent, SendContext, Sink, SinkResult } from './deliver/sink.ts';

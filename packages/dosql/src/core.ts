@@ -133,8 +133,8 @@ export class Core {
   }
 
   /** Sets the timer `name` for `at`, as part of the transaction of whoever asks. */
-  schedule(name: string, at: Date | number, payload?: unknown): Promise<void> {
-    const schedule = (): Promise<void> => this.timers.schedule(name, at, payload);
+  schedule(name: string, at: Date | number, payload?: unknown, ifAbsent: boolean = false): Promise<void> {
+    const schedule = (): Promise<void> => this.timers.schedule(name, at, payload, ifAbsent);
     return this.gate.isMine ? schedule() : this.gate.hold(schedule);
   }
 

@@ -388,10 +388,16 @@ export class Database extends FileSession {
   /**
    * Sets the timer `name` for `at` (a Date, or ms since the epoch), replacing one of that name. It runs from
    * the object's alarm, so the class's `alarm()` must call {@link Database.alarm}. Inside a transaction of
-   * this database it is part of the transaction.
+   * this database it is part of the transaction. With `ifAbsent` one that is set stays as it is, unless its handler
+   * is running just now, which may not see any more what the new one is to be about.
    */
-  schedule(name: string, at: Date | number, payload?: unknown): Promise<void> {
-    return this.core.schedule(name, at, payload);
+  schedule(
+    name: string,
+    at: Date | number,
+    payload?: unknown,
+    { ifAbsent = false }: { readonly ifAbsent?: boolean } = {},
+  ): Promise<void> {
+    return this.core.schedule(name, at, payload, ifAbsent);
   }
 
   /** Removes the timer `name`; returns whether there was one. */

@@ -5,6 +5,7 @@ import {
   PermanentError,
   queue,
   receive,
+  receiveBatch,
   verifyWebhook,
   webhook,
   type Batch,
@@ -422,6 +423,26 @@ describe('what another object sends', () => {
       await expect(twice).rejects.toThrow(/^PERMANENT: CONSTRAINT/);
       expect(await db.query('SELECT * FROM t')).toEqual([]);
       expect(await receive(db, batch(0, 1, 2), () => {})).toEqual({ applied: 2, repeated: 0 });
+    });
+  });
+
+  it('gives what is new of a batch at once, and nothing when nothing is', async () => {
+    await withDatabase(async (db) => {
+      await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)');
+      const given: (bigint | undefined)[][] = [];
+      const take = (batch: Batch) =>
+        receiveBatch(db, batch, async (events, tx) => {
+          given.push(events.map(({ lsn }) => lsn));
+          for (const event of events)
+            await tx.run('INSERT INTO t VALUES (?)', ['key' in event ? event.key['id'] : null]);
+        });
+      expect(await take(batch(0, 1, 2))).toEqual({ applied: 2, repeated: 0 });
+      expect(await take(batch(0, 1, 2))).toEqual({ applied: 0, repeated: 2 });
+      expect(await take(batch(1, 2, 3, 4))).toEqual({ applied: 2, repeated: 1 });
+      await expect(take(batch(4, 5, 1))).rejects.toThrow(/^PERMANENT: CONSTRAINT/);
+      expect(await take(batch(4, 5))).toEqual({ applied: 1, repeated: 0 });
+      expect(given).toEqual([[1n, 2n], [3n, 4n], [5n, 1n], [5n]]);
+      expect(await db.query('SELECT * FROM t')).toEqual([1, 2, 3, 4, 5].map((id) => ({ id })));
     });
   });
 

@@ -84,6 +84,27 @@ describe('timers', () => {
     });
   });
 
+  it('can be left as they are where they are set, but not while they run', async () => {
+    await bench(async ({ db, storage, ran, at }) => {
+      await db.schedule('t', FUTURE + 100, 'first', { ifAbsent: true });
+      await db.schedule('t', FUTURE + 50, 'second', { ifAbsent: true });
+      expect(await storage.getAlarm()).toBe(FUTURE + 100);
+      let isAgain = true;
+      db.onTimer('t', async ({ payload }) => {
+        ran.push(String(payload));
+        if (isAgain) await db.schedule('t', FUTURE + 300, 'third', { ifAbsent: true });
+        isAgain = false;
+      });
+      expect((await at(100)).ran).toEqual(['t']);
+      expect(await storage.getAlarm()).toBe(FUTURE + 300);
+      await db.schedule('t', FUTURE + 400, 'fourth', { ifAbsent: true });
+      expect((await at(300)).ran).toEqual(['t']);
+      expect(ran).toEqual(['first', 'third']);
+      await db.schedule('t', FUTURE + 500, 'fifth', { ifAbsent: true });
+      expect((await at(500)).ran).toEqual(['t']);
+    });
+  });
+
   it('that are set in a transaction are kept or undone with it', async () => {
     await bench(async ({ db, storage, at }) => {
       await db.schedule('t:kept', FUTURE + 500);

@@ -37,20 +37,41 @@ export function receive<TX>(
   batch: Batch,
   apply: (event: ChangeEvent, tx: TX) => unknown,
 ): Promise<Received> {
+  return receiveBatch(db, batch, async (events, tx) => {
+    for (const event of events) await apply(event, tx);
+  });
+}
+
+/**
+ * As {@link receive}, with all that is new of the batch at once, for a receiver that writes many rows in one statement.
+ * It is not asked when nothing is new.
+ *
+ * ```ts
+ * receiveChanges(batch: Batch) {
+ *   return receiveBatch(this.db, batch, (events, tx) => tx.run(INSERT_ALL, [JSON.stringify(events.map(rowOf))]));
+ * }
+ * ```
+ *
+ * An error of a constraint is about one event: the sender looks for it by sending smaller batches.
+ */
+export function receiveBatch<TX>(
+  db: Receiver<TX>,
+  batch: Batch,
+  apply: (events: readonly ChangeEvent[], tx: TX) => unknown,
+): Promise<Received> {
   const key = `received:${batch.stream}`;
   return db.transaction(async (tx) => {
     const next = Number(db.backend.getState(key) ?? 0);
     const repeated = numbersOf(batch).filter((number) => number < next).length;
-    for (const event of batch.events.slice(repeated)) {
-      try {
-        await apply(event, tx);
-      } catch (error) {
-        if (!(error instanceof Error) || isPermanent(error) || !OF_CONTENT.test(error.message)) throw error;
-        throw new PermanentError(error.message, { cause: error });
-      }
+    const events = batch.events.slice(repeated);
+    try {
+      if (events.length > 0) await apply(events, tx);
+    } catch (error) {
+      if (!(error instanceof Error) || isPermanent(error) || !OF_CONTENT.test(error.message)) throw error;
+      throw new PermanentError(error.message, { cause: error });
     }
     const end = batch.sequence + batch.events.length + (batch.erased?.length ?? 0);
     if (end > next) db.backend.setState(key, String(end));
-    return { applied: batch.events.length - repeated, repeated };
+    return { applied: events.length, repeated };
   });
 }

@@ -87,8 +87,8 @@ export class Timers {
     this.#handlers.set(name, handler);
   }
 
-  /** Sets the timer `name`, replacing one of that name. */
-  async schedule(name: string, at: Date | number, payload: unknown): Promise<void> {
+  /** Sets the timer `name`, replacing one of that name, or leaving it as it is where only an absent one is set. */
+  async schedule(name: string, at: Date | number, payload: unknown, ifAbsent: boolean): Promise<void> {
     const ms = typeof at === 'number' ? at : at instanceof Date ? at.getTime() : Number.NaN;
     if (!(ms < LATEST_MS && ms > -LATEST_MS))
       throw new DoSQLError(
@@ -104,7 +104,9 @@ export class Timers {
         `the payload of timer "${name}" is ${describe(payload)}, which is no JSON`,
       );
     try {
-      await this.#change(() => this.#put(name, ms, json));
+      await this.#change(() => {
+        if (!ifAbsent || !this.#isSet(name)) this.#put(name, ms, json);
+      });
     } catch (error) {
       // A class without alarm() cannot set one: the timer would never run.
       this.#engine.storage.sql.exec('DELETE FROM __dosql_timer WHERE name = ?', name);
