@@ -47,6 +47,8 @@ export interface BatchStatement {
 /** What a statement of a batch did, and the rows that it returned. */
 export interface BatchResult<T = Row> extends RunResult {
   readonly rows: T[];
+  /** The same rows, under D1's name for them. */
+  readonly results: T[];
 }
 
 /** Up to this many statements a batch runs within the turn; larger ones are faster as a transaction. */
@@ -264,10 +266,7 @@ export class Session extends Reader {
         this.engine.run(this.engine.statement(sql), params, this.scope()),
       );
       resolveInserts(outcomes);
-      return outcomes.map((outcome) => ({
-        ...runResult(outcome),
-        rows: toRows(outcome.names, outcome.raw) as T[],
-      }));
+      return outcomes.map((outcome) => batchResult<T>(outcome));
     };
     if (statements.length <= MAX_STATEMENTS_IN_TURN || this.engine.isInTransaction)
       return inTurn(this.engine, this.gate, () => this.engine.atomically(runAll), waiting);
@@ -335,7 +334,7 @@ export class Transaction extends Session {
     const outcome = this.engine.waits(sql)
       ? await this.wait(sql, params)
       : await this.gate.pass(() => this.engine.run(this.engine.statement(sql), params, this.scope()));
-    return { ...runResult(outcome), rows: toRows(outcome.names, outcome.raw) as T[] };
+    return batchResult<T>(outcome);
   }
 
   /** Ends the handle, and those of savepoints inside. */
@@ -379,6 +378,11 @@ function runResult(outcome: Outcome): RunResult {
     rowsRead,
     rowsWritten,
   };
+}
+
+function batchResult<T>(outcome: Outcome): BatchResult<T> {
+  const rows = toRows(outcome.names, outcome.raw) as T[];
+  return { ...runResult(outcome), rows, results: rows };
 }
 
 async function withTimeout<T>(work: Promise<T>): Promise<T> {

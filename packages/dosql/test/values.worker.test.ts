@@ -197,6 +197,8 @@ describe("D1's shapes", () => {
         expect(db.lsn()).toBe(lsn);
       }
       expect(await db.batch([])).toEqual([]);
+      const [read] = await db.batch([db.prepare('SELECT ? AS a').bind(7)]);
+      expect([read?.rows, read?.results]).toEqual([[{ a: 7 }], [{ a: 7 }]]);
     });
   });
 

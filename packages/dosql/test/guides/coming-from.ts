@@ -20,7 +20,7 @@ export async function batchLikeD1(db: Database) {
     insert.bind('Cy'),
     db.prepare('SELECT count(*) AS users FROM users'),
   ]);
-  return count?.rows;
+  return count?.results;
 }
 
 export async function importDump(db: Database, dump: string) {
