@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { until, type LocalApp } from '@dotdo/example-shared/local/app';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { DocumentClient } from '../src/client/document-client.ts';
@@ -35,11 +36,15 @@ async function pair(
   return { a, b, id, refused };
 }
 
-/** Sends what was done as one run and waits until it is answered. */
+/**
+ * Sends what was done as one run and waits until it is answered, and until the other window has it: what one writes over
+ * a text that others have changed unseen is another thing.
+ */
 async function did(window: DocumentClient): Promise<void> {
   window.changed();
   await until(() => window.replica.isSettled);
   window.replica.nextRun();
+  await until(() => windows.every((other) => isDeepStrictEqual(textsIn(other), textsIn(window))));
 }
 
 async function write(window: DocumentClient, id: string, text: string): Promise<void> {
