@@ -28,7 +28,8 @@ export default defineConfig({
     name: 'dosql',
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/browser/**', 'test/crash/**', 'test/project/**', 'test/scan/**', 'test/streams/**'],
-    // Several run at a time, and none is about how long it takes.
+    // A project has one worker for two cores by default. None of the tests is about how long it takes.
+    maxWorkers: 3,
     testTimeout: 30_000,
     // What a method throws to its caller over RPC is reported in the object that it was thrown in, too.
     onUnhandledError: (error) => !('durableObjectId' in error),
