@@ -1,16 +1,9 @@
-import type { LiveStatus } from '@dotdo/cdc/client';
+import { STATUS_TEXTS } from '@dotdo/example-shared/page/live-status';
 import { byId, create } from '@dotdo/example-shared/page/dom';
 import { check, report, topPages, type Session } from './api.ts';
 import { drawDays, drawMinutes, drawPages, drawTiles, drawTypes } from './draw.ts';
 import { LiveDashboard } from './live.ts';
 
-const STATUS_TEXTS: Readonly<Record<LiveStatus, string>> = {
-  connecting: 'connecting…',
-  live: 'live',
-  offline: 'offline',
-  failed: 'out of step',
-  closed: 'closed',
-};
 /** The lines move on also when nothing happens, and pages are asked for when something has, in ms. */
 const TICK_MS = 5_000;
 

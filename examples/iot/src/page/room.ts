@@ -1,4 +1,5 @@
-import { LiveClient, type LiveQuery, type LiveStatus } from '@dotdo/cdc/client';
+import { STATUS_TEXTS } from '@dotdo/example-shared/page/live-status';
+import { LiveClient, type LiveQuery } from '@dotdo/cdc/client';
 import { byId, fillSelect } from '@dotdo/example-shared/page/dom';
 import { drawAlerts } from './alerts.ts';
 import { ask, pathOf, type Session } from './api.ts';
@@ -6,13 +7,6 @@ import { drawCharts } from './charts.ts';
 import type { Alert, SeriesRow, Status, Summary } from './model.ts';
 import { Rules } from './rules.ts';
 
-const STATUS_TEXTS: Readonly<Record<LiveStatus, string>> = {
-  connecting: 'connecting…',
-  live: 'live',
-  offline: 'offline',
-  failed: 'out of step',
-  closed: 'closed',
-};
 const RANGES = {
   hour: { text: 'last hour', hours: 1, granularity: 'minute' },
   day: { text: 'last day', hours: 24, granularity: 'hour' },

@@ -1,3 +1,4 @@
+import { STATUS_TEXTS } from '@dotdo/example-shared/page/live-status';
 import type { LiveStatus } from '@dotdo/cdc/client';
 import { Refusal } from '@dotdo/example-shared/page/request';
 import { ask, type Session } from './api.ts';
@@ -9,14 +10,6 @@ import { LiveBoard } from './live.ts';
 import { activeProjects, snapshotAt, type Project, type Snapshot, type Status, type Task } from './model.ts';
 import { Restore } from './restore.ts';
 import { Timeline } from './timeline.ts';
-
-const STATUS_TEXTS: Readonly<Record<LiveStatus, string>> = {
-  connecting: 'connecting…',
-  live: 'live',
-  offline: 'offline',
-  failed: 'out of step',
-  closed: 'closed',
-};
 
 /**
  * The board of one tenant: its present, which follows the server, and the past or the branch that is looked at
