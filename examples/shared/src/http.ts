@@ -2,6 +2,8 @@ import { DoSQLError } from '@dotdo/dosql';
 
 /** The largest request body that is read where an app does not say otherwise. */
 const MAX_BODY_BYTES = 64 * 1024;
+/** A client may lose the answer to a body that it is still sending, so this much of it is read beyond the limit. */
+const LINGER_BYTES = 1024 * 1024;
 
 /** A field of the input, and what it has to be. */
 export interface Issue {
@@ -70,27 +72,25 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
   }
 }
 
-/** The text of a request's body, read no further than the limit. */
+/** The text of a request's body, of which no more than the limit is kept. */
 export async function readText(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
-  const tooLarge = (): HttpError => new HttpError(413, `the body is larger than ${maxBytes / 1024} KiB`);
   let text = '';
   let sizeBytes = 0;
   try {
     // A body that tells its length has no more than that: read at once it costs less than in chunks.
     const told = Number(request.headers.get('content-length') ?? Number.NaN);
-    if (told > maxBytes) throw tooLarge();
     if (told <= maxBytes) return decoder.decode(await request.arrayBuffer());
     for await (const chunk of request.body ?? []) {
       sizeBytes += chunk.byteLength;
-      if (sizeBytes > maxBytes) throw tooLarge();
-      text += decoder.decode(chunk, { stream: true });
+      if (sizeBytes <= maxBytes) text += decoder.decode(chunk, { stream: true });
+      else if (sizeBytes > maxBytes + LINGER_BYTES) break;
     }
-    return text + decoder.decode();
-  } catch (error) {
-    if (error instanceof HttpError) throw error;
+    if (sizeBytes <= maxBytes) return text + decoder.decode();
+  } catch {
     throw new HttpError(400, 'the body is not text in UTF-8');
   }
+  throw new HttpError(413, `the body is larger than ${maxBytes / 1024} KiB`);
 }
 
 /** The response for whatever was thrown. What nobody foresaw is logged, and tells the client nothing. */
