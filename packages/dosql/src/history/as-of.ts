@@ -37,15 +37,54 @@ export type BaseAccess = 'gaps' | 'probe' | 'search';
 export function asOf(past: Past, point: string, access: BaseAccess, rowid: string | undefined): string {
   const { at: then, now, versions } = past;
   const keys = keyNames(then);
-  const changed =
-    `WITH __dosql_changed AS MATERIALIZED (SELECT ${keys.join(', ')}, min(lsn) AS lsn FROM (` +
-    `${compound(
-      versions.map((version) => changesOf(version, point)),
-      'UNION ALL',
-    )}) GROUP BY ${keys.join(', ')})`;
-  const arms = versions.map((version) => images(past, version, rowid));
+  const carried = carriedImages(past, rowid);
+  const changes =
+    carried === undefined
+      ? `(${compound(
+          versions.map((version) => changesOf(version, point)),
+          'UNION ALL',
+        )})`
+      : `(${changesOf(carried.version, point, carried.slots)})`;
+  const columns = [...keys, 'min(lsn) AS lsn', ...(carried?.slots ?? [])];
+  const changed = `WITH __dosql_changed AS MATERIALIZED (SELECT ${columns.join(', ')} FROM ${changes} GROUP BY ${keys.join(', ')})`;
+  const arms =
+    carried === undefined ? versions.map((version) => images(past, version, rowid)) : [carried.arm];
   const base = now === undefined ? [] : [unchanged(then, now, access, rowid, [], past.rows)];
   return `(${changed} ${compound([...base, ...arms], 'UNION ALL')})`;
+}
+
+/**
+ * The before-images where `__dosql_changed` can hold them itself, which spares a lookup in the log for each: where all
+ * changes are of one version, and what is read of it are numbers. Texts and blobs may be large, and are looked up.
+ * A group's other columns are those of the row that has its min(): https://sqlite.org/lang_select.html#bareagg.
+ */
+function carriedImages(
+  { at: then, versions, defaults }: Past,
+  rowid: string | undefined,
+): { version: Relation; slots: string[]; arm: string } | undefined {
+  const [version] = versions;
+  if (version === undefined || versions.length > 1) return undefined;
+  const { key, layout } = version;
+  const slots = ['op'];
+  const values: string[] = [];
+  for (const column of then.columns) {
+    const slot = layout.slots.find(({ columnId }) => columnId === column.id);
+    const nth = key.kind === 'primary' ? key.columnIds.indexOf(column.id) : -1;
+    if (key.kind === 'rowid' && column.id === key.columnId) values.push('c.k');
+    else if (nth >= 0) values.push(`c.k${nth}`);
+    else if (slot === undefined) values.push(defaults?.get(column.id) ?? nullOf(column));
+    else if (slot.part > 0 || column.affinity === 'text' || column.affinity === 'blob') return undefined;
+    else {
+      slots.push(slot.name);
+      values.push(`c.${slot.name}`);
+    }
+  }
+  const columns = then.columns.map(
+    (column, i) => `${collated(values[i] ?? '', column)} AS ${quoteName(column.name)}`,
+  );
+  const extra = rowid === undefined ? [] : [`c.k AS ${quoteName(rowid)}`];
+  const arm = `SELECT ${[...extra, ...columns].join(', ')} FROM __dosql_changed AS c WHERE c.op <> ${OP.insert}`;
+  return { version, slots, arm };
 }
 
 /** One row of a table as of a point: the before-image in the log row `lsn`, if that has one, as a subquery. */
@@ -81,9 +120,9 @@ export function keySlots(version: Relation): string[] {
   });
 }
 
-function changesOf(version: Relation, point: string): string {
+function changesOf(version: Relation, point: string, more: readonly string[] = []): string {
   const slots = keySlots(version).map((slot, i) => (slot === 'k' ? 'k' : `${slot} AS k${i}`));
-  return `SELECT ${slots.join(', ')}, lsn FROM __dosql_log WHERE lsn > ${point} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
+  return `SELECT ${[...slots, 'lsn', ...more].join(', ')} FROM __dosql_log WHERE lsn > ${point} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
 }
 
 /** The columns of `then` as the present table, called `b`, has them; a rowid that is wanted comes first. */
