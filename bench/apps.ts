@@ -5,11 +5,11 @@ import { Person } from '@dotdo/example-collab/local.ts';
 import { FleetClient } from '@dotdo/example-iot/local.ts';
 import { Client as SaasClient } from '@dotdo/example-saas/local.ts';
 import { Client as ShopClient, STAFF_KEY, WEBHOOK_SECRET } from '@dotdo/example-shop/local.ts';
-import { createTestHarness } from 'wrangler';
+import { createTestHarness, experimental_readRawConfig } from 'wrangler';
 import type { Order, Outcome } from './apps/driver.worker.ts';
 import { edit } from './apps/edits.ts';
 import type { MAKERS } from './apps/requests.ts';
-import { useMemoryFolder } from './harness/wrangler.ts';
+import { prepareRuntime } from './harness/wrangler.ts';
 import { figure, isQuick, print, report, roundsOr, type Figure } from './harness/report.ts';
 
 const TOKEN_SECRET = crypto.randomUUID();
@@ -156,7 +156,7 @@ function lastMeasured(): Measured[] {
 /** The example apps under load, those that `APPS` names or all, each beside an object that does nothing but answer the same requests. */
 export async function apps(): Promise<void> {
   const rounds = roundsOr(5);
-  useMemoryFolder();
+  prepareRuntime();
   const measured: Measured[] = [];
   const wanted = process.env.APPS?.split(',');
   for (const app of APPS)
@@ -180,13 +180,14 @@ export async function apps(): Promise<void> {
 
 async function measureApp(app: App, rounds: number): Promise<Measured[]> {
   const own = (file: string): string => join(import.meta.dirname, 'apps', file);
+  const root = join(import.meta.dirname, '../examples', app.name);
+  // Without its page, whose files Workers of wrangler's own serve: requests would pass through them.
+  const { rawConfig } = experimental_readRawConfig({ config: join(root, 'wrangler.jsonc') });
+  const vars = { ...rawConfig.vars, ...app.vars, TOKEN_SECRET };
   const harness = createTestHarness({
+    root,
     workers: [
-      {
-        configPath: join(import.meta.dirname, `../examples/${app.name}/wrangler.jsonc`),
-        vars: app.vars,
-        secrets: { TOKEN_SECRET },
-      },
+      { config: { ...rawConfig, assets: undefined, vars } },
       {
         configPath: own('driver.jsonc'),
         bindingOverrides: { APP: `dosql-${app.name}`, CEILING: 'dosql-ceiling' },
