@@ -16,15 +16,6 @@ export interface Grant {
 /** Write keys lie in public pages and are not changed every month. */
 const WRITE_KEY_HOLDS = '365d';
 
-/** Tokens that are remembered, at most. */
-const MAX_KNOWN = 1_000;
-
-/** What tokens say that have been seen to be signed: all visitors of a site come with the same one. */
-let known: { readonly secret: string; readonly claims: Map<string, Claims> } = {
-  secret: '',
-  claims: new Map(),
-};
-
 /** A token for a site. */
 export async function tokenFor(secret: string, site: string, { role, region }: Grant): Promise<string> {
   const claims = { aud: site, sub: role, ...(region === undefined ? {} : { region }) };
@@ -55,19 +46,12 @@ export async function authorize(
 
 /** @throws HttpError 401 */
 async function claimsOf(secret: string, { headers }: Request): Promise<Claims> {
-  const token = tokenIn(headers) ?? '';
-  if (known.secret !== secret || known.claims.size >= MAX_KNOWN) known = { secret, claims: new Map() };
-  const remembered = known.claims.get(token);
-  if (remembered?.exp !== undefined && remembered.exp * 1_000 > Date.now()) return remembered;
-  const { claims: remember } = known;
-  const claims = await readToken(secret, token);
-  if (claims === undefined)
-    throw new HttpError(
-      401,
-      'give a token that holds as Authorization: Bearer <token>',
-      {},
-      { 'www-authenticate': 'Bearer' },
-    );
-  remember.set(token, claims);
-  return claims;
+  const claims = await readToken(secret, tokenIn(headers) ?? '');
+  if (claims !== undefined) return claims;
+  throw new HttpError(
+    401,
+    'give a token that holds as Authorization: Bearer <token>',
+    {},
+    { 'www-authenticate': 'Bearer' },
+  );
 }
