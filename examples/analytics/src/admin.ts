@@ -28,7 +28,7 @@ export async function issueToken({ env, site, request }: Context): Promise<Respo
  */
 export async function erase({ env, site, request }: Context): Promise<Response> {
   const { userId } = parseInput(Erasure, await readJson(request));
-  const hash = await new Cleaner(createCrypto({ key: env.HASH_KEY }), site).userHash(userId);
+  const hash = await new Cleaner(createCrypto({ key: env.HASH_KEY })).userHash(site, userId);
   const results = await Promise.allSettled(
     REGIONS.map((region) => regionStub(env, site, region).erase(hash)),
   );

@@ -1,7 +1,7 @@
 import type { InferOutput } from 'valibot';
 import { HttpError, json, readJson } from '@dotdo/example-shared/http';
 import { parseInput } from '@dotdo/example-shared/input';
-import { createCrypto, type Crypto } from '@dotdo/dosql/crypto';
+import { createCrypto } from '@dotdo/dosql/crypto';
 import { KEEP_DAYS } from './erase.ts';
 import { Batch, MAX_BATCH_BYTES, NewEvent } from './input.ts';
 import { regionOf, regionStub } from './placement.ts';
@@ -18,8 +18,8 @@ const ANY_ORIGIN = { 'access-control-allow-origin': '*' };
 
 type Event = InferOutput<typeof NewEvent>;
 
-/** Deriving the key takes longer than using it. */
-let hashing: { readonly key: string; readonly crypto: Crypto } | undefined;
+/** Deriving the key takes longer than using it, and many requests are of the same people. */
+let cleaning: { readonly key: string; readonly cleaner: Cleaner } | undefined;
 
 /** `POST /s/:site/ingest`: one event. */
 export async function ingest(context: Context): Promise<Response> {
@@ -51,9 +51,8 @@ export function allowReports(): Response {
 /** Hands events to the region that they belong to: the token's, or that of whoever sends them. */
 async function keep({ env, request, site, region }: Context, events: readonly Event[]): Promise<Response> {
   const here = region ?? regionOf(request.cf as IncomingRequestCfProperties | undefined);
-  const cleaner = new Cleaner(cryptoOf(env.HASH_KEY), site);
   const address = request.headers.get('cf-connecting-ip');
-  const rows = await Promise.all(events.map((event) => cleaner.clean(event, address)));
+  const rows = await cleanerOf(env.HASH_KEY).clean(site, events, address, Date.now());
   const minutes = [...new Set(rows.map(([, minute]) => minute as string))];
   const kept = await regionStub(env, site, here).ingest(JSON.stringify(rows), rows.length, minutes);
   return json({ region: here, ...kept }, { status: 202, headers: ANY_ORIGIN });
@@ -76,7 +75,7 @@ function requireTimely(events: readonly Event[], fieldOf: (index: number) => str
   throw new HttpError(400, issues.map(({ field, message }) => `${field}: ${message}`).join('; '), { issues });
 }
 
-function cryptoOf(key: string): Crypto {
-  if (hashing?.key !== key) hashing = { key, crypto: createCrypto({ key }) };
-  return hashing.crypto;
+function cleanerOf(key: string): Cleaner {
+  if (cleaning?.key !== key) cleaning = { key, cleaner: new Cleaner(createCrypto({ key })) };
+  return cleaning.cleaner;
 }

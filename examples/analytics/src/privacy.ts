@@ -11,6 +11,9 @@ export const RAW_COLUMNS =
 
 /** The digits of a hash that are kept: 128 bits, of which no two users have the same. */
 const HASH_DIGITS = 32;
+/** About how many hashes are remembered before all are forgotten, and for how long in ms, when a request comes. */
+const MAX_REMEMBERED = 10_000;
+const REMEMBER_MS = 60_000;
 const MAX_PATH_LENGTH = 200;
 /** Parts of a path that name someone or something: addresses, long numbers and codes, all that is not plain text. */
 const IDENTIFIER = /@|\d{5}|^[\da-f-]{16,}$|^.{51,}$|[^\w.~ -]/iu;
@@ -24,51 +27,71 @@ const IDENTIFIER = /@|\d{5}|^[\da-f-]{16,}$|^.{51,}$|[^\w.~ -]/iu;
  */
 export class Cleaner {
   readonly #crypto: Pick<Crypto, 'hmac'>;
-  readonly #site: string;
-  /** A batch has many events of few people. */
-  readonly #hashes = new Map<string, Promise<string>>();
+  /** Of those who were there lately, in memory only: most events are of someone who has sent one a moment ago. */
+  #hashes = new Map<string, string>();
+  #forgetAt = 0;
 
-  constructor(crypto: Pick<Crypto, 'hmac'>, site: string) {
+  constructor(crypto: Pick<Crypto, 'hmac'>) {
     this.#crypto = crypto;
-    this.#site = site;
   }
 
-  /** The event as its region keeps it; `address` is the sender's. */
-  async clean(event: InferOutput<typeof NewEvent>, address: string | null): Promise<RawEvent> {
-    const { id, sessionId, userId, ipAddress = address, userAgent, eventType, eventData } = event;
-    const [session, user] = await Promise.all([
-      this.#hash('session', sessionId),
-      userId === undefined ? null : this.userHash(userId),
-    ]);
-    return [
-      id,
-      minuteOf(event.timestamp),
-      event.timestamp,
-      session,
-      user,
-      eventType,
-      pagePath(event.pageUrl),
-      ipAddress === null ? null : ipNetwork(ipAddress),
-      userAgent ?? null,
-      event.referrer === undefined ? null : new URL(event.referrer).host,
-      eventData === undefined ? null : JSON.stringify(eventData),
-    ];
+  /** The events of a site as their region keeps them, in their order; `sender` is the address that they came from. */
+  async clean(
+    site: string,
+    events: readonly InferOutput<typeof NewEvent>[],
+    sender: string | null,
+    nowMs: number,
+  ): Promise<RawEvent[]> {
+    const hashes = this.#remembered(nowMs);
+    const names = events.map(({ sessionId, userId }) => ({
+      session: nameOf(site, 'session', sessionId),
+      user: userId === undefined ? undefined : nameOf(site, 'user', userId),
+    }));
+    const unknown = new Set<string>();
+    for (const { session, user } of names)
+      for (const name of [session, user]) if (name !== undefined && !hashes.has(name)) unknown.add(name);
+    await Promise.all(Array.from(unknown, async (name) => hashes.set(name, await this.#hash(name))));
+    return events.map((event, i) => {
+      const { session = '', user } = names[i] ?? {};
+      const address = event.ipAddress ?? sender;
+      return [
+        event.id,
+        minuteOf(event.timestamp),
+        event.timestamp,
+        hashes.get(session) as string,
+        user === undefined ? null : (hashes.get(user) as string),
+        event.eventType,
+        pagePath(event.pageUrl),
+        address === null ? null : ipNetwork(address),
+        event.userAgent ?? null,
+        event.referrer === undefined ? null : new URL(event.referrer).host,
+        event.eventData === undefined ? null : JSON.stringify(event.eventData),
+      ];
+    });
   }
 
-  /** What a user is known by. */
-  userHash(userId: string): Promise<string> {
-    return this.#hash('user', userId);
+  /** What a user of a site is known by. */
+  userHash(site: string, userId: string): Promise<string> {
+    return this.#hash(nameOf(site, 'user', userId));
   }
 
-  #hash(kind: string, id: string): Promise<string> {
-    const text = JSON.stringify([this.#site, kind, id]);
-    let hash = this.#hashes.get(text);
-    if (hash === undefined) {
-      hash = this.#crypto.hmac(text).then((hex) => hex.slice(0, HASH_DIGITS));
-      this.#hashes.set(text, hash);
+  /** The hashes that are known, or none where it is time to forget them. */
+  #remembered(nowMs: number): Map<string, string> {
+    if (nowMs >= this.#forgetAt || this.#hashes.size >= MAX_REMEMBERED) {
+      this.#hashes = new Map();
+      this.#forgetAt = nowMs + REMEMBER_MS;
     }
-    return hash;
+    return this.#hashes;
   }
+
+  async #hash(name: string): Promise<string> {
+    return (await this.#crypto.hmac(name)).slice(0, HASH_DIGITS);
+  }
+}
+
+/** What is hashed of a person. */
+function nameOf(site: string, kind: 'session' | 'user', id: string): string {
+  return JSON.stringify([site, kind, id]);
 }
 
 /** The minute that a time in ms lies in, as ISO text. */

@@ -64,11 +64,9 @@ it('erases a person from every region, and from all that was counted: nothing fi
   await site.report('eu', [...jane, ...others]);
   await site.report('na', [jane[1] as Event, others[0] as Event]);
   await until(async () => (await days(site)).reduce((sum, { events }) => sum + events, 0) === 17);
-  const cleaner = new Cleaner(createCrypto({ key: HASH_KEY }), 'erased');
-  const [, , , session, user] = await cleaner.clean(
-    { ...(jane[1] as Event), sessionId: String(jane[1]?.sessionId) },
-    null,
-  );
+  const cleaner = new Cleaner(createCrypto({ key: HASH_KEY }));
+  const hers = { ...(jane[1] as Event), sessionId: String(jane[1]?.sessionId) };
+  const [[, , , session, user] = []] = await cleaner.clean('erased', [hers], null, 0);
   const traces = [String(session), String(user), 'before she signed in', `by ${JANE}`, String(jane[0]?.id)];
   expect(await canariesIn(await everythingIn(app, 'Region', 'erased/eu'), traces)).toEqual(traces);
 
@@ -85,7 +83,7 @@ it('erases a person from every region, and from all that was counted: nothing fi
   await until(async () => (await days(site)).reduce((sum, { events }) => sum + events, 0) === 7);
   expect((await days(site)).map(({ users }) => users)).toEqual([2, 2, 2]);
   // Sketches are those of a world without her, register by register.
-  const hashes = await Promise.all(['bob', 'eve'].map((user) => cleaner.userHash(user)));
+  const hashes = await Promise.all(['bob', 'eve'].map((user) => cleaner.userHash('erased', user)));
   const without = new Sketch();
   for (const hash of hashes) without.add(hash);
   const storage = await app.harness.getWorker().getDurableObjectStorage('Site', { name: 'erased' });

@@ -47,8 +47,9 @@ afterAll(async () => app.harness.close());
 
 /** Hashes that the region knows a person and a session by: they stay there as well. */
 async function hashes(): Promise<string[]> {
-  const cleaner = new Cleaner(createCrypto({ key: HASH_KEY }), SITE);
-  const [, , , session, user] = await cleaner.clean({ ...event(), ...CANARIES, timestamp: 0 }, null);
+  const cleaner = new Cleaner(createCrypto({ key: HASH_KEY }));
+  const person = { ...event(), ...CANARIES, timestamp: 0 };
+  const [[, , , session, user] = []] = await cleaner.clean(SITE, [person], null, 0);
   return [String(session), String(user)];
 }
 

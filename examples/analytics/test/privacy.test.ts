@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createCrypto } from '@dotdo/dosql/crypto';
 import { regionOf, regionStub } from '../src/placement.ts';
 import { Cleaner, ipNetwork, pagePath } from '../src/privacy.ts';
@@ -35,7 +35,7 @@ it.each([
 
 it('hashes a person alike in all regions of a site, and otherwise on any other site and with any other key', async () => {
   const hash = (key: string, site: string, user: string): Promise<string> =>
-    new Cleaner(createCrypto({ key }), site).userHash(user);
+    new Cleaner(createCrypto({ key })).userHash(site, user);
   const first = await hash('key', 'acme', 'jane');
   expect(first).toMatch(/^[\da-f]{32}$/);
   expect(await hash('key', 'acme', 'jane')).toBe(first);
@@ -45,6 +45,51 @@ it('hashes a person alike in all regions of a site, and otherwise on any other s
     hash('key', 'acme', 'Jane'),
   ]);
   expect(new Set([first, ...others]).size).toBe(4);
+});
+
+describe('the hashes of who was there lately', () => {
+  const asked: unknown[] = [];
+  const counting = (): Cleaner => {
+    const crypto = createCrypto({ key: 'key' });
+    asked.length = 0;
+    return new Cleaner({ hmac: (data) => (asked.push(data), crypto.hmac(data)) });
+  };
+  const event = (userId: string) => ({
+    id: 'an-event',
+    sessionId: 'a session',
+    userId,
+    eventType: 'click',
+    pageUrl: 'https://a.example/',
+    timestamp: 0,
+  });
+
+  it('are made once a person, of each site apart, and are those of someone who comes anew', async () => {
+    const cleaner = counting();
+    const first = await cleaner.clean('acme', [event('jane'), event('joe'), event('jane')], null, 0);
+    expect(asked.length).toBe(3);
+    expect(await cleaner.clean('acme', [event('jane'), event('joe'), event('jane')], null, 59_999)).toEqual(
+      first,
+    );
+    expect(asked.length).toBe(3);
+    expect(await new Cleaner(createCrypto({ key: 'key' })).userHash('acme', 'jane')).toBe(first[0]?.[4]);
+    const [elsewhere] = await cleaner.clean('globex', [event('jane')], null, 0);
+    expect(elsewhere?.[4]).not.toBe(first[0]?.[4]);
+    expect(asked.length).toBe(5);
+  });
+
+  it('are forgotten after a minute, and when there are too many', async () => {
+    const cleaner = counting();
+    const ask = (users: readonly string[], nowMs: number) =>
+      cleaner.clean('acme', users.map(event), null, nowMs);
+    await ask(['jane'], 0);
+    await ask(['jane'], 60_000);
+    expect(asked.length).toBe(4);
+    const crowd = Array.from({ length: 10_000 }, (_, i) => `user ${i}`);
+    await ask(crowd, 60_001);
+    expect(asked.length).toBe(4 + crowd.length);
+    await ask(['jane'], 60_002);
+    expect(asked.length).toBe(4 + crowd.length + 2);
+  });
 });
 
 it('keeps events of the European Union in it, wherever they are from, and those from nowhere, too', () => {

@@ -77,6 +77,10 @@ export function createCrypto(options: CryptoOptions = {}): Crypto {
   return new WebCrypto(readKeys(options.key), options.random ?? randomBytes);
 }
 
+const encoder = new TextEncoder();
+/** Two digits for each byte. */
+const hexDigits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 const version = 'v1';
 const ivBytes = 12;
 const tagBytes = 16;
@@ -278,11 +282,13 @@ function utf8(text: string): Uint8Array<ArrayBuffer> {
     throw bad(
       'The text has a lone surrogate, which UTF-8 cannot hold; remove it, or encode the text otherwise.',
     );
-  return new Uint8Array(new TextEncoder().encode(text));
+  return encoder.encode(text) as Uint8Array<ArrayBuffer>;
 }
 
 function toHex(buffer: ArrayBuffer): string {
-  return Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  let hex = '';
+  for (const byte of new Uint8Array(buffer)) hex += hexDigits[byte];
+  return hex;
 }
 
 function toBase64url(bytes: Uint8Array): string {

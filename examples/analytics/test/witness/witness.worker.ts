@@ -127,7 +127,7 @@ export default {
       }
       case 'erase-half': {
         const { userId } = await request.json<{ userId: string }>();
-        const hash = await new Cleaner(createCrypto({ key: env.HASH_KEY }), site).userHash(userId);
+        const hash = await new Cleaner(createCrypto({ key: env.HASH_KEY })).userHash(site, userId);
         await europe(env, site).eraseHalf(hash);
         return Response.json({});
       }
