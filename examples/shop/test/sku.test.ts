@@ -141,6 +141,55 @@ describe('the stock of a SKU', () => {
     expect((await command('held', 'confirm', { id: kept })).body.reservation?.status).toBe('CONFIRMED');
   });
 
+  it('is the same when reservations are forgotten that were over for a month, or sold for longer than a year', async () => {
+    await staff.stock('aged', 2_000);
+    const [over, sold, late] = [newKey(), newKey(), newKey()];
+    for (const id of [over, sold, late]) await command('aged', 'reserve', { id, quantity: 2 });
+    await command('aged', 'release', { id: over });
+    for (const id of [sold, late]) await command('aged', 'confirm', { id });
+    const storage = await app.harness.getWorker().getDurableObjectStorage('Sku', { name: 'aged' });
+    // More than one run forgets.
+    await storage.exec(`
+      INSERT INTO reservations (id, quantity, status, created_at, expires_at, settled_at)
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+      SELECT 'expired-' || i, 1, 'EXPIRED', '2020-01-01T00:00:00.000Z', '2020-01-01T00:15:00.000Z', '2020-01-01T00:15:00.000Z'
+        FROM n`);
+    const { available, reserved, lsn } = await stockOf('aged');
+    for (const [id, days] of [
+      [over, 31],
+      [sold, 401],
+      [late, 399],
+    ] as const)
+      await storage.exec(
+        `UPDATE reservations SET settled_at = strftime('%FT%H:%M:%fZ', 'now', '-${days} days') WHERE id = '${id}'`,
+      );
+    await command('aged', 'reserve', { id: newKey(), quantity: 1, hold_seconds: 1 });
+    const left = (): Promise<unknown[]> =>
+      storage.exec('SELECT id, status FROM reservations ORDER BY status LIMIT 3');
+    const statuses = async (): Promise<unknown[]> =>
+      (await left()).map((row) => (row as { status: string }).status);
+    await until(async () => (await statuses()).join() === 'CONFIRMED,EXPIRED');
+    expect((await left())[0]).toMatchObject({ id: late });
+    expect(await stockOf('aged')).toMatchObject({ available, reserved, sold: 4, stocked: 2_000 });
+
+    // What is kept of the past answers still. Forgetting is no movement: these are the test's own three, and two more.
+    expect(await stockOf('aged', `?as_of=lsn:${lsn}`)).toMatchObject({ available, reserved, sold: 4 });
+    const operations: string[] = [];
+    for (let page = 0, after = lsn; page < 5; page++) {
+      const told = await staff.get<History>(`/inventory/aged/history?after=${after}&limit=1000`);
+      operations.push(...told.movements.map(({ operation }) => operation));
+      after = told.lsn;
+    }
+    expect(operations).toEqual(['RELEASE', 'CONFIRM', 'CONFIRM', 'RESERVE', 'EXPIRE']);
+    // The id of one that is forgotten is as good as new; one that is not is still sold.
+    expect(await command('aged', 'reserve', { id: over, quantity: 5 })).toMatchObject({
+      status: 200,
+      body: { reservation: { status: 'PENDING' } },
+    });
+    expect((await command('aged', 'confirm', { id: sold })).status).toBe(404);
+    expect((await command('aged', 'confirm', { id: late })).body.reservation?.status).toBe('CONFIRMED');
+  });
+
   it('is refused by the schema itself when a program would break it', async () => {
     await staff.stock('checked', 1);
     const storage = await app.harness.getWorker().getDurableObjectStorage('Sku', { name: 'checked' });

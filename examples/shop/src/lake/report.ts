@@ -33,7 +33,7 @@ const SALES_BY_SKU = `
 const STOCK_MOVEMENTS = `
   SELECT "table", after ->> '$.status' AS status, count(*) AS movements, sum(after ->> '$.quantity') AS units
     FROM 'r2://lake/stock/**/*.parquet'
-   WHERE "table" IS NOT NULL
+   WHERE "table" IS NOT NULL AND op <> 'delete'
    GROUP BY 1, 2 ORDER BY 1, 2`;
 
 /** What was sold of each SKU, by the files in R2 alone. */

@@ -28,8 +28,11 @@ const OPERATION_OF: Readonly<Record<string, Operation>> = {
 export async function movements(db: Database, cdc: Cdc, { after, limit, operation }: MovementQuery) {
   const from = after ?? (await db.earliest()).lsn;
   const { changes, lsn } = await cdc.read(from, { tables: ['reservations', 'restocks'], limit });
-  // What came back before it was reserved has moved nothing.
-  const all = changes.map(movementOf).filter(({ quantity }) => quantity !== 0);
+  // What came back before it was reserved has moved nothing, nor has what is forgotten.
+  const all = changes
+    .filter(({ op }) => op !== 'delete')
+    .map(movementOf)
+    .filter(({ quantity }) => quantity !== 0);
   return {
     movements: all.filter((movement) => (operation ?? movement.operation) === movement.operation),
     lsn,

@@ -3,14 +3,12 @@ import type { Database, Point } from '@dotdo/dosql';
 import { errorResponse, notFound } from '@dotdo/example-shared/http';
 import { outsideHistory, rowsAt } from '@dotdo/example-shared/past';
 import { Stored } from '../stored.ts';
+import { expiredIds, nextDue, prune } from './due.ts';
 import { GroupWriter } from './group-writer.ts';
 import { movements, type MovementQuery } from './history.ts';
 import { INVENTORY, stateFor, statementsFor, type InventoryRow } from './rows.ts';
 import { settle, type Answer, type Command, type Reservation } from './settle.ts';
 import { openStreams, startDeliveries } from './streams.ts';
-
-/** Reservations that one run of the timer lets go of, at most. */
-const EXPIRED_AT_ONCE = 1_000;
 
 /** What became of a command, or why nothing did: nobody has such a SKU, or too many ask at once. */
 export type SkuAnswer = Answer | { readonly refusal: 'no-sku' | 'busy'; readonly available: 0 };
@@ -29,7 +27,7 @@ export class Sku extends Stored {
   protected override readonly options = { history: { keep: '30d' } };
   readonly #writer = new GroupWriter((commands: readonly Command[]) => this.#commit(commands));
   #cdc: Cdc | undefined;
-  /** A time at or before which the timer that lets reservations go is sure to run. */
+  /** A time at or before which the timer that tends to reservations is sure to run. */
   #armedFor: string | undefined;
 
   /** Promises units to whoever asks, for so long. */
@@ -108,7 +106,7 @@ export class Sku extends Stored {
   }
 
   protected override async wake(db: Database): Promise<void> {
-    db.onTimer('expire', () => this.#expire(db));
+    db.onTimer('expire', () => this.#tend(db));
     this.#cdc ??= openStreams(db, this.ctx, this.env);
     await startDeliveries(this.#cdc, this.env);
   }
@@ -138,27 +136,27 @@ export class Sku extends Stored {
    */
   async #arm(db: Database, expiresAt: string): Promise<void> {
     if (this.#armedFor !== undefined && this.#armedFor <= expiresAt) return;
-    const { due } = (await db.get<{ due: string | null }>(NEXT_DUE)) ?? { due: null };
-    const next = due !== null && due < expiresAt ? due : expiresAt;
+    const due = await nextDue(db);
+    const next = due !== undefined && due < expiresAt ? due : expiresAt;
     await db.schedule('expire', new Date(next));
     this.#armedFor = next;
   }
 
-  /** Lets go of what has expired, and sets the timer for what expires next. Running twice does nothing twice. */
-  #expire(db: Database): Promise<void> {
+  /**
+   * Lets go of what has expired, forgets what was settled long ago, and sets the timer for what is due next. Running
+   * twice does nothing twice.
+   */
+  #tend(db: Database): Promise<void> {
     return this.#writer.alone(async () => {
-      const due = await db.query<{ id: string }>(DUE, [new Date(), EXPIRED_AT_ONCE]);
-      if (due.length > 0) await this.#commit(due.map(({ id }) => ({ kind: 'expire', id })));
-      const next = await db.get<{ due: string | null }>(NEXT_DUE);
-      this.#armedFor = next?.due ?? undefined;
+      const now = new Date();
+      const expired = await expiredIds(db, now);
+      if (expired.length > 0) await this.#commit(expired.map((id) => ({ kind: 'expire', id })));
+      await prune(db, now);
+      this.#armedFor = await nextDue(db);
       if (this.#armedFor !== undefined) await db.schedule('expire', new Date(this.#armedFor));
     });
   }
 }
-
-const DUE = `
-  SELECT id FROM reservations WHERE status = 'PENDING' AND expires_at <= ? ORDER BY expires_at LIMIT ?`;
-const NEXT_DUE = "SELECT min(expires_at) AS due FROM reservations WHERE status = 'PENDING'";
 
 function firstPending(reservations: readonly Reservation[]): string | undefined {
   const times = reservations.filter(({ status }) => status === 'PENDING').map(({ expires_at }) => expires_at);
