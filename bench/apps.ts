@@ -14,7 +14,7 @@ import { figure, isQuick, print, report, roundsOr, type Figure } from './harness
 
 const TOKEN_SECRET = crypto.randomUUID();
 let workspaces = 0;
-const MS = isQuick ? 200 : 2_000;
+const MS = isQuick ? 200 : 1_500;
 
 /** An app, and what it is loaded with. */
 interface App {

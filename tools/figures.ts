@@ -391,8 +391,9 @@ function appFigures(): string {
     ]),
   ];
   return (
-    `\n${table(rows)}\n\nOperations a second of one object, and of one that does nothing but answer the same requests or edits; each with a Worker ` +
-    `before it that checks tokens and input. What sends the load shares the two cores. For edits p50 is the time until another window has it. ` +
+    `\n${table(rows)}\n\nOperations a second of one object behind a Worker that checks tokens and input, and of one that does nothing but answer ` +
+    `the same requests or edits. A Worker of the same process sends the requests, Node the edits over WebSockets; both share the two cores. ` +
+    `For edits p50 is the time until another window has it. ` +
     `Taken ${date} on ${machine}.\n\n`
   );
 }
