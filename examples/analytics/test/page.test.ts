@@ -1,33 +1,16 @@
-import { startBrowser, type TestBrowser } from '@dotdo/example-shared/local/browser';
+import { testInBrowser } from '@dotdo/example-shared/local/page-test';
 import type { LocalApp } from '@dotdo/example-shared/local/app';
 import type { BrowserContext, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { event, SiteClient, startLocally } from '../local.ts';
 
 let app: LocalApp;
-let browser: TestBrowser;
-/** What the page logged as an error, or threw. */
-let complaints: string[];
 
 beforeAll(async () => {
   app = await startLocally();
-  browser = await startBrowser();
 });
-afterAll(async () => {
-  await browser.browser.close();
-  await app.harness.close();
-});
-beforeEach(() => {
-  complaints = [];
-});
-
-/** A browser of its own, closed after the test. */
-async function openBrowser(): Promise<BrowserContext> {
-  const context = await browser.open(complaints);
-  onTestFinished(() => context.close());
-  onTestFailed(() => console.error(complaints));
-  return context;
-}
+afterAll(async () => app.harness.close());
+const { complaints, openBrowser } = testInBrowser();
 
 /** A page that shows the site's dashboard. */
 async function openDashboard(site: SiteClient): Promise<{ context: BrowserContext; page: Page }> {

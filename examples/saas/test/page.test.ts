@@ -1,34 +1,17 @@
-import { startBrowser, type TestBrowser } from '@dotdo/example-shared/local/browser';
+import { testInBrowser } from '@dotdo/example-shared/local/page-test';
 import type { BrowserContext, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type LocalApp } from '@dotdo/example-shared/local/app';
 import { Client, startLocally } from '../local.ts';
 
 let app: LocalApp;
-let browser: TestBrowser;
-/** What the page logged as an error, or threw. */
-let complaints: string[];
 let tenantCount = 0;
 
 beforeAll(async () => {
   app = await startLocally();
-  browser = await startBrowser();
 });
-afterAll(async () => {
-  await browser.browser.close();
-  await app.harness.close();
-});
-beforeEach(() => {
-  complaints = [];
-});
-
-/** A browser of its own, closed after the test. */
-async function openBrowser(): Promise<BrowserContext> {
-  const context = await browser.open(complaints);
-  onTestFinished(() => context.close());
-  onTestFailed(() => console.error(complaints));
-  return context;
-}
+afterAll(async () => app.harness.close());
+const { complaints, openBrowser } = testInBrowser();
 
 /** A tenant with a project, and a page that shows its board. */
 async function openBoard(): Promise<{ client: Client; page: Page; context: BrowserContext }> {

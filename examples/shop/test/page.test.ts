@@ -1,36 +1,24 @@
-import { startBrowser, type TestBrowser } from '@dotdo/example-shared/local/browser';
+import { testInBrowser } from '@dotdo/example-shared/local/page-test';
 import type { LocalApp } from '@dotdo/example-shared/local/app';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Client, STAFF_KEY, startLocally, type Stock } from '../local.ts';
 
 let app: LocalApp;
-let browser: TestBrowser;
 let staff: Client;
-/** What the page logged as an error, or threw. */
-let complaints: string[];
 
 beforeAll(async () => {
   app = await startLocally();
-  browser = await startBrowser();
   staff = await Client.staff(app.url);
   await staff.put('/products/moon-lamp', { name: 'Moon lamp', category: 'sale', price: 3_900 });
   await staff.restock('moon-lamp', 9);
 });
-afterAll(async () => {
-  await browser.browser.close();
-  await app.harness.close();
-});
-beforeEach(() => {
-  complaints = [];
-});
+afterAll(async () => app.harness.close());
+const { complaints, openBrowser } = testInBrowser();
 
 /** A browser of its own at the shop's door. */
 async function atTheDoor(): Promise<Page> {
-  const context = await browser.open(complaints);
-  onTestFinished(() => context.close());
-  onTestFailed(() => console.error(complaints));
-  const page = await context.newPage();
+  const page = await (await openBrowser()).newPage();
   const response = await page.goto(app.url.href);
   expect(response?.headers()['content-security-policy']).toContain("script-src 'self'");
   return page;
