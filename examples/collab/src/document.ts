@@ -1,12 +1,13 @@
 import { DurableObject } from 'cloudflare:workers';
 import { DB } from '@dotdo/dosql';
-import { errorResponse, HttpError, notFound } from '@dotdo/example-shared/http';
+import { HttpError, notFound } from '@dotdo/example-shared/http';
 import { isLink, join, watchLinks } from './links.ts';
 import { memberById, type Role } from './members.ts';
 import type { Place } from './place.ts';
 import { Rooms } from './rooms.ts';
 import { route, type Opened } from './routes.ts';
 import { openStream } from './stream.ts';
+import { refuse } from './upgrade.ts';
 import { versionEachDay, watchVersions } from './versions.ts';
 import type { Env } from './worker.ts';
 
@@ -60,7 +61,7 @@ export class Document extends DurableObject<Env> {
       if (member === undefined) throw new HttpError(403, 'you may not open this document');
       return await route({ ...opened, member, request });
     } catch (error) {
-      return errorResponse(error);
+      return await refuse(request, error);
     }
   }
 

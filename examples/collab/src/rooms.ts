@@ -11,10 +11,10 @@ import { Rate } from './rate.ts';
 import { Room } from './room.ts';
 import { lineTag, peerOf, seatOf, tagsOf, userTag, type Seat } from './seat.ts';
 import { Turns } from './turns.ts';
+import { closeReason, requireUpgrade, upgraded } from './upgrade.ts';
 
 /** Each frame goes to every one of them. */
 const MAX_SOCKETS = 500;
-const PROTOCOL = 'collab';
 
 /** A document's lines and sockets. Sockets outlast the object's sleep, and so does who holds each: see `Seat`. */
 export class Rooms {
@@ -61,8 +61,7 @@ export class Rooms {
   async accept(request: Request, member: Member): Promise<Response> {
     requireSameOrigin(request);
     const { client, since, branch } = parseQuery(LiveQuery, new URL(request.url).searchParams);
-    if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket')
-      throw new HttpError(426, 'this is a WebSocket', {}, { upgrade: 'websocket' });
+    requireUpgrade(request);
     const room = await this.room(branch);
     if (this.#ctx.getWebSockets().length >= MAX_SOCKETS)
       throw new HttpError(503, `${MAX_SOCKETS} windows show this document already`);
@@ -86,9 +85,7 @@ export class Rooms {
       ours.send(JSON.stringify(welcome));
     });
     await room.move(ours);
-    const offered = request.headers.get('sec-websocket-protocol')?.split(/\s*,\s*/) ?? [];
-    const headers = offered.includes(PROTOCOL) ? { 'sec-websocket-protocol': PROTOCOL } : {};
-    return new Response(null, { status: 101, webSocket: theirs, headers: new Headers(headers) });
+    return upgraded(request, theirs);
   }
 
   /** What a client says. One that says what no client should is not talked to any longer. */
@@ -105,7 +102,8 @@ export class Rooms {
     try {
       message = parseInput(ClientMessage, JSON.parse(data));
     } catch (error) {
-      return socket.close(4400, reasonOf(error));
+      const reason = error instanceof HttpError ? error.message : 'that is not JSON';
+      return socket.close(4400, closeReason(reason));
     }
     const room = await this.room(seat.line);
     if (message.type === 'cursor') {
@@ -152,10 +150,4 @@ export class Rooms {
       peers: sockets.map((socket) => peerOf(seatOf(socket))),
     };
   }
-}
-
-/** A reason for closing has at most 123 bytes. */
-function reasonOf(error: unknown): string {
-  const text = error instanceof HttpError ? error.message : 'that is not JSON';
-  return text.replaceAll(/[^ -~]/g, '?').slice(0, 120);
 }

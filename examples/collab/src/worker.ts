@@ -1,9 +1,10 @@
-import { errorResponse, HttpError, json, methodNotAllowed, readJson } from '@dotdo/example-shared/http';
+import { HttpError, json, methodNotAllowed, readJson } from '@dotdo/example-shared/http';
 import { parseInput } from '@dotdo/example-shared/input';
 import { issueToken, readToken, tokenIn } from '@dotdo/example-shared/token';
 import { SUBJECT_HEADER, type Document } from './document.ts';
 import { isWorkspaceName, NewWorkspace } from './input.ts';
 import { audienceOf } from './place.ts';
+import { refuse } from './upgrade.ts';
 import type { Workspace } from './workspace.ts';
 
 export { Document } from './document.ts';
@@ -41,7 +42,7 @@ export default {
         ? env.WORKSPACES.getByName(workspace).fetch(inside)
         : env.DOCUMENTS.getByName(audienceOf(place)).fetch(inside));
     } catch (error) {
-      return errorResponse(error);
+      return await refuse(request, error);
     }
   },
 };

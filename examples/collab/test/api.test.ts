@@ -116,7 +116,15 @@ describe('who may do what', () => {
     expect([window.role, window.replica.blocks[0]?.text]).toEqual(['viewer', 'text']);
     window.replica.write(ids[0] ?? '', 'defaced');
     window.changed();
-    await until(() => window.status === 'ended');
+    // A client that sends it all the same is hung up on.
+    const address = `${access.url.replace(/^http/, 'ws')}/live?client=12345678`;
+    const socket = new WebSocket(address, ['collab', `bearer.${bo.token}`]);
+    socket.addEventListener('open', () => socket.send('{"type":"undo","seq":1}'));
+    const code = await new Promise((resolve) => {
+      socket.addEventListener('close', ({ code }) => resolve(code));
+    });
+    expect(code).toBe(4403);
+    expect(window.status).toBe('live');
     window.close();
     expect(await texts(access)).toEqual(['text']);
   });

@@ -1,23 +1,10 @@
-import { until, type LocalApp } from '@dotdo/example-shared/local/app';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '@dotdo/example-shared/local/app';
+import { describe, expect, it } from 'vitest';
 import type { DocumentClient } from '../src/client/document-client.ts';
-import { Person, startLocally, textsIn, type DocumentAccess } from '../local.ts';
+import { textsIn, type DocumentAccess } from '../local.ts';
+import { startWithPeople } from './people.ts';
 
-let app: LocalApp;
-let ada: Person;
-let bo: Person;
-let windows: DocumentClient[] = [];
-
-beforeAll(async () => {
-  app = await startLocally();
-  ada = await Person.found(app.url.origin, 'acme', 'Ada');
-  bo = await ada.invite('Bo');
-});
-afterAll(async () => app.harness.close());
-afterEach(() => {
-  for (const window of windows) window.close();
-  windows = [];
-});
+const { app, ada, bo, windows } = await startWithPeople();
 
 /** A document that Ada and Bo may edit. */
 async function shared(title: string): Promise<{ adas: DocumentAccess; bos: DocumentAccess }> {

@@ -1,46 +1,31 @@
-import { startBrowser, type TestBrowser } from '@dotdo/example-shared/local/browser';
+import { testInBrowser } from '@dotdo/example-shared/local/page-test';
 import { HttpClient, until, type LocalApp } from '@dotdo/example-shared/local/app';
-import type { BrowserContext, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed, onTestFinished } from 'vitest';
+import type { BrowserContext, Locator, Page, WebSocketRoute } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Person, startLocally, type DocumentAccess } from '../local.ts';
 
 let app: LocalApp;
-let browser: TestBrowser;
 let ada: Person;
 let bo: Person;
-/** What the pages logged as an error, or threw. */
-let complaints: string[];
 
 beforeAll(async () => {
   app = await startLocally();
-  browser = await startBrowser();
   ada = await Person.found(app.url.origin, 'acme', 'Ada Okafor');
   bo = await ada.invite('Bo Lind');
 });
-afterAll(async () => {
-  await browser.browser.close();
-  await app.harness.close();
-});
-beforeEach(() => {
-  complaints = [];
-});
+afterAll(async () => app.harness.close());
+const { complaints, openBrowser } = testInBrowser();
 
-/** A browser of its own, closed after the test. */
-async function openBrowser(): Promise<BrowserContext> {
-  const context = await browser.open(complaints);
-  onTestFinished(() => context.close());
-  onTestFailed(() => console.error(complaints));
-  return context;
-}
-
-/** The document in a window of someone's. */
-async function openPage(person: Person, { id }: DocumentAccess): Promise<Page> {
-  const page = await (await openBrowser()).newPage();
+/** The document in a window of someone's, in a browser that nobody else has used. */
+async function openPage(person: Person, { id }: DocumentAccess, context?: BrowserContext): Promise<Page> {
+  const page = await (context ?? (await openBrowser())).newPage();
   await page.goto(`${app.url.href}#${id}`);
   const form = page.locator('#sign-in');
-  await form.getByLabel('Workspace').fill('acme');
-  await form.getByLabel('Token').fill(person.token);
-  await form.getByRole('button', { name: 'Open' }).click();
+  if (await form.isVisible()) {
+    await form.getByLabel('Workspace').fill('acme');
+    await form.getByLabel('Token').fill(person.token);
+    await form.getByRole('button', { name: 'Open' }).click();
+  }
   await page.getByText('live', { exact: true }).waitFor();
   return page;
 }
@@ -59,12 +44,14 @@ function line(page: Page, index: number): Locator {
   return page.locator('#page textarea').nth(index);
 }
 
-async function shows(page: Page, texts: readonly string[]): Promise<void> {
-  const read = (): Promise<string[]> =>
-    page
-      .locator('#page textarea')
-      .evaluateAll((fields) => fields.map((field) => (field as { value?: string }).value ?? ''));
-  await expect.poll(read, { timeout: 20_000 }).toEqual(texts);
+function texts(page: Page): Promise<string[]> {
+  return page
+    .locator('#page textarea')
+    .evaluateAll((fields) => fields.map((field) => (field as { value?: string }).value ?? ''));
+}
+
+async function shows(page: Page, expected: readonly string[]): Promise<void> {
+  await expect.poll(() => texts(page), { timeout: 20_000 }).toEqual(expected);
 }
 
 it('starts a workspace, makes a page and finds it again', async () => {
@@ -128,6 +115,99 @@ it('goes on without a network, and puts it together when there is one', async ()
   await context.setOffline(false);
   await shows(first, ['zero one two three']);
   await shows(second, ['zero one two three']);
+});
+
+/** Lets the WebSockets of a browser through, or none of them, while its pages are served. */
+async function socketsOf(context: BrowserContext): Promise<{ cut(): void; mend(): void; opened(): number }> {
+  let isCut = false;
+  let count = 0;
+  const open = new Set<WebSocketRoute>();
+  await context.routeWebSocket(/\/live/, (socket) => {
+    count++;
+    if (isCut) void socket.close();
+    else open.add(socket).add(socket.connectToServer());
+  });
+  return {
+    cut() {
+      isCut = true;
+      for (const socket of open) void socket.close();
+      open.clear();
+    },
+    mend() {
+      isCut = false;
+    },
+    opened: () => count,
+  };
+}
+
+/** What a browser has kept of what is not saved. */
+function kept(page: Page): Promise<string[]> {
+  return page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('unsent/')));
+}
+
+it('keeps what it could not send when it is reloaded, in each window of a browser, and sends it once', async () => {
+  const access = await ada.create('Kept');
+  await access.post('/members', { user: bo.id, role: 'editor' });
+  const context = await openBrowser();
+  const sockets = await socketsOf(context);
+  const first = await openPage(ada, access, context);
+  await line(first, 0).fill('one two');
+  await expect.poll(() => kept(first)).toEqual([]);
+  const second = await openPage(ada, access, context);
+  const bos = await openPage(bo, access);
+  await shows(bos, ['one two']);
+  sockets.cut();
+  for (const page of [first, second]) await page.getByText('offline', { exact: true }).waitFor();
+  await line(first, 0).fill('zero one two');
+  await line(second, 0).fill('one two three');
+  await line(second, 0).press('End');
+  await line(second, 0).press('Enter');
+  await line(second, 1).fill('four');
+  await line(bos, 0).fill('one 2 two');
+  await first.reload();
+  await first.getByText('is not saved yet').waitFor();
+  // The first window has been waiting for what the second one leaves.
+  await second.reload();
+  expect(await kept(first)).toHaveLength(2);
+  sockets.mend();
+  for (const page of [bos, first, second]) await shows(page, ['zero one 2 two three', 'four']);
+  await expect.poll(() => kept(first)).toEqual([]);
+  // It was Ada's doing, and can be undone.
+  await first.getByRole('button', { name: 'Undo' }).click();
+  await expect.poll(() => texts(bos)).not.toEqual(['zero one 2 two three', 'four']);
+});
+
+it('sends what a window that is gone has left, and tells when that may not be done any more', async () => {
+  const access = await ada.create('Left');
+  await access.post('/members', { user: bo.id, role: 'editor' });
+  const context = await openBrowser();
+  const sockets = await socketsOf(context);
+  const leave = async (page: Page, text: string): Promise<void> => {
+    sockets.cut();
+    await page.getByText('offline', { exact: true }).waitFor();
+    await line(page, 0).fill(text);
+    await page.close();
+    sockets.mend();
+  };
+  const page = await openPage(bo, access, context);
+  await line(page, 0).fill('before');
+  await leave(page, 'before, and after');
+  const next = await openPage(bo, access, context);
+  await shows(next, ['before, and after']);
+  await expect.poll(() => kept(next)).toEqual([]);
+  await leave(next, 'too late');
+  await access.send('DELETE', `/members/${bo.id}`);
+  const before = sockets.opened();
+  const last = await context.newPage();
+  await last.goto(`${app.url.href}#${access.id}`);
+  await last.getByText('you may not open this document: what you wrote last is not saved').waitFor();
+  await last.getByText('you may not open this document', { exact: true }).waitFor();
+  expect(await kept(last)).toEqual([]);
+  // The window's, and that for what was left: neither tries again.
+  expect(sockets.opened()).toBe(before + 2);
+  expect(await (await openPage(ada, access)).locator('#page textarea').first().inputValue()).toBe(
+    'before, and after',
+  );
 });
 
 it('shows the past, which can be restored', async () => {

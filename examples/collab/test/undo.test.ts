@@ -1,24 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import { until, type LocalApp } from '@dotdo/example-shared/local/app';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { until } from '@dotdo/example-shared/local/app';
+import { expect, it } from 'vitest';
 import type { DocumentClient } from '../src/client/document-client.ts';
-import { Person, startLocally, textsIn } from '../local.ts';
+import { textsIn } from '../local.ts';
+import { startWithPeople } from './people.ts';
 
-let app: LocalApp;
-let ada: Person;
-let bo: Person;
-let windows: DocumentClient[] = [];
-
-beforeAll(async () => {
-  app = await startLocally();
-  ada = await Person.found(app.url.origin, 'acme', 'Ada');
-  bo = await ada.invite('Bo');
-});
-afterAll(async () => app.harness.close());
-afterEach(() => {
-  for (const window of windows) window.close();
-  windows = [];
-});
+const { ada, bo, windows } = await startWithPeople();
 
 /** Two windows on a new document with one block. */
 async function pair(

@@ -1,5 +1,5 @@
 import type { Cursor, ServerMessage } from '../messages.ts';
-import { OutOfStep, Replica } from './replica.ts';
+import { OutOfStep, Replica, type Unsent } from './replica.ts';
 
 /** How a document is opened. */
 export interface ClientOptions {
@@ -12,9 +12,16 @@ export interface ClientOptions {
   readonly onChange?: () => void;
   /** Called with what the server has refused, and why. */
   readonly onRefused?: (reason: string) => void;
+  /** What an earlier client was given to keep: this one goes on with it. That one must not be at work any more. */
+  readonly unsent?: Unsent;
+  /**
+   * Called with what is not answered yet, whenever that changes, and before it is sent; with undefined when there is
+   * nothing. Whoever keeps it where it outlasts the window loses nothing with the window.
+   */
+  readonly keep?: (unsent: Unsent | undefined) => void;
 }
 
-/** `ended` is for good: the right is gone, or the branch. */
+/** `ended` is for good: the right is gone, or the branch, or the token is over. */
 export type Status = 'connecting' | 'live' | 'offline' | 'ended';
 
 /** The least time between two messages, and between two places of the cursor. */
@@ -25,13 +32,22 @@ const PING_MS = 20_000;
 /** What is not answered for so long is sent again. */
 const ANSWER_MS = 5_000;
 const MAX_RETRY_MS = 10_000;
+/** Codes that a socket is closed with, of the server's own: see the README. */
+const NO_MESSAGE = 4400;
+const NO_TOKEN = 4401;
+const NO_RIGHT = 4403;
+const NOT_THERE = 4404;
+/** Of the protocol's: a message that is too long. */
+const TOO_LONG = 1009;
 
 /**
  * A document that is open: what is done to `replica` is sent, and what others do comes. Without a connection one goes
  * on, and what was done meanwhile is sent when there is one again.
  */
 export class DocumentClient {
-  readonly replica = new Replica();
+  readonly replica: Replica;
+  /** Resolves when the client is closed. */
+  readonly closed: Promise<void>;
   status: Status = 'connecting';
   /** Why it has ended. */
   reason = '';
@@ -39,10 +55,9 @@ export class DocumentClient {
   /** Names this connection among the peers. */
   key = '';
   readonly #options: ClientOptions;
-  /** Names what this window sends, so that what it sends again is known. */
-  readonly #client = crypto.randomUUID();
   #socket: WebSocket | undefined;
   #failures = 0;
+  #liveSince = Infinity;
   #sentAt = 0;
   #heardAt = 0;
   #cursor: Cursor = null;
@@ -50,15 +65,22 @@ export class DocumentClient {
   #sendTimer: ReturnType<typeof setTimeout> | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #watch: ReturnType<typeof setInterval>;
+  #isFinishing = false;
+  readonly #noteClosed: () => void;
 
   constructor(options: ClientOptions) {
     this.#options = options;
+    this.replica = new Replica(options.unsent);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    this.#noteClosed = resolve;
     this.#watch = setInterval(() => this.#look(), 1_000);
     this.#connect();
   }
 
   /** Sends what has been done. */
   changed(): void {
+    this.#keep();
     this.#options.onChange?.();
     this.#sendSoon();
   }
@@ -84,16 +106,27 @@ export class DocumentClient {
     if (this.#socket === undefined && this.status !== 'ended') this.#connect();
   }
 
+  /** Sends what is not sent yet, and closes when that is answered. */
+  finish(): void {
+    this.#isFinishing = true;
+    this.#closeIfDone();
+  }
+
   close(): void {
     clearInterval(this.#watch);
     for (const timer of [this.#cursorTimer, this.#sendTimer, this.#retryTimer]) clearTimeout(timer);
     this.#drop();
+    this.#noteClosed();
   }
 
   #connect(): void {
     clearTimeout(this.#retryTimer);
     const { url, token, branch = 'main' } = this.#options;
-    const query = new URLSearchParams({ client: this.#client, since: String(this.replica.lsn), branch });
+    const query = new URLSearchParams({
+      client: this.replica.client,
+      since: String(this.replica.lsn),
+      branch,
+    });
     // A browser cannot give a WebSocket an Authorization header, but it can offer subprotocols.
     const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/live?${query.toString()}`, [
       'collab',
@@ -127,27 +160,43 @@ export class DocumentClient {
       return;
     }
     if (message.type === 'welcome') {
-      this.#failures = 0;
+      this.#liveSince = Date.now();
       this.role = message.role;
       this.key = message.key;
+      if (!this.#mayWrite) this.#loseUnsent('you may only look now');
       this.#sendAgain();
       if (this.#cursor !== null) this.#say({ type: 'cursor', cursor: this.#cursor });
       this.#setStatus('live');
     } else this.#options.onChange?.();
+    this.#keep();
     this.#sendSoon();
+    this.#closeIfDone();
   }
 
   #lost(code: number, reason: string): void {
     this.#socket = undefined;
     this.replica.peers.clear();
-    if (code === 4403 || code === 4404) {
+    if (code === NO_TOKEN || code === NO_RIGHT || code === NOT_THERE) {
       this.reason = reason;
+      // With a new token the same person may go on.
+      if (code !== NO_TOKEN) this.#loseUnsent(reason);
       this.#setStatus('ended');
+      this.#closeIfDone();
       return;
     }
+    if (code === NO_MESSAGE || code === TOO_LONG) {
+      // It would be hung up on again and again.
+      this.replica.giveUp();
+      this.#keep();
+      this.#options.onRefused?.(reason);
+    }
+    // One that is lost as soon as it is there would be lost, and made again, without end.
+    if (Date.now() - this.#liveSince > MAX_RETRY_MS) this.#failures = 0;
+    this.#liveSince = Infinity;
     const waitMs = Math.min(MAX_RETRY_MS, 100 * 2 ** this.#failures++) * (0.5 + Math.random());
     this.#retryTimer = setTimeout(() => this.#connect(), waitMs);
     this.#setStatus('offline');
+    this.#closeIfDone();
   }
 
   #sendSoon(): void {
@@ -159,18 +208,39 @@ export class DocumentClient {
   }
 
   #send(): void {
-    if (this.status !== 'live') return;
-    const message = this.replica.next();
-    if (message === undefined) return;
+    if (this.status === 'live') this.#sendNext(this.replica.next());
+  }
+
+  #sendAgain(): void {
+    this.#sendNext(this.replica.next({ again: true }));
+  }
+
+  #sendNext(message: object | undefined): void {
+    if (message === undefined || !this.#mayWrite) return;
+    // First, or whoever goes on with what is kept would not know that this may have been done.
+    this.#keep();
     this.#sentAt = Date.now();
     this.#say(message);
   }
 
-  #sendAgain(): void {
-    const message = this.replica.next({ again: true });
-    if (message === undefined) return;
-    this.#sentAt = Date.now();
-    this.#say(message);
+  /** As far as is known: the server says so first when it has answered. */
+  get #mayWrite(): boolean {
+    return this.status !== 'ended' && (this.key === '' || this.role !== 'viewer');
+  }
+
+  #keep(): void {
+    if (this.#mayWrite) this.#options.keep?.(this.replica.unsent);
+  }
+
+  /** What is not answered will not be: it stays to be seen here, and is not kept. */
+  #loseUnsent(reason: string): void {
+    if (this.replica.isSettled) return;
+    this.#options.keep?.(undefined);
+    this.#options.onRefused?.(`${reason}: what you wrote last is not saved`);
+  }
+
+  #closeIfDone(): void {
+    if (this.#isFinishing && (this.replica.isSettled || !this.#mayWrite)) this.close();
   }
 
   #say(message: object): void {

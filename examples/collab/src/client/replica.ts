@@ -29,6 +29,23 @@ interface Waiting {
   step: Step;
 }
 
+/**
+ * What was done here and is not answered yet, as JSON can hold it: a later client goes on with it as this one would have,
+ * under the same name, so what did come to the server is not done twice.
+ */
+export interface Unsent {
+  /** The client that it is of. */
+  readonly client: string;
+  readonly seq: number;
+  readonly run: number;
+  readonly queue: readonly Waiting[];
+  readonly takingBack: readonly ('undo' | 'redo')[];
+  readonly sent: Sent | undefined;
+  readonly texts: readonly (readonly [id: string, text: Text])[];
+  /** The blocks of these texts, as the server had them. */
+  readonly confirmed: readonly Block[];
+}
+
 /** Thrown when what comes does not fit what is here: all has to be asked for again. */
 export class OutOfStep extends Error {}
 
@@ -44,17 +61,28 @@ export class Replica {
   lsn = 0;
   title = '';
   readonly peers = new Map<string, Peer>();
-  #seq: number;
+  /** Names what is sent from here, so that what is sent again is known. */
+  readonly client: string = crypto.randomUUID();
+  #seq = 1;
   #run = 1;
   #confirmed = new Map<string, Block>();
   #queue: Waiting[] = [];
   #takingBack: ('undo' | 'redo')[] = [];
   #sent: Sent | undefined;
-  readonly #texts = new Map<string, Text>();
+  readonly #texts: Map<string, Text> = new Map();
 
-  /** `seq` is above every one that this client has used. */
-  constructor(seq = 1) {
+  /** A document that is not known yet, with what an earlier client has left unsent on top of it. */
+  constructor(unsent?: Unsent) {
+    if (unsent === undefined) return;
+    const { client, seq, run, queue, takingBack, sent, texts, confirmed } = unsent;
+    this.client = client;
     this.#seq = seq;
+    this.#run = run;
+    this.#queue = [...queue];
+    this.#takingBack = [...takingBack];
+    this.#sent = sent;
+    this.#texts = new Map(texts);
+    this.#confirmed = new Map(confirmed.map((block) => [block.id, block]));
   }
 
   /** Whether all that was done here has been answered. */
@@ -64,6 +92,23 @@ export class Replica {
       this.#queue.length + this.#takingBack.length === 0 &&
       [...this.#texts].every(([id, { here }]) => here === this.#confirmed.get(id)?.text)
     );
+  }
+
+  /** What is not answered yet; undefined when all is. */
+  get unsent(): Unsent | undefined {
+    if (this.isSettled) return undefined;
+    return {
+      client: this.client,
+      seq: this.#seq,
+      run: this.#run,
+      queue: this.#queue,
+      takingBack: this.#takingBack,
+      sent: this.#sent,
+      texts: [...this.#texts],
+      confirmed: [...this.#texts.keys()]
+        .map((id) => this.#confirmed.get(id))
+        .filter((block) => block !== undefined),
+    };
   }
 
   /** The blocks as they are here, in their order. */
@@ -139,6 +184,11 @@ export class Replica {
       this.#sent = { type, seq: this.#seq++ };
     }
     return this.#message(this.#sent);
+  }
+
+  /** The message on its way will never be done: what it was to change is taken out again. */
+  giveUp(): void {
+    this.#settle();
   }
 
   /**

@@ -47,10 +47,11 @@ export class Branches {
     this.#listening.abort();
   }
 
-  /** Asks which branches there are. */
+  /** Asks which branches there are. The editor tells when the page cannot be reached: the choice stays as it is. */
   async list(): Promise<void> {
-    const { branches } = await ask<{ branches: { name: string }[] }>(this.#session, 'GET', this.#path);
-    this.#draw(branches.map(({ name }) => name));
+    const answer = ask<{ branches: { name: string }[] }>(this.#session, 'GET', this.#path);
+    const { branches } = await answer.catch(() => ({ branches: undefined }));
+    if (branches !== undefined) this.#draw(branches.map(({ name }) => name));
   }
 
   #draw(names: readonly string[]): void {

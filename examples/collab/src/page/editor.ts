@@ -1,11 +1,12 @@
 import { byId, create } from '@dotdo/example-shared/page/dom';
 import type { Block } from '../block.ts';
-import { DocumentClient } from '../client/document-client.ts';
+import type { DocumentClient } from '../client/document-client.ts';
 import type { Peer } from '../messages.ts';
 import { mergeText } from '../text.ts';
-import { pathOf, type Session } from './api.ts';
+import type { Session } from './api.ts';
 import { arrange, BlockView, hueOf, type BlockActions } from './block-view.ts';
 import { askForText } from './dialogs.ts';
+import { openClient, type Listener } from './unsent.ts';
 
 const STATUS_TEXTS = { connecting: 'connecting', live: 'live', offline: 'offline', ended: 'closed' } as const;
 /** Someone who stops for so long has done one thing: what comes then is undone by itself. */
@@ -22,20 +23,9 @@ export class Editor {
   #drawing: number | undefined;
   readonly #listening = new AbortController();
 
-  constructor(
-    session: Session,
-    document: string,
-    branch: string,
-    { onChange, notify }: { onChange: () => void; notify: (message: string) => void },
-  ) {
+  constructor(session: Session, document: string, branch: string, { onChange, notify }: Listener) {
     this.#onChange = onChange;
-    this.#client = new DocumentClient({
-      url: new URL(`/w/${encodeURIComponent(session.workspace)}${pathOf(document)}`, location.href).href,
-      token: session.token,
-      branch,
-      onChange: () => this.#drawSoon(),
-      onRefused: (reason) => notify(reason),
-    });
+    this.#client = openClient(session, document, branch, { onChange: () => this.#drawSoon(), notify });
     const { signal } = this.#listening;
     // The browser knows of the network before the connection does.
     window.addEventListener('offline', () => this.#client.disconnect(), { signal });
@@ -56,7 +46,7 @@ export class Editor {
     if (this.#drawing !== undefined) cancelAnimationFrame(this.#drawing);
     clearTimeout(this.#pause);
     this.#listening.abort();
-    this.#client.close();
+    this.#client.finish();
     arrange([]);
   }
 
@@ -95,6 +85,7 @@ export class Editor {
 
   /** Many frames a second may come; the screen shows 60. */
   #drawSoon(): void {
+    if (this.#listening.signal.aborted) return;
     this.#drawing ??= requestAnimationFrame(() => {
       this.#drawing = undefined;
       this.draw();

@@ -7,6 +7,7 @@ import { Editor } from './editor.ts';
 import { share } from './share.ts';
 import { Shelf } from './shelf.ts';
 import { Timeline } from './timeline.ts';
+import { hasUnsent } from './unsent.ts';
 
 /** The page that is open. */
 let desk: Desk | undefined;
@@ -87,7 +88,7 @@ function enter(session: Session): void {
   byId('room').hidden = false;
   const { guestOf } = session;
   byId('shelf').hidden = guestOf !== undefined;
-  if (guestOf === undefined) void new Shelf(session, (id) => open(session, id)).list();
+  if (guestOf === undefined) new Shelf(session, { open: (id) => open(session, id), notify }).list();
   const id = guestOf ?? /^#([\w-]{36})$/.exec(location.hash)?.[1];
   if (id !== undefined) open(session, id);
   listen(session);
@@ -128,6 +129,9 @@ function listen(session: Session): void {
     ),
   );
   byId('leave').addEventListener('click', () => {
+    const question =
+      'What you wrote last is not saved yet. This browser keeps it until you come in again. Leave?';
+    if (hasUnsent(session) && !confirm(question)) return;
     saveSession(undefined);
     location.href = '/';
   });

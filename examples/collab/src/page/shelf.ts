@@ -15,28 +15,38 @@ interface Hit {
 export class Shelf {
   readonly #session: Session;
   readonly #open: (document: string) => void;
+  readonly #notify: (message: string) => void;
   #typing: ReturnType<typeof setTimeout> | undefined;
+  #asked = 0;
 
-  constructor(session: Session, open: (document: string) => void) {
+  constructor(
+    session: Session,
+    { open, notify }: { open: (document: string) => void; notify: (message: string) => void },
+  ) {
     this.#session = session;
     this.#open = open;
+    this.#notify = notify;
     byId('workspace').textContent = session.workspace;
     byId('search').addEventListener('input', () => {
       clearTimeout(this.#typing);
-      this.#typing = setTimeout(() => void this.#search(), TYPING_MS);
+      this.#typing = setTimeout(() => this.#try(() => this.#search()), TYPING_MS);
     });
     byId('new-document').addEventListener('click', () =>
       askForText('New page', 'Title', '', async (title) => {
         const { id } = await ask<{ id: string }>(session, 'POST', '/documents', { title });
         open(id);
         // The workspace hears of it by its change stream, a moment later.
-        setTimeout(() => void this.list(), 1_000);
+        setTimeout(() => this.list(), 1_000);
       }),
     );
   }
 
   /** Asks which pages there are. */
-  async list(): Promise<void> {
+  list(): void {
+    this.#try(() => this.#list());
+  }
+
+  async #list(): Promise<void> {
     const { documents } = await ask<{ documents: { id: string; title: string }[] }>(
       this.#session,
       'GET',
@@ -47,10 +57,13 @@ export class Shelf {
 
   async #search(): Promise<void> {
     const q = byId<HTMLInputElement>('search').value.trim();
+    const asked = ++this.#asked;
     const hits =
       q === ''
         ? []
         : (await ask<{ hits: Hit[] }>(this.#session, 'GET', `/search?${new URLSearchParams({ q })}`)).hits;
+    // Answers may come in another order than they were asked for.
+    if (asked !== this.#asked) return;
     byId('hits').replaceChildren(
       ...hits.map(({ document, title, snippet }) => this.#entry(document, title, snippet)),
     );
@@ -60,5 +73,9 @@ export class Shelf {
     const button = create('button', {}, title || 'Untitled', create('small', {}, snippet));
     button.addEventListener('click', () => this.#open(id));
     return create('li', {}, button);
+  }
+
+  #try(work: () => Promise<void>): void {
+    work().catch((error: unknown) => this.#notify(error instanceof Error ? error.message : String(error)));
   }
 }
