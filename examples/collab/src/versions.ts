@@ -56,8 +56,7 @@ export async function getVersion({ main, query, params }: Context): Promise<Resp
 export function watchVersions(main: Database): void {
   main.onTimer(ARCHIVE, () => archive(main));
   main.onTimer<{ day: string }>(DAY, async ({ payload: { day } }) => {
-    const [known] = await main.query('SELECT 1 FROM versions WHERE name = ? AND created_by IS NULL', [day]);
-    if (known === undefined) await addVersion(main, day, null);
+    await addVersion(main, day, null);
     await trim(main);
   });
 }
@@ -74,13 +73,18 @@ export async function versionEachDay(main: Database): Promise<void> {
 /** Which day's timer has been set while the object was awake. To set it again changes nothing. */
 const scheduledDays = new WeakMap<Database, string>();
 
-async function addVersion(main: Database, name: string, user: string | null): Promise<VersionRow> {
+/** Adds a version, to be archived; a day's, which is nobody's, once: timers may run twice, also at the same time. */
+async function addVersion(
+  main: Database,
+  name: string,
+  user: string | null,
+): Promise<VersionRow | undefined> {
   const [version] = await main.query<VersionRow>(
-    `INSERT INTO versions (name, lsn, created_by, created_at) VALUES (?, ?, ?, ?)
+    `INSERT INTO versions (name, lsn, created_by, created_at) SELECT ?1, ?2, ?3, ?4
+      WHERE ?3 IS NOT NULL OR NOT EXISTS (SELECT 1 FROM versions WHERE name = ?1 AND created_by IS NULL)
      RETURNING id, name, lsn, created_by, created_at, archived_at, blocks`,
     [name, main.lsn(), user, new Date()],
   );
-  if (version === undefined) throw new Error('the version was not returned');
   await main.schedule(ARCHIVE, Date.now());
   return version;
 }

@@ -235,4 +235,56 @@ describe('the archive', () => {
     await fault('bucketDown', access);
     expect(await access.get(`/versions/${id}`)).toMatchObject({ from: 'log', blocks: [{ text: 'kept' }] });
   });
+
+  it('gets one version of a day on which the document has changed, though the alarm comes twice and R2 is down', async () => {
+    const [ada] = people as [Person];
+    const access = await ada.create('Day');
+    const add = async (text: string): Promise<void> => {
+      const window = await access.open();
+      windows.push(window);
+      window.replica.insert(null, 'paragraph', text);
+      window.changed();
+      await until(() => window.replica.isSettled);
+    };
+    const versions = async (): Promise<{ id: number; name: string; archived_at: string | null }[]> =>
+      (
+        await access.get<{ versions: { id: number; name: string; archived_at: string | null }[] }>(
+          '/versions',
+        )
+      ).versions;
+    // Nobody has changed it.
+    await fault('endDay', access);
+    expect(await versions()).toEqual([]);
+    await add('morning');
+    expect(await versions()).toEqual([]);
+    await fault('bucketDown', access);
+    await fault('endDay', access);
+    const [version] = await versions();
+    expect(await versions()).toMatchObject([
+      { name: expect.stringMatching(/^\d{4}-\d\d-\d\d$/), created_by: null, archived_at: null },
+    ]);
+    expect(await access.get(`/versions/${version?.id}`)).toMatchObject({
+      from: 'log',
+      blocks: [{ text: 'morning' }],
+    });
+    // The object has forgotten that it has set the timer, and sets it again.
+    await fault('crash', access);
+    await add('evening');
+    await fault('endDay', access);
+    expect(await versions()).toHaveLength(1);
+    await fault('bucketUp', access);
+    await expect
+      .poll(
+        async () => {
+          await fault('alarmTwice', access);
+          return (await versions()).map(({ archived_at }) => archived_at !== null);
+        },
+        { timeout: 30_000 },
+      )
+      .toEqual([true]);
+    expect(await access.get(`/versions/${version?.id}`)).toMatchObject({
+      from: 'archive',
+      blocks: [{ text: 'morning' }],
+    });
+  });
 });
