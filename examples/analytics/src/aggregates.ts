@@ -1,5 +1,6 @@
 import type { Cdc, Delivery } from '@dotdo/cdc';
 import { durableObject } from '@dotdo/cdc';
+import { DoSQLError } from '@dotdo/dosql';
 
 /** Stands for all types of events, and for all pages. Neither a type nor a path can be called so. */
 export const ALL = '*';
@@ -8,6 +9,8 @@ export const MIN_USERS = 5;
 /** How long a count waits for others before it goes to the site's object, in ms. */
 const LINGER_MS = 100;
 const PUBLICATION = 'aggregates';
+/** How long the log waits for a site that is away: it tells of raw events, too, and is to be short. */
+const WAIT_SECONDS = 86_400;
 
 /**
  * Sends what a region has counted, and nothing else, to the site's object.
@@ -33,6 +36,23 @@ export async function publishAggregates(cdc: Cdc, site: () => object): Promise<D
   return cdc.deliver('site', durableObject(site), {
     publication: PUBLICATION,
     snapshot: 'initial',
+    maxLag: { seconds: WAIT_SECONDS },
     lingerMs: LINGER_MS,
   });
+}
+
+/**
+ * Begins again with all that there is, where the site was away for longer than the log waits. What has gone from the
+ * region meanwhile is in no snapshot: so the site is asked first to `forget` what it may have of it.
+ */
+export async function beginAgainIfBehind(delivery: Delivery, forget: () => Promise<void>): Promise<void> {
+  const { failures } = await delivery.status();
+  if (failures === 0) return;
+  try {
+    await delivery.slot.read(1);
+  } catch (error) {
+    if (DoSQLError.from(error)?.code !== 'LSN_EXPIRED') throw error;
+    await forget();
+    await delivery.slot.reset({ snapshot: 'initial' });
+  }
 }

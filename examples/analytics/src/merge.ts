@@ -75,6 +75,17 @@ export async function mergeRegion(
   return new Set(minutes.map((minute) => minute.slice(0, 10)));
 }
 
+/** Takes out what a region has told of the days since one. Visits stay: they only grow, and come again with the rest. */
+export async function forgetRegion(tx: Transaction, region: string, since: string): Promise<void> {
+  const totals = await tx.query<{ date: string; event_type: string }>(
+    'SELECT date, event_type FROM days WHERE region = ? AND date >= ? AND page_path = ?',
+    [region, since, ALL],
+  );
+  await tx.run('DELETE FROM minutes WHERE region = ? AND minute >= ?', [region, since]);
+  await tx.run('DELETE FROM days WHERE region = ? AND date >= ?', [region, since]);
+  for (const { date, event_type } of totals) await addUp(tx, date, event_type);
+}
+
 /** Adds the regions up, of one day and type. A user of two regions is one, by the sketches. */
 async function addUp(tx: Transaction, date: string, eventType: string): Promise<void> {
   const regions = await tx.query<{ events: number; sketch: Uint8Array }>(

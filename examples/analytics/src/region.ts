@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { createCDC, type Delivery } from '@dotdo/cdc';
 import { DB, type Database, type Transaction } from '@dotdo/dosql';
-import { ALL, publishAggregates } from './aggregates.ts';
+import { ALL, beginAgainIfBehind, publishAggregates } from './aggregates.ts';
 import { countMinutes } from './count.ts';
 import { erasePerson, eraseUntil, KEEP_DAYS, recount, type Erased } from './erase.ts';
 import { siteStub } from './placement.ts';
@@ -76,6 +76,10 @@ export class Region extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     await this.#db.alarm();
+    await beginAgainIfBehind(this.#delivery, () => this.#forget()).catch((error: unknown) => {
+      // The site is still away. The delivery fails meanwhile, and with it comes the next alarm.
+      console.error(error);
+    });
   }
 
   /**
@@ -158,6 +162,15 @@ export class Region extends DurableObject<Env> {
     } finally {
       this.#erasures--;
     }
+  }
+
+  /** Has the site forget the days that are still here, and can be told anew. */
+  async #forget(): Promise<void> {
+    const [site = '', region = ''] = this.#db.name.split('/');
+    const oldest = await this.#db.get<{ date: string | null }>(
+      'SELECT min(date) AS date FROM daily_aggregates',
+    );
+    if (typeof oldest?.date === 'string') await siteStub(this.env, site).forget(region, oldest.date);
   }
 
   /** Counts what is marked, the newest minutes first. */

@@ -3,7 +3,7 @@ import { createCDC, PermanentError, receiveBatch, type Batch, type Cdc } from '@
 import { DB, type Database } from '@dotdo/dosql';
 import { errorResponse, HttpError, requireSameOrigin } from '@dotdo/example-shared/http';
 import { historyOf, topPages, usersWithin, type Period } from './history.ts';
-import { mergeRegion } from './merge.ts';
+import { forgetRegion, mergeRegion } from './merge.ts';
 import { minuteOf } from './privacy.ts';
 import type { Env } from './worker.ts';
 
@@ -52,6 +52,12 @@ export class Site extends DurableObject<Env> {
     });
     // They are set now: had the transaction been undone, the timers would have gone with it.
     for (const date of dates) this.#dated.add(date);
+  }
+
+  /** Forgets what a region has told of a day and those after it: it is about to tell what there is of them. */
+  async forget(region: string, since: string): Promise<void> {
+    const { db } = await this.#open();
+    await db.transaction((tx) => forgetRegion(tx, region, since));
   }
 
   /** `GET /s/:site/history` */

@@ -139,6 +139,45 @@ it('waits for a site that is down, and is merged once though its answers are los
   expect((await days(site))[0]?.users).toBe(7);
 });
 
+it('tells a site that was away for too long what there is, not what it has missed', async () => {
+  const site = await SiteClient.signUp(app.url, 'long-gone');
+  const daily = (): Promise<Record<string, unknown>[]> =>
+    rowsOf(
+      'Site',
+      'long-gone',
+      "SELECT * FROM days WHERE region = 'eu' ORDER BY date, event_type, page_path",
+    );
+  await site.report('eu', [
+    ...some(20),
+    event({ userId: 'gone', sessionId: 'gone', eventType: 'only_theirs' }),
+  ]);
+  await site.report('na', some(5));
+  await until(async () => (await eventsOf(site)) === 26);
+  const before = await daily();
+  expect(before).toContainEqual(expect.objectContaining({ event_type: 'only_theirs' }));
+  await app.break('site');
+  await site.post('/erasures', { userId: 'gone' });
+  await site.report('eu', some(10));
+  await until(async () => (await site.get<Status>('/regions/eu/status')).delivery.failures > 0);
+  await app.ask('behind?site=long-gone');
+  const failed = async (): Promise<string | undefined> =>
+    (await site.get<{ delivery: { error?: string } }>('/regions/eu/status')).delivery.error;
+  await expect.poll(failed, { timeout: 40_000 }).toMatch(/^LSN_EXPIRED/);
+  expect(await daily()).toEqual(before);
+  await app.break('');
+  await expect.poll(() => eventsOf(site), { timeout: 40_000 }).toBe(35);
+  const known = await daily();
+  // What has gone from the region is gone here, too, also from the sums of all regions.
+  expect(known.map(({ event_type }) => event_type)).not.toContain('only_theirs');
+  expect(
+    await rowsOf('Site', 'long-gone', "SELECT * FROM global_metrics WHERE event_type = 'only_theirs'"),
+  ).toEqual([]);
+  // From here on it is told what changes.
+  await site.report('eu', some(1));
+  await until(async () => (await eventsOf(site)) === 36);
+  expect((await site.get<Status>('/regions/eu/status')).delivery).toMatchObject({ failures: 0 });
+});
+
 it('takes a batch that comes again, and changes that came before, as nothing new', async () => {
   const site = await SiteClient.signUp(app.url, 'twice');
   const date = isoDay(Date.now());

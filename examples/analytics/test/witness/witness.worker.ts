@@ -31,6 +31,11 @@ function watchedSite(namespace: Env['SITE']): Env['SITE'] {
           await stub.receiveChanges(batch);
           if (broken.has('answer')) throw new Error('the answer is lost');
         },
+        async forget(region: string, since: string) {
+          witness('site', [region, since]);
+          if (broken.has('site')) throw new Error('the site is down');
+          await stub.forget(region, since);
+        },
       };
     },
   } as unknown as Env['SITE'];
@@ -79,6 +84,13 @@ export class Region extends OwnRegion {
   async makeDue(name: string): Promise<void> {
     this.ctx.storage.sql.exec('UPDATE __dosql_timer SET at = 0 WHERE name LIKE ?', name);
     await this.alarm();
+  }
+
+  /** Has the log wait for the site no longer than for one change, and a day go by. */
+  async fallBehind(): Promise<void> {
+    this.ctx.storage.sql.exec('UPDATE __dosql_hold SET changes = 1');
+    this.ctx.storage.sql.exec('UPDATE __dosql_log SET at = at - 1');
+    await this.makeDue('dosql:trim');
   }
 
   async #database(): Promise<Database> {
@@ -131,6 +143,9 @@ export default {
         await europe(env, site).eraseHalf(hash);
         return Response.json({});
       }
+      case 'behind':
+        await europe(env, site).fallBehind();
+        return Response.json({});
       case 'later':
         await europe(env, site).makeDue(`${searchParams.get('timer')}:${searchParams.get('only') ?? '%'}`);
         return Response.json({});
@@ -141,7 +156,7 @@ export default {
 };
 
 /** The region that things are done to. */
-function europe(env: Env, site: string): Pick<Region, 'ring' | 'eraseHalf' | 'makeDue'> {
+function europe(env: Env, site: string): Pick<Region, 'ring' | 'eraseHalf' | 'makeDue' | 'fallBehind'> {
   return env.REGION.getByName(`${site}/eu`) as unknown as Region;
 }
 
