@@ -77,7 +77,7 @@ describe('restoring a board', () => {
     expect(await bo.post('/restore', { to: `lsn:${lsn}` })).toEqual({ changes: 0, lsn: null });
   });
 
-  it('undoes the last restore only, once, and not over what has been changed since', async () => {
+  it('undoes any restore, once, and not over what has been changed since', async () => {
     const client = await withTasks(app.url, 'undo', TITLES);
     const lsn = await lsnOf(client);
     await client.patch('/tasks/1', { status: 'done' });
@@ -91,11 +91,14 @@ describe('restoring a board', () => {
     });
     expect(await client.get('/tasks/1')).toMatchObject({ status: 'review' });
     const second = await client.post<Restored>('/restore', { to: `lsn:${lsn}` });
-    expect((await undo(first.lsn)).status).toBe(409);
+    await client.patch('/tasks/2', { title: 'later' });
+    const third = await client.post<Restored>('/restore', { to: `lsn:${lsn}` });
     await app.harness.getWorker().evictDurableObject('Tenant', { name: 'undo' });
     expect(await undo(second.lsn)).toMatchObject({ status: 200, body: { changes: 1 } });
     expect(await client.get('/tasks/1')).toMatchObject({ status: 'review' });
-    expect((await undo(second.lsn)).status).toBe(409);
+    expect(await undo(third.lsn)).toMatchObject({ status: 200, body: { changes: 1 } });
+    expect(await client.get('/tasks/2')).toMatchObject({ title: 'later' });
+    for (const again of [second.lsn, third.lsn]) expect((await undo(again)).status).toBe(409);
     // Nor any other transaction, such as the one that made the owner.
     for (const other of [1, lsn, 99_999]) expect((await undo(other)).status).toBe(409);
     for (const bad of ['1', null, 1.5, undefined]) expect((await undo(bad)).status).toBe(400);
