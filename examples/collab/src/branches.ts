@@ -35,7 +35,10 @@ export async function dropBranch(context: Context): Promise<Response> {
   await rooms.turns.take(async () => {
     await main.dropBranch(name);
     rooms.close(name);
-    await main.run('DELETE FROM runs WHERE line = ?', [name]);
+    await main.batch([
+      { sql: 'DELETE FROM touched WHERE run IN (SELECT id FROM runs WHERE line = ?)', params: [name] },
+      { sql: 'DELETE FROM runs WHERE line = ?', params: [name] },
+    ]);
   });
   return new Response(null, { status: 204 });
 }

@@ -11,6 +11,8 @@ import { audienceOf } from './place.ts';
 /** Begins the subject of a link's token, and the id of a guest. */
 const LINK = 'link:';
 const GUEST = 'guest:';
+/** A link that has got into wrong hands fills no database: for more, make another. */
+const MAX_GUESTS = 100;
 /** Names the timers that end links. */
 const TIMER = 'link';
 
@@ -28,12 +30,15 @@ export async function createLink(context: Context): Promise<Response> {
   const { main, env, place, member, request } = context;
   const { role, hours } = parseInput(NewLink, await readJson(request));
   const expiresAt = new Date(Date.now() + hours * 3_600_000);
-  const [link] = await main.query<Link>(
-    'INSERT INTO links (role, created_by, created_at, expires_at) VALUES (?, ?, ?, ?) RETURNING id, role, expires_at',
-    [role, member.id, new Date(), expiresAt],
-  );
-  if (link === undefined) throw new Error('the link was not returned');
-  await main.schedule(`${TIMER}:${link.id}`, expiresAt);
+  const link = await main.transaction(async (tx) => {
+    const [link] = await tx.query<Link>(
+      'INSERT INTO links (role, created_by, created_at, expires_at) VALUES (?, ?, ?, ?) RETURNING id, role, expires_at',
+      [role, member.id, new Date(), expiresAt],
+    );
+    if (link === undefined) throw new Error('the link was not returned');
+    await main.schedule(`${TIMER}:${link.id}`, expiresAt);
+    return link;
+  });
   const token = await issueToken(
     env.TOKEN_SECRET,
     { aud: audienceOf(place), sub: `${LINK}${link.id}` },
@@ -89,10 +94,12 @@ export async function join(
   const [guest] = await main.query<{ role: string; expires_at: string }>(
     `INSERT INTO members (id, name, role, link, expires_at, granted_by, granted_at)
      SELECT ?1, ?2, role, id, expires_at, ?3, ?4 FROM links WHERE id = ?5 AND revoked_at IS NULL AND expires_at > ?4
+        AND (SELECT count(*) FROM members WHERE link = ?5) < ?6
      RETURNING role, expires_at`,
-    [id, name, subject, new Date(), Number(subject.slice(LINK.length))],
+    [id, name, subject, new Date(), Number(subject.slice(LINK.length)), MAX_GUESTS],
   );
-  if (guest === undefined) throw new HttpError(403, 'this link does not hold any more');
+  if (guest === undefined)
+    throw new HttpError(403, `this link does not hold any more, or has let ${MAX_GUESTS} guests in already`);
   const seconds = Math.ceil((Date.parse(guest.expires_at) - Date.now()) / 1_000);
   const token = await issueToken(env.TOKEN_SECRET, { aud: audienceOf(place), sub: id, name }, `${seconds}s`);
   return json({ id, name, role: guest.role, expires_at: guest.expires_at, token }, { status: 201 });

@@ -1,4 +1,4 @@
-import type { Database } from '@dotdo/dosql';
+import type { Database, Transaction } from '@dotdo/dosql';
 import { HttpError, json, notFound, readJson } from '@dotdo/example-shared/http';
 import { NoQuery, parseInput, parseQuery } from '@dotdo/example-shared/input';
 import { NewMember, RoleChange } from './input.ts';
@@ -62,12 +62,15 @@ export async function changeRole(context: Context): Promise<Response> {
   const { main, rooms, params, request } = context;
   const { role } = parseInput(RoleChange, await readJson(request));
   const id = params['member'] ?? '';
-  await requireAnotherAdmin(main, id, role);
-  const [changed] = await main.query(
-    'UPDATE members SET role = ? WHERE id = ? RETURNING id, name, role, link, expires_at',
-    [role, id],
-  );
-  if (changed === undefined) throw notFound('member');
+  const changed = await main.transaction(async (tx) => {
+    await requireAnotherAdmin(tx, id, role);
+    const [changed] = await tx.query(
+      'UPDATE members SET role = ? WHERE id = ? RETURNING id, name, role, link, expires_at',
+      [role, id],
+    );
+    if (changed === undefined) throw notFound('member');
+    return changed;
+  });
   rooms.hangUp(id, 1012, 'your role has changed');
   return json(changed);
 }
@@ -78,16 +81,21 @@ export async function removeMember(context: Context): Promise<Response> {
   const id = params['member'] ?? '';
   // Everyone may leave.
   if (id !== member.id) requireRole(context, 'admin');
-  await requireAnotherAdmin(main, id, 'viewer');
-  const { changes } = await main.run('DELETE FROM members WHERE id = ?', [id]);
-  if (changes === 0) throw notFound('member');
+  await main.transaction(async (tx) => {
+    await requireAnotherAdmin(tx, id, 'viewer');
+    const { changes } = await tx.run('DELETE FROM members WHERE id = ?', [id]);
+    if (changes === 0) throw notFound('member');
+  });
   rooms.hangUp(id, 4403, 'you may not open this document any more');
   return new Response(null, { status: 204 });
 }
 
-/** A document without an admin could never be shared again. */
-async function requireAnotherAdmin(main: Database, id: string, role: Role): Promise<void> {
+/**
+ * A document without an admin could never be shared again. To be asked in the transaction that takes the role away: two
+ * admins may go at once.
+ */
+async function requireAnotherAdmin(tx: Transaction, id: string, role: Role): Promise<void> {
   if (role === 'admin') return;
-  const others = await main.get("SELECT 1 FROM members WHERE role = 'admin' AND id <> ?", [id]);
+  const others = await tx.get("SELECT 1 FROM members WHERE role = 'admin' AND id <> ?", [id]);
   if (others === null) throw new HttpError(409, 'the document needs an admin: make someone else one first');
 }

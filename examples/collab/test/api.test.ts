@@ -99,6 +99,19 @@ describe('who may do what', () => {
     expect((await access.send('POST', '/members', { user: bo.id, role: 'editor' })).status).toBe(409);
   });
 
+  it('leaves an admin, also when two of them go at once', async () => {
+    for (const method of ['DELETE', 'PATCH']) {
+      const { access } = await withTexts('text');
+      await access.post('/members', { user: bo.id, role: 'admin' });
+      const go = (as: DocumentAccess, id: string): Promise<{ status: number }> =>
+        as.send(method, `/members/${id}`, method === 'PATCH' ? { role: 'viewer' } : undefined);
+      const statuses = (await Promise.all([go(access, ada.id), go(access.as(bo.token), bo.id)])).map(
+        ({ status }) => status,
+      );
+      expect(statuses.filter((status) => status === 409)).toHaveLength(1);
+    }
+  });
+
   it('closes the window of whoever is put out', async () => {
     const { access } = await withTexts('text');
     await access.post('/members', { user: bo.id, role: 'editor' });
@@ -154,6 +167,15 @@ describe('a link', () => {
     expect((await access.as(guest.token).send('GET', '/')).status).toBe(403);
     expect((await access.as(link.token).send('POST', '/join', { name: 'Again' })).status).toBe(403);
     expect((await access.send('DELETE', `/links/${link.id}`)).status).toBe(404);
+  });
+
+  it('lets no more than 100 guests in', async () => {
+    const { access } = await withTexts('crowded');
+    const link = await access.post<{ token: string }>('/links', { role: 'viewer', hours: 1 });
+    const statuses: number[] = [];
+    for (let n = 0; n < 102; n++)
+      statuses.push((await access.as(link.token).send('POST', '/join', { name: `Guest ${n}` })).status);
+    expect(statuses).toEqual([...Array<number>(100).fill(201), 403, 403]);
   });
 
   it('ends when its time is over, also for those who are connected', async () => {

@@ -1,5 +1,5 @@
 import { byId, create, fillSelect } from '@dotdo/example-shared/page/dom';
-import type { Block, Kind, Properties } from '../block.ts';
+import { MAX_TEXT_LENGTH, type Block, type Kind, type Properties } from '../block.ts';
 import type { Peer } from '../messages.ts';
 import { diff, moved } from '../text.ts';
 
@@ -34,7 +34,11 @@ const CHOICES: readonly (readonly [value: string, text: string])[] = [
 /** A block on the page: a field with its text, and behind it the same text, which holds the others' cursors. */
 export class BlockView {
   readonly element = create('section', { className: 'block' });
-  readonly #field = create('textarea', { rows: 1, spellcheck: false });
+  readonly #field = create('textarea', {
+    rows: 1,
+    spellcheck: false,
+    maxLength: MAX_TEXT_LENGTH,
+  });
   readonly #mirror = create('div', { className: 'mirror', ariaHidden: 'true' });
   readonly #kind = create('select', { ariaLabel: 'Kind' });
   readonly #tick = create('input', { type: 'checkbox', ariaLabel: 'Done' });
