@@ -33,10 +33,10 @@ export async function getUser({ db, query, id }: Context): Promise<Response> {
   return json(user);
 }
 
-/** `POST /users { email, name, role? }`: a role other than member is an admin's to give. */
+/** `POST /users { email, name, role? }`: a role other than member is an admin's to give, that of an owner an owner's. */
 export async function createUser(context: Context): Promise<Response> {
   const user = parseInput(NewUser, await readJson(context.request));
-  if (user.role !== 'member') await requireAdmin(context);
+  if (user.role !== 'member') requireRank(await requireAdmin(context), user);
   const [created] = await context.db.query(
     'INSERT INTO users (email, name, role) VALUES (:email, :name, :role) RETURNING *',
     user,
@@ -44,22 +44,33 @@ export async function createUser(context: Context): Promise<Response> {
   return json(created, { status: 201 });
 }
 
-/** `POST /users/:id/tokens`: a token for a user of the tenant, which an admin hands on. */
+/** `POST /users/:id/tokens`: a token for a user of the tenant, which an admin hands on; an owner's is for owners to give. */
 export async function createToken(context: Context): Promise<Response> {
-  await requireAdmin(context);
-  const { db, query, id, env } = context;
+  const admin = await requireAdmin(context);
+  const { main, query, id, env } = context;
   parseQuery(NoQuery, query);
-  const user = await userById(db, id);
+  const user = await userById(main, id);
   if (user === undefined) throw notFound('user');
-  return json({ token: await tokenFor(env.TOKEN_SECRET, { tenant: db.name, userId: id }) }, { status: 201 });
+  requireRank(admin, user);
+  return json(
+    { token: await tokenFor(env.TOKEN_SECRET, { tenant: main.name, userId: id }) },
+    { status: 201 },
+  );
 }
 
-/** Throws a 403 unless the request comes from an owner or admin of the tenant. */
-export async function requireAdmin({ main, userId }: Pick<Context, 'main' | 'userId'>): Promise<void> {
+/** The owner or admin of the tenant that the request comes from; throws a 403 if it does from another. */
+export async function requireAdmin({ main, userId }: Pick<Context, 'main' | 'userId'>): Promise<User> {
   // Read on main: nobody makes themselves an admin on a branch.
   const user = await userById(main, userId);
   if (user === undefined || user.role === 'member')
     throw new HttpError(403, 'this is for admins of the tenant');
+  return user;
+}
+
+/** Throws a 403 for an admin who would act as an owner. */
+function requireRank(admin: User, { role }: Pick<User, 'role'>): void {
+  if (role === 'owner' && admin.role !== 'owner')
+    throw new HttpError(403, 'this is for the owner of the tenant');
 }
 
 /** A user of the tenant. */

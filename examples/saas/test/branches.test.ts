@@ -230,6 +230,10 @@ describe('admins', () => {
     const asAdmin = { email: 'e@x.test', name: 'Eve', role: 'admin' };
     expect((await member.send('POST', '/users', asAdmin)).status).toBe(403);
     expect(await admin.get('/branches')).toMatchObject({ branches: [{ name: NAME }] });
+    const asOwner = { email: 'o@x.test', name: 'Ole', role: 'owner' };
+    expect((await admin.send('POST', '/users', asOwner)).status).toBe(403);
+    expect((await admin.send('POST', '/users/1/tokens', {})).status).toBe(403);
+    expect((await admin.send('POST', '/users', asAdmin)).status).toBe(201);
     await app.harness.getWorker().evictDurableObject('Tenant', { name: owner.tenant });
     const storage = await app.harness.getWorker().getDurableObjectStorage('Tenant', { name: owner.tenant });
     await storage.exec("UPDATE users SET role = 'member' WHERE name = 'admin'");
