@@ -87,6 +87,33 @@ it('makes old rows cold, and reads them as before', async () => {
   });
 });
 
+it('finds rows of a column that has values too large for the manifest, or none', async () => {
+  await withReadings(async (db) => {
+    await db.exec(
+      'ALTER TABLE readings ADD COLUMN label TEXT; CREATE UNIQUE INDEX readings_label ON readings(label)',
+    );
+    await db.run("UPDATE readings SET label = CASE id WHEN 5 THEN ? ELSE 'short' END WHERE id IN (5, 6)", [
+      'x'.repeat(2_000),
+    ]);
+    const queries = [
+      "SELECT id FROM readings WHERE label = 'short'",
+      'SELECT id FROM readings WHERE label IS NOT NULL ORDER BY id',
+      "SELECT r.id FROM readings r JOIN readings s ON s.id = r.id WHERE r.label > 'w'",
+      "SELECT count(*) FROM readings WHERE label IS NULL AND at < '2026-03-03'",
+    ];
+    const before = [];
+    for (const sql of queries) before.push(await db.query(sql));
+    await db.tier('readings', tiers);
+    await db.tierPass();
+    const after = [];
+    for (const sql of queries) after.push(await db.query(sql));
+    expect(after).toEqual(before);
+    expect((await db.explain(queries[0] as string)).files?.files).toEqual({ total: 8, pruned: 7, read: 1 });
+    const again = db.run("INSERT INTO readings(sensor, at, label) VALUES ('a', '2026-03-09', 'short')");
+    expect((await failure(again)).code).toBe('CONSTRAINT_UNIQUE');
+  });
+});
+
 it('writes cold rows as if they were hot', async () => {
   await withReadings(async (db) => {
     await db.tier('readings', tiers);

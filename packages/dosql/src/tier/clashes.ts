@@ -113,28 +113,26 @@ function isSame(a: readonly SqlValue[], b: readonly SqlValue[] | undefined): boo
   return b !== undefined && keyText(a) === keyText(b);
 }
 
-/** For each column of a key the range of all files; undefined where a file says nothing of the column. */
+/** For each column of a key the range of all files; undefined where one says nothing of the column. */
 function spanOf({ columnIds }: UniqueKey, files: readonly ColdFile[]): (ColumnRange | undefined)[] {
   return columnIds.map((id) => {
-    if (files.some(({ columns }) => !columns.some((column) => column.id === id))) return undefined;
     const ranges = files.flatMap((file) => file.ranges.get(id) ?? []);
-    return rangeOf(ranges.flatMap(({ min, max }) => [min, max]));
+    return ranges.length < files.length ? undefined : rangeOf(ranges.flatMap(({ min, max }) => [min, max]));
   });
 }
 
 function isWithin(values: readonly SqlValue[], span: readonly (ColumnRange | undefined)[]): boolean {
-  return span.every(
-    (range, i) =>
-      range === undefined || mayFulfil({ column: '', operator: '=', values: [values[i] as SqlValue] }, range),
+  return span.every((range, i) =>
+    mayFulfil({ column: '', operator: '=', values: [values[i] as SqlValue] }, range),
   );
 }
 
 function mayHold(file: ColdFile, { columnIds }: UniqueKey, values: readonly SqlValue[]): boolean {
-  return columnIds.every((id, i) => {
-    // A column that is not in the file was added since, with one default for all: rare, and looked up.
-    if (!file.columns.some((column) => column.id === id)) return true;
-    return mayFulfil({ column: '', operator: '=', values: [values[i] as SqlValue] }, file.ranges.get(id));
-  });
+  // A column that is not in the file was added since, with one default for all: rare, and looked up.
+  return isWithin(
+    values,
+    columnIds.map((id) => file.ranges.get(id)),
+  );
 }
 
 /** Values as one text, the same only for the same values. */

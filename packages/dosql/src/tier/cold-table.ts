@@ -92,7 +92,7 @@ export class ColdTable implements ScanTable {
       const isThere = file.columns.some(({ id }) => id === column.id);
       if (isThere) return mayFulfil(condition, file.ranges.get(column.id));
       const value = this.#parts.defaults.get(column.id) ?? null;
-      return mayFulfil(condition, value === null ? undefined : { min: value, max: value });
+      return mayFulfil(condition, { min: value, max: value });
     });
   }
 

@@ -221,7 +221,7 @@ export async function fileOf(
   const ranges = new Map(
     columns.flatMap(({ id }, i) => {
       const range = rangeOf(rows.map((row) => row[i] as SqlValue));
-      return range === undefined || isLarge(range.min) || isLarge(range.max) ? [] : [[id, range] as const];
+      return isLarge(range.min) || isLarge(range.max) ? [] : [[id, range] as const];
     }),
   );
   const { tableId } = relation;

@@ -13,7 +13,7 @@ export interface FileColumn {
   readonly stored?: StoredAs | undefined;
 }
 
-/** The least and the greatest value of a column in a file, by SQLite's order, of those that are not NULL. */
+/** The least and the greatest value of a column in a file, by SQLite's order, of those that are not NULL; NULL when all are. */
 export interface ColumnRange {
   readonly min: SqlValue;
   readonly max: SqlValue;
@@ -33,7 +33,7 @@ export interface ColdFile {
   /** Every change of its rows was made by this LSN. */
   readonly lsn: number;
   readonly columns: readonly FileColumn[];
-  /** By column id. */
+  /** By column id. None is kept of a column with values that are too large for it. */
   readonly ranges: ReadonlyMap<number, ColumnRange>;
   /** Positions of rows that are not there any more, a bit each; undefined when all are. */
   readonly gone: Uint8Array | undefined;

@@ -8,11 +8,11 @@ export function compareValues(a: SqlValue, b: SqlValue): number {
   return compareScalars(fromValue(a), fromValue(b));
 }
 
-/** Whether a column whose values lie in `range`, undefined when all are NULL, may have one that fulfils the condition. */
+/** Whether a column whose values lie in `range`, undefined when nothing is known of it, may have one that fulfils the condition. */
 export function mayFulfil({ operator, values }: Condition, range: ColumnRange | undefined): boolean {
-  if (operator === 'is null') return true;
-  if (range === undefined) return false;
+  if (operator === 'is null' || range === undefined) return true;
   const { min, max } = range;
+  if (min === null) return false;
   const isWithin = (value: SqlValue): boolean =>
     compareValues(value, min) >= 0 && compareValues(value, max) <= 0;
   const [value = null] = values;
@@ -35,8 +35,8 @@ export function mayFulfil({ operator, values }: Condition, range: ColumnRange | 
   }
 }
 
-/** The range of some values; undefined when all are NULL. */
-export function rangeOf(values: Iterable<SqlValue>): ColumnRange | undefined {
+/** The range of some values. */
+export function rangeOf(values: Iterable<SqlValue>): ColumnRange {
   let min: SqlValue = null;
   let max: SqlValue = null;
   for (const value of values) {
@@ -44,5 +44,5 @@ export function rangeOf(values: Iterable<SqlValue>): ColumnRange | undefined {
     if (min === null || compareValues(value, min) < 0) min = value;
     if (max === null || compareValues(value, max) > 0) max = value;
   }
-  return min === null ? undefined : { min, max };
+  return { min, max };
 }
