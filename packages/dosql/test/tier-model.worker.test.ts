@@ -264,6 +264,7 @@ for (const first of seeds(20261121))
           column: 'at',
           hotFor: '1d',
           partition: random.pick(['hour', 'day', 'month']),
+          partitionBy: random.pick([undefined, ['s'], ['x', 's']]),
           sortBy: random.chance(0.5) ? ['s'] : [],
         });
         const model = new Model(random, db, clock, shape);

@@ -321,6 +321,7 @@ for (const first of seeds(20261121))
         next: 0,
       };
       const partition = random.pick(['hour', 'day', 'month'] as const);
+      const isCut = random.chance(0.5);
       const stub = newObject();
       for (let visit = 0; visit < VISITS; visit++) {
         await runInDurableObject(env.TEST.get(stub.id), async (_, { storage }) => {
@@ -332,8 +333,9 @@ for (const first of seeds(20261121))
           if (visit === 0) {
             await db.exec(DDL);
             await db.exec(onTwin(DDL));
-            await db.tier('r', { column: 'at', hotFor: '1d', partition });
-            await db.tier('q', { column: 'at', hotFor: '1d', partition, sortBy: ['k'] });
+            const tier = { column: 'at', hotFor: '1d', partition };
+            await db.tier('r', { ...tier, partitionBy: isCut ? ['x', 's'] : [] });
+            await db.tier('q', { ...tier, partitionBy: isCut ? ['k'] : [], sortBy: ['k'] });
           }
           const model = new Model(db, world);
           for (let step = 0; step < STEPS; step++) await model.step();

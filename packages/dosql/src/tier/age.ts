@@ -62,11 +62,14 @@ export function boundary(ms: number, form: TimeForm, partition: Partition): SqlV
   return asForm(startOf(new Date(ms).toISOString().slice(0, LENGTHS[partition]), partition), form, partition);
 }
 
+/** How long the partition called `name` is. The policy may have had another one when it was made: its name tells. */
+export function unitOf(name: string): Partition {
+  return (Object.keys(LENGTHS) as Partition[]).find((each) => LENGTHS[each] === name.length) ?? 'day';
+}
+
 /** When the partition called `name` is over, in ms since the epoch. */
 export function endOf(name: string): number {
-  // The policy may have had another partition when the file was made: its name tells.
-  const partition =
-    (Object.keys(LENGTHS) as Partition[]).find((each) => LENGTHS[each] === name.length) ?? 'day';
+  const partition = unitOf(name);
   return nextOf(startOf(name, partition), partition);
 }
 

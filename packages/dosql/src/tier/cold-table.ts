@@ -89,9 +89,10 @@ export class ColdTable implements ScanTable {
     return conditions.every((condition) => {
       const column = this.#parts.relation.columns.find(({ name }) => name === condition.column);
       if (column === undefined) return true;
-      const isThere = file.columns.some(({ id }) => id === column.id);
-      if (isThere) return mayFulfil(condition, file.ranges.get(column.id));
-      const value = this.#parts.defaults.get(column.id) ?? null;
+      const there = file.columns.find(({ id }) => id === column.id);
+      const value = there === undefined ? (this.#parts.defaults.get(column.id) ?? null) : there.value;
+      if (value === undefined) return mayFulfil(condition, file.ranges.get(column.id));
+      if (condition.operator === 'is null') return value === null;
       return mayFulfil(condition, { min: value, max: value });
     });
   }

@@ -2,6 +2,7 @@ import type { Engine } from '../engine.ts';
 import { Budget } from '../scan/budget.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { SqlValue } from '../value/row.ts';
+import { keyText } from './clashes.ts';
 import { ROW_COLUMN } from './cold-table.ts';
 import { fileOf } from './hand-over.ts';
 import type { FileLayout } from './iceberg-layout.ts';
@@ -80,7 +81,7 @@ export async function rewriteFile(
   for (const row of rows) for (const { id } of added) row.push(layout?.added.get(id) ?? null);
   const lsn = Math.max(...group.map((file) => file.lsn));
   const { bytes, file } = await fileOf({ relation, partition, lsn, columns, rows }, policy.sortBy, layout);
-  const path = pathOf(relation, partition);
+  const path = pathOf(relation, policy, file);
   await pass(() => {
     // Something has come between: the next step sees it.
     if (manifest.version !== version) return;
@@ -107,21 +108,11 @@ function addedColumns(columns: readonly FileColumn[], relation: Relation): FileC
 
 function worthwhile(files: readonly ColdFile[]): ColdFile[] {
   const live = ({ rows, goneCount }: ColdFile): number => rows - goneCount;
-  for (const { partition, columns } of files) {
-    const ids = columns.map(({ id }) => id).join();
-    const names = columns.map(({ name }) => name).join('\0');
-    const alike = files
-      .filter(
-        (file) =>
-          file.partition === partition &&
-          live(file) < SMALL_ROWS &&
-          file.columns.map(({ id }) => id).join() === ids &&
-          file.columns.map(({ name }) => name).join('\0') === names,
-      )
-      .sort((a, b) => live(a) - live(b));
+  const small = files.filter((file) => live(file) < SMALL_ROWS);
+  for (const alike of Map.groupBy(small, kindOf).values()) {
     const group: ColdFile[] = [];
     let rows = 0;
-    for (const file of alike) {
+    for (const file of alike.toSorted((a, b) => live(a) - live(b))) {
       if (rows + live(file) > MAX_ROWS) break;
       group.push(file);
       rows += live(file);
@@ -130,6 +121,14 @@ function worthwhile(files: readonly ColdFile[]): ColdFile[] {
   }
   const hollow = files.find((file) => file.goneCount * 2 > file.rows && live(file) <= MAX_ROWS);
   return hollow === undefined ? [] : [hollow];
+}
+
+/** What files have alike that can become one, as text: time, columns, and the values that they are cut by. */
+function kindOf({ partition, columns }: ColdFile): string {
+  return JSON.stringify([
+    partition,
+    ...columns.map(({ id, name, value }) => [id, name, value === undefined ? '' : keyText([value])]),
+  ]);
 }
 
 /** The rows of a file that have not gone, as its columns are. */

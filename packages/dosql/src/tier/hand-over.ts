@@ -7,7 +7,7 @@ import { openParquet } from '../scan/parquet/index.ts';
 import { createParquetWriter } from '../scan/parquet/write.ts';
 import { sqliteColumns } from '../scan/parquet/write-sqlite.ts';
 import { keyExpressions } from '../schema/capture.ts';
-import type { Relation } from '../schema/relation.ts';
+import type { Column, Relation } from '../schema/relation.ts';
 import { all, first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { marked, unmarked } from '../value/marked.ts';
@@ -16,16 +16,16 @@ import { boundary, hasForm, LEAST_MS, stretchOf, timeForm, type Stretch, type Ti
 import { withoutTriggers } from './bring-back.ts';
 import { keyText } from './clashes.ts';
 import { ROW_COLUMN, ROWID_COLUMN } from './cold-table.ts';
-import type { FileColumn, Manifest, NewFile } from './manifest.ts';
-import type { TierPolicy } from './options.ts';
-import { localPath, type Places } from './places.ts';
+import type { ColdFile, FileColumn, Manifest, NewFile, TieredTable } from './manifest.ts';
+import { partitionColumns, type TierPolicy } from './options.ts';
+import { localPath, pathOf, type Places } from './places.ts';
 import { SCHEMA_KEY, schemaText, type FileLayout } from './iceberg-layout.ts';
 import { compareValues, rangeOf } from './prune.ts';
 import { readExact } from './rows.ts';
 import { StoredTable } from './stored-table.ts';
 import { valueAt } from './vectors.ts';
 
-/** Rows that are to become cold, as they were at one moment. */
+/** Rows that are to become one cold file, as they were at one moment. */
 export interface Leaving {
   readonly relation: Relation;
   readonly partition: string;
@@ -37,18 +37,28 @@ export interface Leaving {
   readonly keys: readonly SqlValue[][];
 }
 
-/** The next rows of a table that are old enough to leave, of one partition, at most `limit`; undefined when none is. */
+/** Into so many files, by the values of columns, may the rows of one stretch of time be cut. */
+const MAX_PARTS = 100;
+/** Longer values are not kept beside a file. */
+const LARGE = 1_000;
+
+/**
+ * The next rows of a table that are old enough to leave, of one stretch of time, at most `limit`, by the files that they
+ * are to be in.
+ *
+ * @throws DoSQLError `FORBIDDEN` for rows that have to stay, with the reason
+ */
 export function leaving(
   engine: Engine,
   relation: Relation,
-  policy: TierPolicy,
+  { policy, files }: Pick<TieredTable, 'policy' | 'files'>,
   limit: number,
-): Leaving | undefined {
+): Leaving[] {
   const time = `t.${quoteName(policy.column)}`;
   const from = `FROM main.${quoteName(relation.table)} AS t`;
   const fixed = stays(relation);
   const found = nextStretch(engine, from, time, fixed, policy);
-  if (found === undefined) return undefined;
+  if (found === undefined) return [];
   const { stretch, form } = found;
   const { key } = relation;
   const rowid = key.kind === 'rowid' && key.columnId === undefined;
@@ -59,8 +69,10 @@ export function leaving(
   const values = columns.map(
     ({ id, name }) => `t.${quoteName(id === -1 && key.kind === 'rowid' ? key.name : name)}`,
   );
+  const cutBy = partitionColumns(relation, policy);
   const order = [
-    ...policy.sortBy.map((name) => `t.${quoteName(name)}`),
+    // So that the limit cuts few files short.
+    ...[...cutBy.map(({ name }) => name), ...policy.sortBy].map((name) => `t.${quoteName(name)}`),
     time,
     ...keyExpressions(relation, 't'),
   ];
@@ -74,14 +86,47 @@ export function leaving(
   const places = keyIds.map((id) => columns.findIndex((column) => column.id === id));
   const keys = rows.map((row) => places.map((at) => row[at] as SqlValue));
   assertText(engine, relation, columns, rows, keys);
-  return {
+  const cuts = cutBy.map(({ id }) => columns.findIndex((column) => column.id === id));
+  const parts = Map.groupBy(rows.keys(), (i) => keyText(cuts.map((at) => rows[i]?.[at] ?? null)));
+  const { name: partition } = stretch;
+  const others = files.filter((file) => file.partition === partition);
+  assertFew(relation, partition, cutBy, new Set([...parts.keys(), ...others.map(cutOf)]).size);
+  const lsn = engine.log.end();
+  return [...parts.values()].map((places) => ({
     relation,
-    partition: stretch.name,
-    lsn: engine.log.end(),
-    columns,
-    rows,
-    keys,
-  };
+    partition,
+    lsn,
+    columns: columns.map((column, at) =>
+      cuts.includes(at)
+        ? { ...column, value: keptValue(relation, column, rows[places[0] ?? 0]?.[at]) }
+        : column,
+    ),
+    rows: places.map((i) => rows[i] as SqlValue[]),
+    keys: places.map((i) => keys[i] as SqlValue[]),
+  }));
+
+  function cutOf(file: ColdFile): string {
+    return keyText(cutBy.map(({ id }) => file.columns.find((column) => column.id === id)?.value ?? null));
+  }
+}
+
+/** Values of which each is a file must be few. */
+function assertFew({ name }: Relation, partition: string, cutBy: readonly Column[], count: number): void {
+  if (cutBy.length === 0 || count <= MAX_PARTS) return;
+  const names = cutBy.map((column) => `"${column.name}"`).join(', ');
+  throw new DoSQLError(
+    'FORBIDDEN',
+    `rows of "${name}" stay hot: ${partition} has more than ${MAX_PARTS} values of ${names}, each of which would be a file; give columns with many values to sortBy instead of partitionBy`,
+  );
+}
+
+/** The value that a file is cut by, which is kept with it. */
+function keptValue({ name }: Relation, column: FileColumn, value: SqlValue = null): SqlValue {
+  if (!isLarge(value)) return value;
+  throw new DoSQLError(
+    'FORBIDDEN',
+    `rows of "${name}" stay hot: a value of "${column.name}" is longer than ${LARGE} characters, which files cannot be cut by; take the column out of partitionBy`,
+  );
 }
 
 /**
@@ -225,7 +270,7 @@ export async function fileOf(
     }),
   );
   const { tableId } = relation;
-  const stored = columns.map(({ id, name }) => ({ id, name, stored: layout?.stored.get(id) }));
+  const stored = columns.map((column) => ({ ...column, stored: layout?.stored.get(column.id) }));
   return {
     bytes,
     file: { tableId, partition, rows: rows.length, sizeBytes: bytes.length, lsn, columns: stored, ranges },
@@ -237,7 +282,7 @@ function* numbered(rows: readonly SqlValue[][]): Generator<SqlValue[]> {
 }
 
 function isLarge(value: SqlValue): boolean {
-  return (typeof value === 'string' || value instanceof Uint8Array) && value.length > 1_000;
+  return (typeof value === 'string' || value instanceof Uint8Array) && value.length > LARGE;
 }
 
 async function verify(
@@ -290,30 +335,38 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Makes the rows cold, in one transaction: puts the file down in the object's own file store, notes it and deletes the
- * rows. Rows that have changed since they were read stay, and count as gone from the file. Returns how many have left.
+ * Makes the rows cold, in one transaction: puts their files down in the object's own file store, notes them and deletes
+ * the rows. Rows that have changed since they were read stay, and count as gone from their file. Returns how many have
+ * left, and in how many files.
  */
 export function handOver(
   engine: Engine,
   manifest: Manifest,
   { local }: Places,
-  left: Leaving,
-  { bytes, file }: Written,
-  path: string,
-): number {
-  const { relation, keys, lsn } = left;
+  policy: TierPolicy,
+  parts: readonly { readonly left: Leaving; readonly written: Written }[],
+): { rows: number; files: number } {
+  const [first] = parts;
+  if (first === undefined) return { rows: 0, files: 0 };
+  const { relation, lsn, partition } = first.left;
   const { sql } = engine.storage;
   return engine.atomically(() => {
     const changed = changedKeys(engine, relation, lsn);
-    const gone: number[] = [];
     const leave: SqlValue[][] = [];
-    keys.forEach((key, i) => {
-      if (changed.has(keyText(key))) gone.push(i);
-      else leave.push(key);
-    });
-    if (leave.length === 0) return 0;
-    const { etag } = local.writeSync(localPath(path), bytes, { ifAbsent: true });
-    manifest.add({ ...file, path, place: 'local', etag }, gone);
+    let files = 0;
+    for (const { left, written } of parts) {
+      const gone: number[] = [];
+      left.keys.forEach((key, i) => {
+        if (changed.has(keyText(key))) gone.push(i);
+        else leave.push(key);
+      });
+      if (gone.length === left.keys.length) continue;
+      const path = pathOf(relation, policy, written.file);
+      const { etag } = local.writeSync(localPath(path), written.bytes, { ifAbsent: true });
+      manifest.add({ ...written.file, path, place: 'local', etag }, gone);
+      files++;
+    }
+    if (leave.length === 0) return { rows: 0, files };
     withoutTriggers(engine, relation.table, () => {
       const before = totalChanges(sql);
       deleteKeys(sql, relation, leave);
@@ -321,11 +374,11 @@ export function handOver(
       if (deleted !== leave.length)
         throw new DoSQLError(
           'FORBIDDEN',
-          `${leave.length} rows of "${relation.name}" that were to leave, of the partition ${left.partition}, are ${deleted} by their keys: they stay`,
+          `${leave.length} rows of "${relation.name}" that were to leave, of the partition ${partition}, are ${deleted} by their keys: they stay`,
         );
     });
     assertHighestStays(sql, relation, leave);
-    return leave.length;
+    return { rows: leave.length, files };
   });
 }
 

@@ -16,7 +16,7 @@ import { all } from '../sql/read.ts';
 import type { SqlValue } from '../value/row.ts';
 import { addedValues } from './defaults.ts';
 import type { ColdFile, ColumnRange } from './manifest.ts';
-import type { Partition } from './options.ts';
+import { partitionColumns, type Partition, type TierPolicy } from './options.ts';
 
 /** How files of an Iceberg table are written. */
 export interface FileLayout {
@@ -107,22 +107,38 @@ export function icebergColumns(relation: Relation, { stored }: FileLayout): Writ
 }
 
 /**
- * The partitions of the Iceberg table: the longest stretches of time that there are files of. None where the column
- * that tells the time has no type of time.
+ * The partitions of the Iceberg table: the columns that all files are cut by, and the longest stretches of time that
+ * there are files of. No time where the column that tells it has no type of time.
  */
 export function icebergPartitions(
   relation: Relation,
   time: Column | undefined,
-  partition: Partition,
+  policy: Pick<TierPolicy, 'partition' | 'partitionBy'>,
   files: readonly ColdFile[],
 ): NewPartition[] {
-  if (time === undefined) return [];
+  const cut = partitionColumns(relation, policy)
+    .filter(({ id }) => files.every((file) => valueIn(file, id) !== undefined))
+    .map(({ name }): NewPartition => ({ column: name, transform: 'identity', name }));
+  return time === undefined ? cut : [...cut, timePartition(relation, time, policy.partition, files)];
+}
+
+function timePartition(
+  relation: Relation,
+  time: Column,
+  partition: Partition,
+  files: readonly ColdFile[],
+): NewPartition {
   const names = [...files.map((file) => file.partition.length), lengthOf(partition)];
   const shortest = Math.min(...names);
   const [transform] = STRETCHES.find(([, length]) => length === shortest) ?? [partition];
   let name = `${time.name}_${transform}`;
   while (relation.columns.some((column) => column.name === name)) name += '_';
-  return [{ column: time.name, transform, name }];
+  return { column: time.name, transform, name };
+}
+
+/** The value that a file was cut by in a column. */
+function valueIn({ columns }: ColdFile, id: number): SqlValue | undefined {
+  return columns.find((column) => column.id === id)?.value;
 }
 
 function lengthOf(partition: Partition): number {
@@ -143,10 +159,13 @@ export function icebergFile(
     recordCount: file.rows,
     sizeBytes: file.sizeBytes,
     partition: Object.fromEntries(
-      partitions.map(({ name, transform }) => [
-        name ?? '',
-        transformed(transform, 'timestamptz', startOf(file.partition)),
-      ]),
+      partitions.flatMap(({ column, transform, name = column }) => {
+        if (transform !== 'identity')
+          return [[name, transformed(transform, 'timestamptz', startOf(file.partition))]];
+        const id = relation.columns.find((one) => one.name === column)?.id ?? -1;
+        const value = cutValue(stored.get(id) as StoredAs, valueIn(file, id) ?? null);
+        return value === undefined ? [] : [[name, value]];
+      }),
     ),
     columns: relation.columns.flatMap(({ id, name }) => {
       const range = file.ranges.get(id);
@@ -159,6 +178,14 @@ export function icebergFile(
 function startOf(name: string): bigint {
   const rest = { 4: '-01-01', 7: '-01', 10: '', 13: ':00:00Z' }[name.length] ?? '';
   return BigInt(Date.parse(name + rest)) * 1_000n;
+}
+
+/** What others read where a row has `value`; undefined where the column's type has no room for it. */
+function cutValue(stored: StoredAs, value: SqlValue): IcebergValue | undefined {
+  const isWhole = typeof value !== 'number' || (Number.isInteger(value) && Math.abs(value) <= 2 ** 53);
+  if (stored === 'integer' && !isWhole) return undefined;
+  if (stored === 'number' && typeof value === 'bigint') return undefined;
+  return bound(stored, value, Math.floor);
 }
 
 /** What the values of a column in a file are at least and at most, of those that the column's type has room for. */

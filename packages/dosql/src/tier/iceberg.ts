@@ -255,7 +255,7 @@ export class IcebergTables {
     const time = relation.columns.find(
       ({ id, name }) => id === state.timeId && sameName(name, policy.column),
     );
-    const partitions = icebergPartitions(relation, time, policy.partition, files);
+    const partitions = icebergPartitions(relation, time, policy, files);
     const columns = icebergColumns(relation, layout);
     const paths = files.map(({ path }) => path);
     const shape = JSON.stringify([columns, partitions]);

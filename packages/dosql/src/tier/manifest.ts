@@ -11,6 +11,8 @@ export interface FileColumn {
   readonly name: string;
   /** How it is stored, in a file that was written for an Iceberg table. */
   readonly stored?: StoredAs | undefined;
+  /** The value that all rows of the file have in it, where it was cut by this column. */
+  readonly value?: SqlValue | undefined;
 }
 
 /** The least and the greatest value of a column in a file, by SQLite's order, of those that are not NULL; NULL when all are. */
@@ -26,6 +28,7 @@ export interface ColdFile {
   /** In the object's own file store, and in the cold one. */
   readonly path: string;
   readonly place: 'local' | 'cold';
+  /** The stretch of time that its rows are of. */
   readonly partition: string;
   readonly rows: number;
   readonly sizeBytes: number;
@@ -158,7 +161,11 @@ export class Manifest {
       sizeBytes,
       etag,
       lsn,
-      JSON.stringify(columns),
+      JSON.stringify(
+        columns.map(({ value, ...column }) =>
+          value === undefined ? column : { ...column, value: encode(value) },
+        ),
+      ),
       JSON.stringify([...ranges].map(([id, { min, max }]) => [id, encode(min), encode(max)])),
       bits ?? null,
       bits === undefined ? 0 : countBits(bits),
@@ -298,7 +305,9 @@ function fileOf(row: FileRow): ColdFile {
     sizeBytes,
     etag,
     lsn,
-    columns: JSON.parse(columns) as FileColumn[],
+    columns: (JSON.parse(columns) as (FileColumn & { value?: Encoded })[]).map((column) =>
+      column.value === undefined ? column : { ...column, value: decode(column.value) },
+    ),
     ranges: new Map(
       (JSON.parse(ranges) as [number, Encoded, Encoded][]).map(([id, min, max]) => [
         id,

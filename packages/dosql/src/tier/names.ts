@@ -9,6 +9,7 @@ import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
 import type { Manifest } from './manifest.ts';
+import { tieredBy } from './options.ts';
 import { looksAtOthers } from './unfit.ts';
 
 const MAX_DEPTH = 20;
@@ -109,7 +110,7 @@ export class Names {
       ? this.#manifest.tables.get(this.coldTable(ddl.name) as number)?.policy
       : undefined;
     if (policy !== undefined && column !== undefined)
-      for (const name of [policy.column, ...policy.sortBy])
+      for (const name of tieredBy(policy))
         if (sameName(name, column.from))
           refuse(ddl.name, `"${name}" is a column that it is tiered by; set db.tier() without it first`);
     if (ddl.verb !== 'drop')

@@ -1,5 +1,7 @@
 import { DoSQLError } from '../error.ts';
 import { durationMs } from '../history/point.ts';
+import { sameName } from '../schema/catalog.ts';
+import type { Column, Relation } from '../schema/relation.ts';
 import { describe } from '../value/parameter.ts';
 import { icebergPolicy, type IcebergOptions, type IcebergPolicy } from './iceberg-options.ts';
 
@@ -17,6 +19,8 @@ export interface TierOptions {
   readonly hotFor: string | number;
   /** `'day'` by default. */
   readonly partition?: Partition | undefined;
+  /** Columns that files are cut by as well: a file has rows of one value of each, of few that there are. */
+  readonly partitionBy?: readonly string[] | undefined;
   /** How rows are sorted in a file, which makes conditions on these columns read less. By default by `column`. */
   readonly sortBy?: readonly string[] | undefined;
   /** Rows older than this are deleted, a whole partition at a time. By default none is. */
@@ -35,6 +39,7 @@ export interface TierPolicy {
   readonly column: string;
   readonly hotForMs: number;
   readonly partition: Partition;
+  readonly partitionBy?: readonly string[] | undefined;
   readonly sortBy: readonly string[];
   readonly expireAfterMs: number | undefined;
   readonly rollup: { readonly into: string; readonly select: string } | undefined;
@@ -42,6 +47,8 @@ export interface TierPolicy {
 }
 
 const PARTITIONS: readonly Partition[] = ['hour', 'day', 'month', 'year'];
+/** More would not fit into a path. */
+const MAX_PARTITION_COLUMNS = 4;
 
 /**
  * The policy that `options` of the table `table` ask for.
@@ -52,11 +59,20 @@ export function policyOf(table: string, options: TierOptions): TierPolicy {
   const refuse = (name: string, value: unknown, wanted: string): never => {
     throw new DoSQLError('BAD_PARAMETER', `tiers.${table}.${name} is ${describe(value)}: give ${wanted}`);
   };
-  const { column, hotFor, partition = 'day', sortBy = [], expireAfter, rollup } = options;
+  const { column, hotFor, partition = 'day', partitionBy, sortBy = [], expireAfter, rollup } = options;
   if (typeof column !== 'string') refuse('column', column, 'the name of a column that tells the time');
   if (!PARTITIONS.includes(partition)) refuse('partition', partition, PARTITIONS.join(', '));
-  if (!Array.isArray(sortBy) || sortBy.some((name) => typeof name !== 'string'))
-    refuse('sortBy', sortBy, 'an array of columns');
+  const isColumns = (value: unknown): boolean =>
+    Array.isArray(value) && value.every((name) => typeof name === 'string');
+  if (partitionBy !== undefined) {
+    if (!isColumns(partitionBy) || partitionBy.length > MAX_PARTITION_COLUMNS)
+      refuse('partitionBy', partitionBy, `an array of at most ${MAX_PARTITION_COLUMNS} columns`);
+    partitionBy.forEach((name, i) => {
+      if ([column, ...partitionBy.slice(0, i)].some((other) => sameName(other, name)))
+        refuse('partitionBy', partitionBy, `each column once, and not "${column}", which tells the time`);
+    });
+  }
+  if (!isColumns(sortBy)) refuse('sortBy', sortBy, 'an array of columns');
   const hotForMs = durationMs(hotFor, `tiers.${table}.hotFor`);
   const expireAfterMs =
     expireAfter === undefined ? undefined : durationMs(expireAfter, `tiers.${table}.expireAfter`);
@@ -67,5 +83,18 @@ export function policyOf(table: string, options: TierOptions): TierPolicy {
   if (rollup !== undefined && (typeof rollup.into !== 'string' || typeof rollup.select !== 'string'))
     refuse('rollup', rollup, '{ into, select }');
   const iceberg = icebergPolicy(options.iceberg, `tiers.${table}.iceberg`);
-  return { column, hotForMs, partition, sortBy, expireAfterMs, rollup, iceberg };
+  return { column, hotForMs, partition, partitionBy, sortBy, expireAfterMs, rollup, iceberg };
+}
+
+/** The names of the columns that a table is tiered by. */
+export function tieredBy({ column, partitionBy = [], sortBy }: TierPolicy): string[] {
+  return [column, ...partitionBy, ...sortBy];
+}
+
+/** The columns that files are cut by, besides time. */
+export function partitionColumns(
+  { columns }: Pick<Relation, 'columns'>,
+  { partitionBy = [] }: Pick<TierPolicy, 'partitionBy'>,
+): Column[] {
+  return partitionBy.flatMap((name) => columns.find((column) => sameName(column.name, name)) ?? []);
 }

@@ -3,7 +3,10 @@ import { DoSQLError } from '../error.ts';
 import type { RangeFile } from '../scan/file.ts';
 import type { FileReader } from '../scan/source/environment.ts';
 import type { Relation } from '../schema/relation.ts';
-import type { ColdFile } from './manifest.ts';
+import type { SqlValue } from '../value/row.ts';
+import { unitOf } from './age.ts';
+import type { ColdFile, NewFile } from './manifest.ts';
+import { partitionColumns, type TierPolicy } from './options.ts';
 
 /** Where the bytes of cold rows are: in the object's own file store until they have been copied to the cold one. */
 export interface Places {
@@ -39,10 +42,36 @@ export function appFiles(local: FileStore): FileReader {
   };
 }
 
-/** A path that no other file has had. */
-export function pathOf(relation: Relation, partition: string): string {
+/** What hive, and all who write as it does, call a folder of rows that have NULL. */
+const NULL_FOLDER = '__HIVE_DEFAULT_PARTITION__';
+/** Paths have at most 1,024 bytes. */
+const FOLDER_LENGTH = 60;
+
+/** A path that no other file has had. Its folders are for those who look at them: what is in a file, the manifest tells. */
+export function pathOf(
+  relation: Relation,
+  policy: TierPolicy,
+  { partition, columns }: Pick<NewFile, 'partition' | 'columns'>,
+): string {
+  const folders = partitionColumns(relation, policy).flatMap(({ id, name }) => {
+    const value = columns.find((column) => column.id === id)?.value;
+    return value === undefined ? [] : `${folderName(name)}=${folderName(value)}/`;
+  });
+  const time = folders.length === 0 ? 'partition' : unitOf(partition);
   // Readers that take an Iceberg table from where they find it look for its files in `data`.
-  return `${folderOf(relation)}/data/partition=${partition}/${crypto.randomUUID()}.parquet`;
+  return `${folderOf(relation)}/data/${folders.join('')}${time}=${partition}/${crypto.randomUUID()}.parquet`;
+}
+
+/** A value percent-encoded as far as there is room, without what no path may have, encoded or not. */
+function folderName(value: SqlValue): string {
+  if (value === null) return NULL_FOLDER;
+  let name = '';
+  for (const character of String(value).replaceAll(/[/\\%]/g, '_')) {
+    const longer = name + encodeURIComponent(character);
+    if (longer.length > FOLDER_LENGTH) break;
+    name = longer;
+  }
+  return name;
 }
 
 /** The folder of a table's files. */

@@ -7,12 +7,12 @@ import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import { compactNext, rewriteFile } from './compact.ts';
 import { expireNext, type Rollup } from './expire.ts';
-import { fileOf, handOver, leaving } from './hand-over.ts';
+import { fileOf, handOver, leaving, type Leaving, type Written } from './hand-over.ts';
 import type { Manifest } from './manifest.ts';
 import { collectGarbage, moveFile } from './move.ts';
 import type { IcebergStatus, IcebergTables } from './iceberg.ts';
-import { policyOf, type TierOptions } from './options.ts';
-import { pathOf, type Places } from './places.ts';
+import { policyOf, tieredBy, type TierOptions } from './options.ts';
+import type { Places } from './places.ts';
 import type { Pass } from '../outcome.ts';
 import { refuseUnfit } from './unfit.ts';
 import type { OpenStored, Writes } from './writes.ts';
@@ -100,7 +100,7 @@ export class Tiering {
     await this.#pass(() => {
       const relation = this.#relation(table);
       const policy = policyOf(table, options);
-      for (const name of [policy.column, ...policy.sortBy])
+      for (const name of tieredBy(policy))
         if (!relation.columns.some((column) => sameName(column.name, name)))
           throw new DoSQLError('NO_SUCH_COLUMN', `tiers.${table} names "${name}", which is no column of it`);
       refuseUnfit(this.#engine, relation);
@@ -255,9 +255,9 @@ export class Tiering {
     done: { rows: number; files: number; moved: number; expired: number },
   ): Promise<boolean> {
     const left = await this.#handOverNext(tableId);
-    if (left > 0) {
-      done.rows += left;
-      done.files++;
+    if (left.rows > 0) {
+      done.rows += left.rows;
+      done.files += left.files;
       return true;
     }
     const expired = await expireNext(this.#engine, this.#manifest, this.#rollup, tableId, this.#pass);
@@ -303,28 +303,30 @@ export class Tiering {
     this.#iceberg.begin(relation, tiered.policy, file.ranges.get(time?.id ?? -1)?.min);
   }
 
-  async #handOverNext(tableId: number): Promise<number> {
+  async #handOverNext(tableId: number): Promise<{ rows: number; files: number }> {
+    const none = { rows: 0, files: 0 };
     const read = await this.#pass(() => {
       const tiered = this.#manifest.tables.get(tableId);
       const relation = this.#engine.catalog.present(tableId);
       if (tiered === undefined || relation === undefined) return undefined;
-      const left = leaving(this.#engine, relation, tiered.policy, STEP_ROWS);
-      // Its constraints and triggers may have become others since it was tiered.
-      if (left !== undefined) refuseUnfit(this.#engine, relation);
-      if (left === undefined) return undefined;
       const { policy } = tiered;
-      const time = left.columns.findIndex(({ name }) => sameName(name, policy.column));
-      const layout = this.#iceberg.begin(relation, policy, left.rows[0]?.[time]);
-      return { left, policy, layout, generation: this.#engine.catalog.generation };
+      const parts = leaving(this.#engine, relation, tiered, STEP_ROWS);
+      const [first] = parts;
+      if (first === undefined) return undefined;
+      // Its constraints and triggers may have become others since it was tiered.
+      refuseUnfit(this.#engine, relation);
+      const time = first.columns.findIndex(({ name }) => sameName(name, policy.column));
+      const layout = this.#iceberg.begin(relation, policy, first.rows[0]?.[time]);
+      return { parts, policy, layout, generation: this.#engine.catalog.generation };
     });
-    if (read === undefined || read.left.rows.length === 0) return 0;
-    const { left, policy, layout, generation } = read;
-    const written = await fileOf(left, policy.sortBy, layout);
-    const path = pathOf(left.relation, left.partition);
+    if (read === undefined) return none;
+    const { parts, policy, layout, generation } = read;
+    const files: { left: Leaving; written: Written }[] = [];
+    for (const left of parts) files.push({ left, written: await fileOf(left, policy.sortBy, layout) });
     return this.#pass(() => {
       // The schema has changed meanwhile: the rows are read again as they are now.
-      if (this.#engine.catalog.generation !== generation || !this.#manifest.tables.has(tableId)) return 0;
-      return handOver(this.#engine, this.#manifest, this.#places, left, written, path);
+      if (this.#engine.catalog.generation !== generation || !this.#manifest.tables.has(tableId)) return none;
+      return handOver(this.#engine, this.#manifest, this.#places, policy, files);
     });
   }
 

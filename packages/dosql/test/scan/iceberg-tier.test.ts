@@ -68,7 +68,7 @@ async function coldFile(
 async function assign(relation: Relation, layout: FileLayout, files: readonly ColdFile[]): Promise<void> {
   const table = new IcebergTable({ store, folder: FOLDER });
   const time = relation.columns.find(({ id }) => layout.stored.get(id) === 'iso');
-  const partitions = icebergPartitions(relation, time, 'day', files);
+  const partitions = icebergPartitions(relation, time, { partition: 'day' }, files);
   const columns = icebergColumns(relation, layout);
   await table.create({ location: `${origin}/${FOLDER}`, columns, partitions });
   await table.assign({
