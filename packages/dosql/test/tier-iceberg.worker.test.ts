@@ -3,7 +3,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { createMemoryBackend, createR2Backend, type FileStore, type MemoryBackend } from '@dotdo/fsx';
 import { afterEach, expect, it, vi } from 'vitest';
 import { IcebergTable } from '../src/iceberg/index.ts';
-import { currentSchema } from '../src/iceberg/metadata.ts';
+import { currentSchema, currentSpec } from '../src/iceberg/metadata.ts';
 import { DB, type Database, type TierOptions } from '../src/index.ts';
 import { withCold } from './support/backup.ts';
 import { failure, newObject } from './support/database.ts';
@@ -249,6 +249,39 @@ it('has no partitions where the time is a number, and another one when the polic
     );
     expect((await lakeRows(store, FOLDER)).length).toBe(30);
   });
+});
+
+it('is partitioned by the columns that files are cut by, once all are', async () => {
+  await withLake(async ({ db, storage, store, clock }) => {
+    const table = new IcebergTable({ store, folder: FOLDER });
+    const fields = async (): Promise<string[]> =>
+      currentSpec(await table.metadata()).fields.map(({ name, transform }) => `${name} ${transform}`);
+    clock.now = START + 4 * DAY;
+    await db.tier('r', OPTIONS);
+    await pass(db);
+    clock.now = START + 10 * DAY;
+    const cut = { ...OPTIONS, partitionBy: ['k'], sortBy: ['s'] };
+    await db.tier('r', cut);
+    await pass(db);
+    expect(await seen(store)).toEqual(await coldRows(db, storage));
+    expect(await fields()).toEqual(['at_day day']);
+    await db.tier('r', { ...cut, expireAfter: '6d' });
+    await pass(db);
+    expect(await seen(store)).toEqual(await coldRows(db, storage));
+    expect(await fields()).toEqual(['k identity', 'at_day day']);
+    await db.run(
+      "INSERT INTO r(id, at) VALUES (101, '2026-03-05T01:00:00.000Z'), (102, '2026-03-05T01:00:00.000Z')",
+    );
+    await db.run("INSERT INTO r(id, at) VALUES (105, '2026-03-11T01:00:00.000Z')");
+    await pass(db);
+    expect(await seen(store)).toEqual(await coldRows(db, storage));
+    const parts = (await table.files()).map(({ partition }) => partition);
+    const at_day = START / DAY + 4;
+    expect(parts).toEqual(expect.arrayContaining([2, null].map((k) => ({ k, at_day }))));
+    await db.purge('r', { where: 'k = 2' });
+    await pass(db);
+    expect((await seen(store)).some((row) => row.includes('"k":2'))).toBe(false);
+  }, 'CREATE TABLE r(id INTEGER PRIMARY KEY, s TEXT, v REAL, at TEXT, x, k INTEGER AS (nullif(id % 3, 0)) VIRTUAL)');
 });
 
 it('erases from the Iceberg table, too: rows, former snapshots, and values in manifests', async () => {

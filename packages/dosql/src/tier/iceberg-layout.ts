@@ -153,8 +153,10 @@ export function icebergFile(
   partitions: readonly NewPartition[],
   uri: string,
 ): DataFile {
+  // In a URL the percent sign of a path is encoded itself.
+  const path = /^https?:/i.test(uri) ? file.path.replaceAll('%', '%25') : file.path;
   return {
-    path: `${uri}/${file.path}`,
+    path: `${uri}/${path}`,
     format: 'parquet',
     recordCount: file.rows,
     sizeBytes: file.sizeBytes,

@@ -50,7 +50,7 @@ const FOLDER_LENGTH = 60;
 /** A path that no other file has had. Its folders are for those who look at them: what is in a file, the manifest tells. */
 export function pathOf(
   relation: Relation,
-  policy: TierPolicy,
+  policy: Pick<TierPolicy, 'partitionBy'>,
   { partition, columns }: Pick<NewFile, 'partition' | 'columns'>,
 ): string {
   const folders = partitionColumns(relation, policy).flatMap(({ id, name }) => {

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { icebergRead } from 'icebird';
 import { afterAll, expect, test } from 'vitest';
 import { IcebergTable, transformed } from '../../src/iceberg/index.ts';
@@ -13,6 +13,7 @@ import {
   type FileLayout,
 } from '../../src/tier/iceberg-layout.ts';
 import type { ColdFile } from '../../src/tier/manifest.ts';
+import { pathOf } from '../../src/tier/places.ts';
 import type { SqlValue } from '../../src/value/row.ts';
 import { startStoreServer } from './store-server.ts';
 import { query } from './write-readers.ts';
@@ -51,24 +52,34 @@ function relationOf(columns: readonly (readonly [id: number, name: string, affin
   };
 }
 
-/** A file of the cold store, with a number. */
+/** A file of the cold store, with a number; all of its rows have one value in the columns `partitionBy`. */
 async function coldFile(
   relation: Relation,
   layout: FileLayout,
   partition: string,
   rows: SqlValue[][],
+  partitionBy: readonly string[] = [],
 ): Promise<ColdFile> {
-  const columns = relation.columns.map(({ id, name }) => ({ id, name }));
+  const columns = relation.columns.map(({ id, name }, i) => ({
+    id,
+    name,
+    value: partitionBy.includes(name) ? rows[0]?.[i] : undefined,
+  }));
   const { bytes, file } = await fileOf({ relation, partition, lsn: 1, columns, rows }, [], layout);
-  const path = `${FOLDER}/data/partition=${partition}/${crypto.randomUUID()}.parquet`;
+  const path = pathOf(relation, { partitionBy }, file);
   await store.write(path, bytes);
   return { ...file, id: 1, path, place: 'cold', etag: '', gone: undefined, goneCount: 0 };
 }
 
-async function assign(relation: Relation, layout: FileLayout, files: readonly ColdFile[]): Promise<void> {
+async function assign(
+  relation: Relation,
+  layout: FileLayout,
+  files: readonly ColdFile[],
+  partitionBy: readonly string[] = [],
+): Promise<void> {
   const table = new IcebergTable({ store, folder: FOLDER });
   const time = relation.columns.find(({ id }) => layout.stored.get(id) === 'iso');
-  const partitions = icebergPartitions(relation, time, { partition: 'day' }, files);
+  const partitions = icebergPartitions(relation, time, { partition: 'day', partitionBy }, files);
   const columns = icebergColumns(relation, layout);
   await table.create({ location: `${origin}/${FOLDER}`, columns, partitions });
   await table.assign({
@@ -164,6 +175,67 @@ test('cold files of one schema are read by others, before and after columns chan
     { id: 4n, renamed: null, at: new Date(at(19_001, 0)), v: undefined },
     { id: 5n, renamed: 'e', at: new Date(at(19_002, 0)), v: 'new' },
   ]);
+});
+
+test('files that are cut by the values of columns are read by others, the values from folders, too', async () => {
+  const relation = relationOf([
+    [1, 'id', 'integer'],
+    [2, 'type', 'text'],
+    [3, 'n', 'integer'],
+    [4, 'at', 'text'],
+  ]);
+  const layout: FileLayout = {
+    stored: new Map([
+      [1, 'integer'],
+      [2, 'text'],
+      [3, 'integer'],
+      [4, 'iso'],
+    ]),
+    added: new Map(),
+  };
+  const cut = ['type', 'n'];
+  const values: [string | null, SqlValue][] = [
+    ['co2', 1],
+    ['ü € & #1?', 2n ** 62n],
+    [null, null],
+    ['', 2.5],
+  ];
+  const files = [];
+  for (const [i, [type, n]] of values.entries())
+    files.push(await coldFile(relation, layout, '2022-01-08', [[i, type, n, at(19_000, i)]], cut));
+  await assign(relation, layout, files, cut);
+  const entries = await new IcebergTable({ store, folder: FOLDER }).files();
+  expect(entries.map(({ partition }) => partition)).toEqual([
+    { type: 'co2', n: 1, at_day: 19_000 },
+    { type: 'ü € & #1?', n: 2n ** 62n, at_day: 19_000 },
+    { type: null, n: null, at_day: 19_000 },
+    // The number has no place in a column of whole ones.
+    { type: '', n: null, at_day: 19_000 },
+  ]);
+  const rows = await icebergRead({ tableUrl: `${origin}/${FOLDER}` });
+  expect(rows.map(({ id, type, n }) => [id, type, n])).toEqual([
+    [0n, 'co2', 1n],
+    [1n, 'ü € & #1?', 2n ** 62n],
+    [2n, null, null],
+    [3n, '', null],
+  ]);
+
+  for (const { path } of files) {
+    const local = join(folder, path);
+    mkdirSync(dirname(local), { recursive: true });
+    writeFileSync(local, (await store.read(path)) ?? '');
+  }
+  const all = join(folder, FOLDER, '**/*.parquet');
+  expect(
+    await query(
+      `SELECT id::INT AS id, type, day::VARCHAR AS day FROM read_parquet('${all}', hive_partitioning = true) ORDER BY id`,
+    ),
+  ).toEqual(values.map(([type], id) => ({ id, type, day: '2022-01-08' })));
+  // One policy's files among those of another have no partition of their own.
+  const whole = await coldFile(relation, layout, '2022-01-09', [[9, 'co2', 1, at(19_001, 0)]]);
+  expect(
+    icebergPartitions(relation, relation.columns[3], { partition: 'day', partitionBy: cut }, [whole]),
+  ).toEqual([{ column: 'at', transform: 'day', name: 'at_day' }]);
 });
 
 test('bounds hold what a column has, also where it has values of other classes', async () => {
