@@ -201,41 +201,36 @@ it('expires a day with all of its values at once, and sums them up together', as
   });
 });
 
-it('leaves rows hot that would make too many files, or that a file cannot be cut by, and says so', async () => {
-  await withReadings(async ({ db }) => {
-    for (let i = 0; i < 100; i++) await insert(db, `t-${i}`, 50);
-    await insert(db, 'x'.repeat(1_001), 20);
+it('does not cut what would be too many files, nor by values that are too large to be noted', async () => {
+  await withReadings(async ({ db, clock, paths }) => {
+    for (let i = 0; i < 98; i++) await insert(db, `t-${i}`, 50);
+    for (let i = 0; i < 97; i++) await insert(db, `t-${i}`, 30);
+    await insert(db, 'x'.repeat(1_001), 5);
     await insert(db, 'co2', 10_001);
     const before = await db.query(EVERY);
     await db.tier('readings', TIER);
-    expect(await db.tierPass()).toMatchObject({ rows: 0, files: 0 });
-    expect((await db.tierStatus())[0]?.problem).toContain('"type" is longer than 1000 characters');
-    await db.run("UPDATE readings SET type = 'short' WHERE length(type) > 1000");
-    expect(await db.tierPass()).toMatchObject({ rows: 49, files: 7 });
-    const { coldRows, problem } = (await db.tierStatus())[0] ?? {};
-    expect(coldRows).toBe(49);
-    expect(problem).toContain(`${day(2)} has more than 100 values of "type"`);
-    expect(await db.query(EVERY)).toEqual(before.map((row) => ({ ...row, ...short(row['type']) })));
-    await db.tier('readings', { ...TIER, partitionBy: [], sortBy: ['type'] });
     await pass(db);
-    expect(await db.tierStatus()).toMatchObject([{ coldRows: 221, files: 10 }]);
-  });
-});
-
-const short = (type: unknown): { type?: string } => (String(type).length > 1_000 ? { type: 'short' } : {});
-
-it('counts the values that a day has files of, too', async () => {
-  await withReadings(async ({ db }) => {
-    for (let i = 0; i < 97; i++) await insert(db, `t-${i}`, 5);
-    await insert(db, 'co2', 10_001);
-    await db.tier('readings', TIER);
-    await pass(db);
-    await insert(db, 'late', 5);
+    const of = async (n: number): Promise<string[]> =>
+      (await paths()).filter((path) => path.endsWith(day(n)));
+    expect(await of(0)).toEqual([
+      `partition=${day(0)}`,
+      ...TYPES.toSorted().map((type) => `type=${type}/day=${day(0)}`),
+    ]);
+    expect(await of(1)).toHaveLength(100);
+    expect(await of(2)).toEqual([`partition=${day(2)}`]);
+    expect(await filesRead(db, `type = 't-5' AND at >= ${START + DAY}`)).toBe(2);
+    // What comes late has one value too many for the day, another has not.
+    await insert(db, 'late', 31);
+    await insert(db, 'co2', 5);
     await insert(db, 'co2', 10_002);
-    expect(await db.tierPass()).toMatchObject({ rows: 0, files: 0 });
-    expect((await db.tierStatus())[0]?.problem).toContain(`${day(0)} has more than 100 values of "type"`);
-    await db.run("UPDATE readings SET type = 'co2' WHERE type = 'late'");
     await pass(db);
+    clock.now += 2 * 3_600_000;
+    await pass(db);
+    expect(await of(0)).toHaveLength(4);
+    expect(await of(1)).toHaveLength(101);
+    const rows = await db.query(EVERY);
+    expect(rows.filter(({ id }) => before.some((row) => row['id'] === id))).toEqual(before);
+    expect(rows).toHaveLength(before.length + 3);
   });
 });
 

@@ -37,7 +37,7 @@ export interface Leaving {
   readonly keys: readonly SqlValue[][];
 }
 
-/** Into so many files, by the values of columns, may the rows of one stretch of time be cut. */
+/** The rows of a stretch of time with more values than this are not cut by them: each would be a file. */
 const MAX_PARTS = 100;
 /** Longer values are not kept beside a file. */
 const LARGE = 1_000;
@@ -46,7 +46,7 @@ const LARGE = 1_000;
  * The next rows of a table that are old enough to leave, of one stretch of time, at most `limit`, by the files that they
  * are to be in.
  *
- * @throws DoSQLError `FORBIDDEN` for rows that have to stay, with the reason
+ * @throws DoSQLError `FORBIDDEN` for rows that have to stay
  */
 export function leaving(
   engine: Engine,
@@ -86,47 +86,31 @@ export function leaving(
   const places = keyIds.map((id) => columns.findIndex((column) => column.id === id));
   const keys = rows.map((row) => places.map((at) => row[at] as SqlValue));
   assertText(engine, relation, columns, rows, keys);
+  const left = { relation, partition: stretch.name, lsn: engine.log.end(), columns, rows, keys };
+  return cutUp(left, cutBy, files);
+}
+
+/** The rows by the files that they are to be in; one file where there would be too many. */
+function cutUp(left: Leaving, cutBy: readonly Column[], files: readonly ColdFile[]): Leaving[] {
+  const { partition, columns, rows, keys } = left;
+  if (rows.length === 0) return [];
   const cuts = cutBy.map(({ id }) => columns.findIndex((column) => column.id === id));
   const parts = Map.groupBy(rows.keys(), (i) => keyText(cuts.map((at) => rows[i]?.[at] ?? null)));
-  const { name: partition } = stretch;
-  const others = files.filter((file) => file.partition === partition);
-  assertFew(relation, partition, cutBy, new Set([...parts.keys(), ...others.map(cutOf)]).size);
-  const lsn = engine.log.end();
-  return [...parts.values()].map((places) => ({
-    relation,
-    partition,
-    lsn,
-    columns: columns.map((column, at) =>
-      cuts.includes(at)
-        ? { ...column, value: keptValue(relation, column, rows[places[0] ?? 0]?.[at]) }
-        : column,
-    ),
-    rows: places.map((i) => rows[i] as SqlValue[]),
-    keys: places.map((i) => keys[i] as SqlValue[]),
-  }));
-
-  function cutOf(file: ColdFile): string {
-    return keyText(cutBy.map(({ id }) => file.columns.find((column) => column.id === id)?.value ?? null));
-  }
-}
-
-/** Values of which each is a file must be few. */
-function assertFew({ name }: Relation, partition: string, cutBy: readonly Column[], count: number): void {
-  if (cutBy.length === 0 || count <= MAX_PARTS) return;
-  const names = cutBy.map((column) => `"${column.name}"`).join(', ');
-  throw new DoSQLError(
-    'FORBIDDEN',
-    `rows of "${name}" stay hot: ${partition} has more than ${MAX_PARTS} values of ${names}, each of which would be a file; give columns with many values to sortBy instead of partitionBy`,
-  );
-}
-
-/** The value that a file is cut by, which is kept with it. */
-function keptValue({ name }: Relation, column: FileColumn, value: SqlValue = null): SqlValue {
-  if (!isLarge(value)) return value;
-  throw new DoSQLError(
-    'FORBIDDEN',
-    `rows of "${name}" stay hot: a value of "${column.name}" is longer than ${LARGE} characters, which files cannot be cut by; take the column out of partitionBy`,
-  );
+  const known = files
+    .filter((file) => file.partition === partition)
+    .map((file) => keyText(cutBy.map(({ id }) => file.columns.find((one) => one.id === id)?.value ?? null)));
+  if (new Set([...parts.keys(), ...known]).size > MAX_PARTS) return [left];
+  return [...parts.values()].map((places) => {
+    const part = {
+      rows: places.map((i) => rows[i] as SqlValue[]),
+      keys: places.map((i) => keys[i] as SqlValue[]),
+    };
+    const cutColumns = columns.map((column, at) => {
+      const value = part.rows[0]?.[at] ?? null;
+      return cuts.includes(at) && !isLarge(value) ? { ...column, value } : column;
+    });
+    return { ...left, ...part, columns: cutColumns };
+  });
 }
 
 /**
