@@ -1,14 +1,16 @@
 import { DB, type Database, type TierOptions } from '@dotdo/dosql';
 
 /**
- * What becomes of old rows. Each table has its own age at which a day, or a month, goes to R2 as Parquet, sorted so that
- * a question about one type of sensor, or one sensor, reads that part of a file only. SQL reads all of them as ever.
+ * What becomes of old rows. Each table has its own age at which a day goes to R2 as Parquet, a file for each type of
+ * sensor, so that a question about one type opens no other's, and one about a sensor reads its part. SQL reads all of
+ * them as ever.
  */
 const TIERS: Readonly<Record<string, TierOptions>> = {
   readings: {
     column: 'timestamp',
     hotFor: '24h',
-    sortBy: ['sensor_type', 'sensor_id'],
+    partitionBy: ['sensor_type'],
+    sortBy: ['sensor_id'],
     expireAfter: '730d',
     rollup: {
       into: 'daily_aggregates',
@@ -22,14 +24,15 @@ const TIERS: Readonly<Record<string, TierOptions>> = {
   minute_aggregates: {
     column: 'minute',
     hotFor: '7d',
-    sortBy: ['sensor_type', 'sensor_id'],
+    partitionBy: ['sensor_type'],
+    sortBy: ['sensor_id'],
     expireAfter: '90d',
   },
   hourly_aggregates: {
     column: 'hour',
     hotFor: '30d',
-    partition: 'month',
-    sortBy: ['sensor_type', 'sensor_id'],
+    partitionBy: ['sensor_type'],
+    sortBy: ['sensor_id'],
   },
   alert_history: { column: 'resolved_at', hotFor: '30d', partition: 'month' },
 };

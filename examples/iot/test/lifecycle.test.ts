@@ -104,6 +104,43 @@ it('moves what is old to R2, table by table, and answers the same all the while'
   expect(await days(building, 'sensor_id=t-1')).toEqual(before);
 });
 
+it('cuts the archive by type and day: readings, minutes and hours', async () => {
+  const building = await build();
+  for (const day of [0, 1]) {
+    await world.goTo(day);
+    await send(building, day);
+    const co2 = reading({
+      sensor_id: 'c-1',
+      sensor_type: 'co2',
+      value: 400,
+      timestamp: noon + day * DAY_MS,
+    });
+    expect((await building.send([co2])).status).toBe(200);
+  }
+  const before = [await days(building), await hours(building)];
+  const folders = async (): Promise<string[]> =>
+    (await world.files(building)).map(
+      ({ key }) => /tables\/(\w+)-\d+\/data\/(.*)\/[\w-]+\.parquet$/.exec(key)?.slice(1).join(' ') ?? key,
+    );
+  const date = (day: number): string => new Date(noon + day * DAY_MS).toISOString().slice(0, 10);
+  const of = (table: string): string[] =>
+    ['co2', 'temperature'].flatMap((type) =>
+      [0, 1].map((day) => `${table} sensor_type=${type}/day=${date(day)}`),
+    );
+  await world.goTo(3);
+  await world.alarm(building);
+  expect(await folders()).toEqual(of('readings'));
+  expect([await days(building), await hours(building)]).toEqual(before);
+  expect(counts(await days(building, 'type=co2'))).toEqual([1, 1]);
+
+  await world.goTo(40);
+  await world.alarm(building);
+  expect((await folders()).toSorted()).toEqual(
+    [...of('hourly_aggregates'), ...of('minute_aggregates'), ...of('readings')].toSorted(),
+  );
+  expect(await days(building)).toEqual(before[0]);
+});
+
 it('stores a late reading where it belongs, once, and corrects its minute and hour', async () => {
   const building = await build();
   await send(building, 0);

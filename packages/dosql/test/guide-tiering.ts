@@ -117,6 +117,10 @@ export class Plant extends DurableObject<Env> {
       if ('after' in event) take(event.after);
   }
 
+  async cutBySensor() {
+    await this.db.tier('readings', { column: 'at', hotFor: '24h', partitionBy: ['sensor'] });
+  }
+
   async keepTwoYears() {
     await this.db.tier('readings', {
       column: 'at',

@@ -82,6 +82,20 @@ describe('the guide to tiering and files', () => {
     }, false);
   });
 
+  it('cuts files by values, too', async () => {
+    await withPlant(async (plant, { id }) => {
+      const before = await plant.days();
+      await plant.cutBySensor();
+      expect(await plant.moveNow()).toEqual({ rows: 120, files: 30, moved: 30 });
+      const { objects } = await env.TELEMETRY.list({ prefix: `plants/${id.toString()}/tables/readings-1/` });
+      const [first] = objects;
+      expect(first?.key).toContain(`/data/sensor=pump-01/day=${time(0).slice(0, 10)}/`);
+      const { files } = await plant.planOf('pump-02', time(2), time(4));
+      expect(files).toMatchObject({ engine: 'scan', files: { total: 30, pruned: 28, read: 2 } });
+      expect(await plant.days()).toEqual(before);
+    }, false);
+  });
+
   it('writes cold rows, and reads them as they were', async () => {
     await withPlant(async (plant) => {
       const before = await plant.correct('pump-01', time(5), -1);
