@@ -117,9 +117,9 @@ export class Tiered extends Base {
       storage: createTieredBackend(createDOBackend(storage), this.#store(), {}),
     });
     await db.exec(
-      'CREATE TABLE IF NOT EXISTS r(id INTEGER PRIMARY KEY, n INTEGER, s TEXT, at INTEGER); CREATE TABLE IF NOT EXISTS p(id INTEGER PRIMARY KEY, n INTEGER, s TEXT, at INTEGER); CREATE TABLE IF NOT EXISTS done(n INTEGER PRIMARY KEY)',
+      'CREATE TABLE IF NOT EXISTS r(id INTEGER PRIMARY KEY, n INTEGER, s TEXT, at INTEGER, third INTEGER AS (id % 3)); CREATE TABLE IF NOT EXISTS p(id INTEGER PRIMARY KEY, n INTEGER, s TEXT, at INTEGER, third INTEGER AS (id % 3)); CREATE TABLE IF NOT EXISTS done(n INTEGER PRIMARY KEY)',
     );
-    await db.tier('r', { column: 'at', hotFor: HOUR, partition: 'day' });
+    await db.tier('r', { column: 'at', hotFor: HOUR, partition: 'day', partitionBy: ['third'] });
     return db;
   }
 
