@@ -165,6 +165,9 @@ class Model {
       ['SELECT r.id, q.n FROM r JOIN (SELECT s, count(*) AS n FROM r GROUP BY s) AS q ON q.s = r.s', []],
       ['SELECT id FROM r WHERE v = (SELECT max(v) FROM r WHERE at < ?)', [at]],
       ["SELECT count(*) FROM r WHERE x IS NULL OR typeof(x) = 'blob'", []],
+      ['SELECT id, s FROM r WHERE x IS NULL AND s > ?', ['a']],
+      ['SELECT count(*), min(s), max(at) FROM r WHERE x = ? AND s <= ?', [random.pick(['text', 3]), 'b']],
+      ['SELECT r.id FROM r JOIN (SELECT 1) WHERE x IS NOT NULL AND s = ?', ['ü']],
       ['SELECT DISTINCT typeof(v), typeof(x), typeof(at) FROM r', []],
       ['WITH t AS (SELECT s, v FROM r WHERE at BETWEEN ? AND ?) SELECT s, avg(v) FROM t GROUP BY s', [a, b]],
     ]);

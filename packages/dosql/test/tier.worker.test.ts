@@ -165,6 +165,32 @@ it('reads the past of rows that have become cold since', async () => {
   });
 });
 
+it('reads the past of rows that were cold all the while that there was a column', async () => {
+  await withReadings(async (db) => {
+    await db.tier('readings', tiers);
+    await db.tierPass();
+    await db.exec('ALTER TABLE readings ADD COLUMN kind INTEGER DEFAULT 7');
+    const lsn = db.lsn();
+    const then = await db.query('SELECT * FROM readings ORDER BY id');
+    await db.exec('ALTER TABLE readings DROP COLUMN kind');
+    const check = async (what: string): Promise<void> => {
+      const past = db.asOf({ lsn });
+      expect(await past.query('SELECT * FROM readings ORDER BY id'), what).toEqual(then);
+      expect(await past.query('SELECT r.* FROM readings r, (SELECT 1) ORDER BY r.id'), what).toEqual(then);
+      expect(await past.get('SELECT count(*) AS n FROM readings WHERE kind = 7'), what).toEqual({ n: 720 });
+    };
+    const clash = db.run("INSERT INTO readings(id, sensor, at) VALUES (1, 'a', '2026-03-01')");
+    expect((await failure(clash)).code).toBe('CONSTRAINT_UNIQUE');
+    await check('a row is hot again, unchanged');
+    await db.run('UPDATE readings SET value = -1 WHERE id = 2');
+    await check('another was changed');
+    await db.tierPass();
+    await check('they are cold again');
+    await db.tier('readings', null);
+    await check('all are hot');
+  });
+});
+
 it('copies files to the bucket, from which they are read', async () => {
   await withReadings(
     async (db) => {

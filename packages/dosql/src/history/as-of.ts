@@ -49,7 +49,7 @@ export function asOf(past: Past, point: string, access: BaseAccess, rowid: strin
   const changed = `WITH __dosql_changed AS MATERIALIZED (SELECT ${columns.join(', ')} FROM ${changes} GROUP BY ${keys.join(', ')})`;
   const arms =
     carried === undefined ? versions.map((version) => images(past, version, rowid)) : [carried.arm];
-  const base = now === undefined ? [] : [unchanged(then, now, access, rowid, [], past.rows)];
+  const base = now === undefined ? [] : [unchanged(past, now, access, rowid, [])];
   return `(${changed} ${compound([...base, ...arms], 'UNION ALL')})`;
 }
 
@@ -126,11 +126,16 @@ function changesOf(version: Relation, point: string, more: readonly string[] = [
 }
 
 /** The columns of `then` as the present table, called `b`, has them; a rowid that is wanted comes first. */
-export function baseColumns(then: Relation, now: Relation, rowid: string | undefined): string[] {
+export function baseColumns(
+  { at: then, defaults }: Pick<Past, 'at' | 'defaults'>,
+  now: Relation,
+  rowid: string | undefined,
+): string[] {
   const columns = then.columns.map((column) => {
     const name = now.columns.find(({ id }) => id === column.id)?.name;
-    // A column that is gone took an image of every row with it, so no row is unchanged and NULL is never seen.
-    const value = name === undefined ? collated(nullOf(column), column) : `b.${quoteName(name)}`;
+    // A column that is gone took an image of every row with it, but for those that were cold while there was the column.
+    const gone = defaults?.get(column.id) ?? nullOf(column);
+    const value = name === undefined ? collated(gone, column) : `b.${quoteName(name)}`;
     return `${value} AS ${quoteName(column.name)}`;
   });
   return rowid === undefined ? columns : [`${rowidOf(now.key)} AS ${quoteName(rowid)}`, ...columns];
@@ -138,16 +143,16 @@ export function baseColumns(then: Relation, now: Relation, rowid: string | undef
 
 /** SELECT of the rows whose keys are not in `__dosql_changed`, with `more` result columns behind the table's. */
 export function unchanged(
-  then: Relation,
+  past: Omit<Past, 'now' | 'versions'>,
   now: Relation,
   access: BaseAccess,
   rowid: string | undefined,
-  more: readonly string[] = [],
-  // With its schema, so that a common table expression of that name is not meant.
-  table = `main.${quoteName(now.table)}`,
+  more: readonly string[],
 ): string {
   const { key } = now;
-  const select = `SELECT ${[...baseColumns(then, now, rowid), ...more].join(', ')} FROM`;
+  // With its schema, so that a common table expression of that name is not meant.
+  const table = past.rows ?? `main.${quoteName(now.table)}`;
+  const select = `SELECT ${[...baseColumns(past, now, rowid), ...more].join(', ')} FROM`;
   if (key.kind === 'primary' || access === 'probe') {
     const keys = keyNames(now);
     const same = keyExpressions(now, 'b').map((expression, i) => `c.${keys[i]} = ${expression}`);

@@ -107,8 +107,8 @@ export function versionsOf({ past, wanted, access, rowid, isKeyed }: Period, bou
     now === undefined
       ? []
       : [
-          unchanged(then, now, access, rowid, system('NULL', 'NULL')),
-          open(then, now, system('c.t', 'NULL'), value, rowid),
+          unchanged({ at: then, defaults: past.defaults }, now, access, rowid, system('NULL', 'NULL')),
+          open(past, now, system('c.t', 'NULL'), value, rowid),
         ];
   return `(${withClause} ${compound([...base, ...arms], 'UNION ALL')})`;
 }
@@ -211,7 +211,7 @@ function closed(
 
 /** The present versions of rows that have changed. */
 function open(
-  then: Relation,
+  past: Past,
   now: Relation,
   system: readonly string[],
   { to }: Values,
@@ -223,6 +223,6 @@ function open(
     `${key} = c.${keys[i]}`,
     ...(now.key.kind === 'primary' ? [`${key} = c.${keys[i]} COLLATE BINARY`] : []),
   ]);
-  const columns = [...baseColumns(then, now, rowid), ...system].join(', ');
+  const columns = [...baseColumns(past, now, rowid), ...system].join(', ');
   return `SELECT ${columns} FROM __dosql_changed AS c CROSS JOIN main.${quoteName(now.table)} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
 }

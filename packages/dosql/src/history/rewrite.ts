@@ -1,7 +1,7 @@
 import { DoSQLError } from '../error.ts';
 import type { Log } from '../log/log.ts';
 import type { Catalog } from '../schema/catalog.ts';
-import type { Relation, SchemaObject } from '../schema/relation.ts';
+import type { Column, Relation, SchemaObject } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName, type Token } from '../sql/token.ts';
@@ -415,11 +415,13 @@ export class Rewriter {
   #past({ relation, shape, interval }: Target): Past {
     const versions = this.#catalog.versions(relation.tableId, relation.branch);
     const now = versions.find(({ until }) => until === undefined);
+    const isThere = (column: Column): boolean => now?.columns.some(({ id }) => id === column.id) === true;
+    const losesNone = relation === shape && interval === undefined && shape.columns.every(isThere);
     return {
       at: { ...relation, columns: shape.columns },
       now: now === undefined || this.#canSeek ? now : withDropped(now, shape),
       versions: interval === undefined ? versions.filter(({ id }) => id >= relation.id) : versions,
-      defaults: relation === shape && interval === undefined ? undefined : defaultsOf(shape),
+      defaults: losesNone ? undefined : defaultsOf(shape),
     };
   }
 

@@ -2,7 +2,8 @@ import { sameName } from '../schema/catalog.ts';
 import type { Engine, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { mentions, rowidMention } from '../history/mention.ts';
-import { droppedName } from '../history/as-of.ts';
+import { droppedName, nullOf } from '../history/as-of.ts';
+import { defaultsOf } from '../history/default.ts';
 import type { Budget } from '../scan/budget.ts';
 import { HandOffBuilder, type HandedColumn } from '../scan/handoff.ts';
 import type { FormatOptions } from '../scan/source/formats.ts';
@@ -235,19 +236,28 @@ export class Reads {
       rows,
       table: {
         columns: ownNames,
-        dropped: dropped.map((column) => column.name),
+        dropped,
         stars: stars.length === ownNames.length + dropped.length ? undefined : stars,
       },
     };
   }
 
-  /** Columns that a table has had, by the names that texts of the past have for them. */
-  #dropped({ tableId, columns }: Relation): Column[] {
-    const lost = new Map<number, Column>();
-    for (const version of this.#engine.catalog.versions(tableId))
-      for (const column of version.columns)
-        if (!columns.some(({ id }) => id === column.id))
-          lost.set(column.id, { ...column, name: droppedName(column) });
+  /**
+   * Columns that a table has had, by the names that texts of the past have for them, with SQL for their defaults. A hot
+   * row of which the log has no image of such a column was cold all the while that there was the column.
+   */
+  #dropped({ tableId, columns }: Relation): (Column & { readonly value: string })[] {
+    const lost = new Map<number, Column & { readonly value: string }>();
+    for (const version of this.#engine.catalog.versions(tableId)) {
+      const gone = version.columns.filter((column) => !columns.some(({ id }) => id === column.id));
+      const defaults = gone.length === 0 ? new Map<number, string>() : defaultsOf(version);
+      for (const column of gone)
+        lost.set(column.id, {
+          ...column,
+          name: droppedName(column),
+          value: defaults.get(column.id) ?? nullOf(column),
+        });
+    }
     return [...lost.values()];
   }
 

@@ -13,8 +13,8 @@ export interface ReadInstead {
   readonly table:
     | {
         readonly columns: readonly string[];
-        /** Columns that only rows that are handed over still have. */
-        readonly dropped: readonly string[];
+        /** Columns that only rows that are handed over still have, with SQL for what the others had in them. */
+        readonly dropped: readonly { readonly name: string; readonly value: string }[];
         /** The columns that a star stands for, where these are others. */
         readonly stars: readonly string[] | undefined;
       }
@@ -77,8 +77,9 @@ export function redirect(bound: Bound, instead: ReadonlyMap<string, ReadInstead>
 function textOf({ table }: ReadInstead, name: string, handed: string): string {
   if (table === undefined) return `(${handed})`;
   const own = table.columns.map(quoteName);
-  const list = [...own, ...table.dropped.map(quoteName)].join(', ');
-  const present = [...own, ...table.dropped.map((column) => `NULL AS ${quoteName(column)}`)].join(', ');
+  const { dropped } = table;
+  const list = [...own, ...dropped.map(({ name }) => quoteName(name))].join(', ');
+  const present = [...own, ...dropped.map(({ name, value }) => `${value} AS ${quoteName(name)}`)].join(', ');
   // The table comes first: the first of a compound decides how its columns compare.
   return `(SELECT ${present} FROM main.${quoteName(name)} UNION ALL SELECT ${list} FROM (${handed}))`;
 }
