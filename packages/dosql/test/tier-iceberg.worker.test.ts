@@ -311,6 +311,32 @@ it('erases from the Iceberg table, too: rows, former snapshots, and values in ma
   });
 });
 
+it('erases values that files were cut by: paths and partitions in manifests have them', async () => {
+  await withLake(async ({ db, storage, store }) => {
+    const cut = { ...OPTIONS, partitionBy: ['k'] };
+    await db.run("UPDATE r SET k = 'Lovelace' WHERE id IN (3, 9)");
+    await db.tier('r', cut);
+    await pass(db);
+    const has = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for (const path of await pathsIn(store, ''))
+        if (path.includes('Lovelace')) found.push(path);
+        else if (new TextDecoder().decode((await store.read(path)) ?? undefined).includes('Lovelace'))
+          found.push(path);
+      return found;
+    };
+    expect((await has()).some((path) => path.includes('k=Lovelace/day='))).toBe(true);
+    // Gone from one file of the two before it is erased: a manifest tells of it still.
+    await db.run("UPDATE r SET k = 'B' WHERE id = 3");
+    await pass(db);
+    await db.purge('r', { where: "k = 'Lovelace' OR id = 3" });
+    expect(await has()).toEqual([]);
+    await pass(db);
+    expect(await seen(store)).toEqual(await coldRows(db, storage));
+    expect(await has()).toEqual([]);
+  }, 'CREATE TABLE r(id INTEGER PRIMARY KEY, s TEXT, v REAL, at TEXT, x, k TEXT)');
+});
+
 it('expires rows there, too', async () => {
   await withLake(async ({ db, storage, store }) => {
     await db.tier('r', OPTIONS);

@@ -16,7 +16,7 @@ import {
 } from './change.ts';
 import { icebergType, type DataFile } from './data-file.ts';
 import { absolute } from './entries.ts';
-import { STATUS } from './manifest.ts';
+import { STATUS, type ManifestEntry } from './manifest.ts';
 import {
   currentSchema,
   currentSpec,
@@ -33,6 +33,8 @@ export interface WantedTable {
   readonly columns: readonly WriteColumn[];
   readonly partitions: readonly NewPartition[];
   readonly files: readonly DataFile[];
+  /** No manifest is to tell of files that have gone: their paths and partitions may have values that are erased. */
+  readonly forgets?: boolean | undefined;
 }
 
 /**
@@ -43,7 +45,7 @@ export interface WantedTable {
  */
 export function assignFiles(
   state: TableState,
-  { columns, partitions, files }: WantedTable,
+  { columns, partitions, files, forgets = false }: WantedTable,
   contents: readonly ManifestContent[],
   effects: Effects,
 ): TableChange | undefined {
@@ -58,7 +60,9 @@ export function assignFiles(
   const add = files.filter(({ path }) => !there.has(absolute(location, path)));
   const remove = [...there].filter((path) => !wanted.has(path));
   const evolved = { ...state, metadata };
-  if (remove.length > 0) return overwriteFiles(evolved, { add, remove }, contents, effects);
+  const isGone = ({ status }: ManifestEntry): boolean => status === STATUS.DELETED;
+  if (remove.length > 0 || (forgets && contents.some(({ entries }) => entries.some(isGone))))
+    return overwriteFiles(evolved, { add, remove, forgets }, contents, effects);
   if (add.length === 0 && metadata === state.metadata) return undefined;
   const small = new Set(mergeable(state.manifests));
   const merge = contents.filter(({ file }) => small.has(file));

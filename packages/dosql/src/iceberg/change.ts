@@ -158,7 +158,7 @@ export function appendFiles(
   effects: Effects,
   merge: readonly ManifestContent[] = [],
 ): TableChange {
-  return change(state, 'append', files, [], merge, effects);
+  return change(state, 'append', files, [], merge, false, effects);
 }
 
 /** From so many small manifests on an append makes one of them. */
@@ -180,18 +180,26 @@ export interface ManifestContent {
 /**
  * Puts files in the place of others, or just takes others out.
  *
+ * @param files those to add and to remove; with `forgets` no manifest of `contents` goes on telling of any that has gone
  * @param contents the manifests that list the removed files, at least
  * @throws DoSQLError `BAD_PARAMETER` for files that are not of the table
  */
 export function overwriteFiles(
   state: TableState,
-  files: { readonly add: readonly DataFile[]; readonly remove: readonly string[] },
+  files: {
+    readonly add: readonly DataFile[];
+    readonly remove: readonly string[];
+    readonly forgets?: boolean | undefined;
+  },
   contents: readonly ManifestContent[],
   effects: Effects,
 ): TableChange {
   const wanted = new Set(files.remove.map((path) => absolute(state.metadata.location, path)));
+  const { forgets = false } = files;
   const affected = contents.filter(({ entries }) =>
-    entries.some(({ status, data_file }) => status !== STATUS.DELETED && wanted.has(data_file.file_path)),
+    entries.some(({ status, data_file }) =>
+      status === STATUS.DELETED ? forgets : wanted.has(data_file.file_path),
+    ),
   );
   const removed = affected.flatMap(({ entries }) =>
     entries.filter(({ status, data_file }) => status !== STATUS.DELETED && wanted.has(data_file.file_path)),
@@ -201,7 +209,7 @@ export function overwriteFiles(
   if (missing !== undefined)
     throw new DoSQLError('BAD_PARAMETER', `${missing} is no file of the table now: read the table again`);
   const operation = files.add.length > 0 ? 'overwrite' : 'delete';
-  return change(state, operation, files.add, removed, affected, effects);
+  return change(state, operation, files.add, removed, affected, forgets, effects);
 }
 
 function change(
@@ -210,6 +218,7 @@ function change(
   added: readonly DataFile[],
   removed: readonly ManifestEntry[],
   affected: readonly ManifestContent[],
+  forgets: boolean,
   effects: Effects,
 ): TableChange {
   const schema = currentSchema(metadata);
@@ -235,7 +244,9 @@ function change(
       spec,
     );
   for (const [specId, contents] of Map.groupBy(affected, ({ file }) => file.partition_spec_id)) {
-    const listed = contents.flatMap((content) => rewritten(content.entries, removed, id));
+    const listed = contents
+      .flatMap((content) => rewritten(content.entries, removed, id))
+      .filter(({ status }) => !forgets || status !== STATUS.DELETED);
     if (listed.length > 0) write(listed, specOf(metadata, specId));
   }
   const isAffected = new Set(affected.map(({ file }) => file.manifest_path));

@@ -294,8 +294,8 @@ export class IcebergTables {
         'BAD_PARAMETER',
         `the Iceberg table is at ${created.location}, not at ${location}: give the location that it has`,
       );
-    await table.assign(wanted);
     const isErasing = state.isErasing === true;
+    await table.assign({ ...wanted, forgets: isErasing });
     const expired = isErasing ? Infinity : this.#engine.nowMs() - KEEP_MS;
     await table.expire({ olderThan: expired, keepsDataFiles: true });
     if (isErasing) await table.removeOrphans();

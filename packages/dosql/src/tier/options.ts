@@ -19,7 +19,10 @@ export interface TierOptions {
   readonly hotFor: string | number;
   /** `'day'` by default. */
   readonly partition?: Partition | undefined;
-  /** Columns that files are cut by as well: a file has rows of one value of each, of few that there are. */
+  /**
+   * Columns by whose values files are cut as well: each has rows of one value. Of columns with few values, for a stretch
+   * of time with more than 100 is not cut.
+   */
   readonly partitionBy?: readonly string[] | undefined;
   /** How rows are sorted in a file, which makes conditions on these columns read less. By default by `column`. */
   readonly sortBy?: readonly string[] | undefined;
