@@ -15,36 +15,44 @@ export interface Applied {
   readonly violations: readonly Violation[];
 }
 
+/** Writes rows of one table. */
+export interface RowWriter {
+  readonly place: Place;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  write(): void;
+}
+
 /**
  * Brings rows to the state that `changes` ask for, exactly: values go from query to table within SQLite, rows that
  * are so already are not touched, no trigger of the user's fires and no foreign key acts.
  *
  * The caller holds a transaction in which foreign keys are not enforced, as `unchecked` makes one, and has to undo
  * it when there are violations: then some rows have been written and others have not. `places` are all tables of
- * the line that the changes are made on; foreign keys are looked at if `areEnforced`.
+ * the line that the changes are made on; foreign keys are looked at if `areEnforced`. `others` write before the changes
+ * are.
  */
 export function apply(
   engine: Engine,
   places: readonly Place[],
   changes: readonly TableChange[],
   areEnforced: boolean,
+  others: readonly RowWriter[] = [],
 ): Applied {
   const { sql } = engine.storage;
   const since = engine.log.end();
-  const writers = changes.map((change, i) => new TableWriter(sql, change, i));
-  const busy = writers.filter(({ hasWork }) => hasWork);
-  withoutTriggers(
-    engine,
-    busy.map(({ place }) => place),
-    () => {
-      for (const writer of busy) writer.write();
-    },
-  );
-  const violations = busy.flatMap((writer) => writer.violations);
-  if (areEnforced) violations.push(...brokenReferences(sql, places, busy, since));
-  for (const writer of writers) writer.close();
-  const sum = (count: (writer: TableWriter) => number): number =>
-    writers.reduce((total, writer) => total + count(writer), 0);
+  const changing = changes.map((change, i) => new TableWriter(sql, change, i));
+  const busy = [...others, ...changing.filter(({ hasWork }) => hasWork)];
+  const written = [...new Map(busy.map(({ place }) => [place.relation.id, place])).values()];
+  withoutTriggers(engine, written, () => {
+    for (const writer of busy) writer.write();
+  });
+  const violations = changing.flatMap((writer) => writer.violations);
+  if (areEnforced) violations.push(...brokenReferences(sql, places, written, changing, since));
+  for (const writer of changing) writer.close();
+  const sum = (count: (writer: RowWriter) => number): number =>
+    busy.reduce((total, writer) => total + count(writer), 0);
   return {
     inserted: sum(({ inserted }) => inserted),
     updated: sum(({ updated }) => updated),

@@ -22,17 +22,18 @@ interface Reference {
  * The rows that a foreign key does not allow after the changes since the LSN `since`, among `places`, all tables
  * of one line: rows written that refer to what is not there, and rows that refer to what has gone.
  *
- * The log tells what has changed, so the cost is that of the changes. Rows that `writers` were to write and that
- * another constraint refuses count as there: their own violation has been reported.
+ * The log tells what has changed, so the cost is that of the changes; `written` are the places that it is about. Rows
+ * that `writers` were to write and that another constraint refuses count as there: their own violation has been reported.
  */
 export function brokenReferences(
   sql: SqlStorage,
   places: readonly Place[],
+  written: readonly Place[],
   writers: readonly TableWriter[],
   since: number,
 ): Violation[] {
   const touched = (place: Place | undefined): boolean =>
-    writers.some((writer) => writer.place.relation.id === place?.relation.id);
+    written.some(({ relation }) => relation.id === place?.relation.id);
   const found = referencesOf(sql, places).flatMap((reference) => {
     const { child, parent } = reference;
     return [

@@ -1,5 +1,5 @@
-export { apply, violationError, type Applied } from './apply.ts';
-export { Fields, type Match } from './fields.ts';
+export { apply, violationError, type Applied, type RowWriter } from './apply.ts';
+export { differ, Fields, type Match } from './fields.ts';
 export { pick, type Pick, type PickOptions, type PickResult } from './pick.ts';
 export { keyColumns, mainPlace, mainPlaces, storedColumns, type Place, type UserTrigger } from './place.ts';
 export { Places } from './places.ts';

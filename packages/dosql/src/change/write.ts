@@ -6,6 +6,7 @@ import { balanced } from '../sql/compound.ts';
 import { all } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import type { Binding } from '../value/parameter.ts';
+import type { RowWriter } from './apply.ts';
 import { differ, Fields, typeOf, type Field, type Match } from './fields.ts';
 import type { Place } from './place.ts';
 import { readKeys, violationOf, type RowKeyValues, type Violation } from './violation.ts';
@@ -33,7 +34,7 @@ export interface TableChange {
 }
 
 /** Brings one table's rows to their target state, and says which of them SQLite refuses. */
-export class TableWriter {
+export class TableWriter implements RowWriter {
   readonly place: Place;
   /** The table that holds the rows to insert or to change. */
   readonly target: string;

@@ -13,6 +13,7 @@ import { RowReader } from './rows.ts';
 import { applySchema, mergedSchema } from './schema-change.ts';
 import { TableMerger, type Decision } from './table-merge.ts';
 import type { MergedTable, SchemaMerge } from './schema.ts';
+import { Refused } from './taken.ts';
 import { violatedRows } from './violated.ts';
 import type { SchemaConflict } from './table.ts';
 
@@ -91,12 +92,18 @@ export async function merge(
   if (source === into)
     throw new DoSQLError('BAD_PARAMETER', `"${branches.nameOf(source)}" cannot be merged into itself`);
   const store = new ConflictStore(engine, branches, source, into);
-  try {
-    return await unchecked(engine, (areEnforced) => {
-      const merged = new Merging(engine, branches, source, into, strategy, store).run(areEnforced);
+  const attempt = (isCareful: boolean): Promise<MergeResult> =>
+    unchecked(engine, (areEnforced) => {
+      const merging = new Merging(engine, branches, source, into, strategy, store, isCareful);
+      const merged = merging.run(areEnforced);
       if (dryRun || !merged.merged) throw new Undone(merged);
       if (store.exists) store.clear();
       return merged;
+    });
+  try {
+    return await attempt(false).catch((error: unknown) => {
+      if (!(error instanceof Refused)) throw error;
+      return attempt(true);
     });
   } catch (error) {
     if (!(error instanceof Undone)) throw error;
@@ -115,8 +122,10 @@ class Merging {
   readonly #into: number;
   readonly #strategy: MergeStrategy;
   readonly #store: ConflictStore;
+  readonly #isCareful: boolean;
   readonly #states: States;
 
+  /** With `isCareful` every row that a constraint refuses is found; without, the first one throws {@link Refused}. */
   constructor(
     engine: Engine,
     branches: Branches,
@@ -124,6 +133,7 @@ class Merging {
     into: number,
     strategy: MergeStrategy,
     store: ConflictStore,
+    isCareful: boolean,
   ) {
     this.#engine = engine;
     this.#branches = branches;
@@ -131,6 +141,7 @@ class Merging {
     this.#into = into;
     this.#strategy = strategy;
     this.#store = store;
+    this.#isCareful = isCareful;
     this.#states = new States(engine, branches);
   }
 
@@ -174,12 +185,16 @@ class Merging {
     }
     if (conflicts.length > 0) return { ...nothing, conflicts };
     const places = new Places(this.#engine, this.#branches, this.#into);
+    const taken = this.#isCareful
+      ? []
+      : tables.flatMap((table) => table.take(decisions.get(table) as Decision, places) ?? []);
     const changes = tables.flatMap((table, i) => {
       const change = table.change(decisions.get(table) as Decision, places, i);
       return change === undefined ? [] : [change];
     });
-    const applied = apply(this.#engine, places.all(), changes, areEnforced);
+    const applied = apply(this.#engine, places.all(), changes, areEnforced, taken);
     for (const [i, table] of tables.entries()) table.close(i);
+    if (applied.violations.length > 0 && taken.length > 0) throw new Refused();
     if (applied.violations.length > 0) return { ...nothing, violations: applied.violations };
     // A merge that changes nothing still makes a state of its own, which knows more.
     if (this.#engine.log.end() === end) this.#engine.catalog.note();

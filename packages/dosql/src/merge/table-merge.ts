@@ -1,11 +1,12 @@
 import type { Engine } from '../engine.ts';
 import { keyNames } from '../history/as-of.ts';
-import { changedKeys, isKeyless, type States } from '../branch/states.ts';
+import { changedKeys, isKeyless, type Segment, type States } from '../branch/states.ts';
 import { Fields, type Match, type Places, type TableChange } from '../change/index.ts';
 import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
+import { first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
 import type { Row, SqlValue } from '../value/row.ts';
@@ -33,6 +34,7 @@ import {
 } from './rows.ts';
 import type { MergedTable } from './schema.ts';
 import { counted, fill, type Count, type Counts } from './stored.ts';
+import { TakenRows, toldOf } from './taken.ts';
 
 /** The states that a merge is made of. */
 export interface MergeStates {
@@ -70,6 +72,8 @@ export class TableMerger {
   #defaults: readonly Stored[] = [];
   /** Query for the keys of rows that are taken from theirs as they are. */
   #taken: string | undefined;
+  /** The changes that theirs has made since the bases. */
+  #segments: readonly Segment[] = [];
   /** Theirs has made all of its changes on its own line, not on one that it comes from. */
   #isOwn = false;
   #theirs: ReadonlyMap<string, StoredRow> = new Map();
@@ -108,6 +112,7 @@ export class TableMerger {
         });
     } else {
       const segments = bases.flatMap((state) => this.#states.segments(state, theirs, this.#their.tableId));
+      this.#segments = segments;
       this.#isOwn =
         theirs.line !== MAIN &&
         segments.every(({ versions }) => versions.every(({ branch }) => branch === theirs.line));
@@ -149,8 +154,12 @@ export class TableMerger {
     if (changed === undefined || base === undefined || bases.length > 1 || !isAlike || !isByKey)
       return changed;
     const own = changedKeys(this.#states.segments(base, ours, their.tableId));
-    this.#taken = own === undefined ? changed : `SELECT * FROM (${changed}) EXCEPT SELECT * FROM (${own})`;
-    return own === undefined ? undefined : `SELECT * FROM (${changed}) INTERSECT SELECT * FROM (${own})`;
+    const contested = own && `SELECT * FROM (${changed}) INTERSECT SELECT * FROM (${own})`;
+    const isNone =
+      contested === undefined ||
+      first(this.#engine.storage.sql, `SELECT 1 FROM (${contested}) LIMIT 1`) === undefined;
+    this.#taken = isNone ? changed : `SELECT * FROM (${changed}) EXCEPT SELECT * FROM (${own})`;
+    return isNone ? undefined : contested;
   }
 
   get #hasRows(): boolean {
@@ -343,6 +352,21 @@ export class TableMerger {
       if (side !== undefined && row.cells.length === comparedColumns(side).length)
         return primaryKeyOf(side, row);
     return primaryKeyOf(relation, row);
+  }
+
+  /**
+   * What writes the rows of theirs that ours takes as they are, where that can be done from table to table: on main,
+   * from a branch's own table. {@link change} leaves them to it then.
+   */
+  take({ relation }: Decision, places: Places): TakenRows | undefined {
+    const isExact = this.#their.primaryKey.every((id) => columnOf(this.#their, id).affinity !== 'blob');
+    if (this.#taken === undefined || !this.#isOwn || !isExact || this.#merge.ours.line !== MAIN)
+      return undefined;
+    const told = toldOf(this.#engine.storage.sql, this.#their, this.#segments);
+    if (told === undefined) return undefined;
+    const keys = this.#taken;
+    this.#taken = undefined;
+    return new TakenRows(this.#engine, places.named(relation.name), this.#their, keys, told);
   }
 
   /** What there is to write, as {@link apply} takes it. */
