@@ -81,6 +81,6 @@ describe('rows that main takes as they are', () => {
         const versions = (await db.history<{ size: number }>('item', 9)).filter(
           ({ lsnFrom }) => lsnFrom > since,
         );
-        expect(versions.map(({ row }) => row.size)).toEqual([merged.find(({ id }) => id === 9)?.size, -1]);
+        expect(versions.map(({ row }) => row.size)).toEqual([merged.find((row) => row?.id === 9)?.size, -1]);
       }));
 });
