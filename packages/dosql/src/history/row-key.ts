@@ -165,12 +165,13 @@ function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[]
   const end = Math.min(upTo, log.end());
   const versions = catalog.versions(relation.tableId, relation.branch).filter(({ since }) => since <= end);
   if (versions.length === 0) return [];
-  const candidates = indexed(engine, relation, key);
+  const { lsn: earliest } = log.earliest();
+  const candidates = indexed(engine, relation, key, earliest);
   const entries = new Entries(engine.storage.sql, log, catalog);
   const isPlain = candidates !== undefined && versions.every(({ layout }) => layout.parts === 1);
   const found = isPlain
-    ? entries.at(candidates, relation.branch).filter(({ lsn }) => lsn > log.earliest().lsn && lsn <= end)
-    : entriesOf(engine, entries, relation, versions, key, end, candidates);
+    ? entries.at(candidates, relation.branch).filter(({ lsn }) => lsn > earliest && lsn <= end)
+    : entriesOf(entries, relation, versions, key, { earliest, end }, candidates);
   return found.flatMap((entry): RowChange[] => {
     if (entry.op === 'schema') return [];
     const version = versions.find(
@@ -186,12 +187,11 @@ function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[]
 
 /** Entries of rows of the log that may have this key, in tables of any layout. */
 function entriesOf(
-  { log }: Engine,
   entries: Entries,
   relation: Relation,
   versions: readonly Relation[],
   key: readonly KeyColumn[],
-  end: number,
+  { earliest, end }: { readonly earliest: number; readonly end: number },
   candidates: readonly number[] | undefined,
 ): LogEntry[] {
   const { bindings, write } = encodeKey(key);
@@ -206,7 +206,7 @@ function entriesOf(
     // A change that takes several rows of the log is read whole, whichever of its halves has the key.
     const around = JSON.stringify(Array.from({ length: 3 * parts }, (_, i) => i - parts));
     return (
-      `SELECT l.lsn + p.value FROM ${from} CROSS JOIN json_each('${around}') AS p WHERE l.lsn > ${log.earliest().lsn} AND l.lsn <= ${end} ` +
+      `SELECT l.lsn + p.value FROM ${from} CROSS JOIN json_each('${around}') AS p WHERE l.lsn > ${earliest} AND l.lsn <= ${end} ` +
       `AND l.rel = ${version.id} AND l.op BETWEEN ${OP.insert} AND ${OP.updateAfter} AND ((${sides.join(') OR (')})) ` +
       `AND p.value BETWEEN iif(l.op = ${OP.updateAfter}, ${-parts}, 0) AND iif(l.op = ${OP.updateBefore}, ${2 * parts}, ${parts}) - 1`
     );
@@ -250,6 +250,7 @@ function indexed(
   { rewriter, log }: Engine,
   relation: Relation,
   key: readonly KeyColumn[],
+  earliest: number,
 ): number[] | undefined {
   const parts = key.map(({ value, affinity }) => storedPart(value, affinity));
   if (parts.includes(undefined)) return undefined;
@@ -259,7 +260,7 @@ function indexed(
     relation.primaryKey.length === 0 ||
     relation.key.columnId === relation.primaryKey[0];
   const index = rewriter.indexes.of(relation, isOwn ? 'key' : 'primary key');
-  return index?.candidates(parts as KeyPart[], log.earliest().lsn, log.end());
+  return index?.candidates(parts as KeyPart[], earliest, log.end());
 }
 
 /** A value as a column of this affinity stores it; undefined where that would take SQLite's conversions. */
