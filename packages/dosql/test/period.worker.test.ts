@@ -394,7 +394,7 @@ describe('versions of every kind of table', () => {
         '_valid_to',
         '_lsn_from',
         '_lsn_to',
-        '_rowid_',
+        'rowid',
       ]);
       expect(await rowsOf(db, 'SELECT rowid, * FROM t FOR SYSTEM_TIME AS OF LSN ?', [p])).toEqual([
         [1, 1],

@@ -1,14 +1,14 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { asOf } from '../history/as-of.ts';
-import { spellStars, unqualify } from '../history/mention.ts';
+import { oneRowid, rowidName, spellStars, unqualify } from '../history/mention.ts';
 import { sameName } from '../schema/catalog.ts';
 import { isConflictTable, MAIN, physicalName } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import type { TableReference } from '../sql/scan.ts';
 import { isUrl, RESERVED, type Statement } from '../sql/statement.ts';
-import { lowerName, nameOf, quoteName } from '../sql/token.ts';
+import { lowerName, quoteName } from '../sql/token.ts';
 import type { SqlParameter } from '../value/parameter.ts';
 import { indexedBy, isReservedWord } from './clauses.ts';
 import { MAIN_NAME, type Branch, type Branches } from './branches.ts';
@@ -106,15 +106,22 @@ export class BranchReader {
   /** What is known by one name in place of a table: `main.` goes from `main.t.a`, and a rowid is in no `*`. */
   #names(statement: Statement, reference: TableReference, source: string, scope: Scope): Edit[] {
     const { whole, inside } = unqualify(statement, [reference.alias as string]);
-    const qualified = [...inside, ...whole.map((edit) => ({ ...edit, isNamed: true }))];
+    const named = (edits: readonly Edit[]): Edit[] => edits.map((edit) => ({ ...edit, isNamed: true }));
+    const qualified = [...inside, ...named(whole)];
     const { line, name } = this.address(reference.name, scope.line);
-    if (line === MAIN || !source.startsWith('(')) return qualified;
-    const own = this.#branches.tables(line).get(lowerName(name))?.own;
-    const relation = own ?? this.#branches.seenThrough(this.#branches.branch(line), name);
-    if (relation === undefined || rowidMention(statement, relation) === undefined) return qualified;
+    if (!source.startsWith('(')) return qualified;
+    const { catalog, log } = this.#engine;
+    const relation =
+      line === MAIN
+        ? catalog.relationAt(name, scope.lsn ?? log.end())
+        : (this.#branches.tables(line).get(lowerName(name))?.own ??
+          this.#branches.seenThrough(this.#branches.branch(line), name));
+    if (relation === undefined) return qualified;
+    const rowid = oneRowid(statement, reference, relation);
+    const renamed = [...qualified, ...rowid.inside, ...named(rowid.whole)];
+    if (rowidName(statement, relation) === undefined) return renamed;
     const columns = relation.columns.map((column) => column.name);
-    const stars = spellStars(statement, reference, columns).map((edit) => ({ ...edit, isNamed: true }));
-    return [...qualified, ...stars];
+    return [...renamed, ...named(spellStars(statement, reference, columns))];
   }
 
   #source(
@@ -194,7 +201,7 @@ export class BranchReader {
     const table = this.#branches.tables(branch.id).get(lowerName(name));
     if (lsn >= log.end()) {
       if (table?.main === undefined) return table?.rows();
-      if (!table.isAlike || this.isTouched(table)) return table.rows(rowidMention(statement, table.own));
+      if (!table.isAlike || this.isTouched(table)) return table.rows(rowidName(statement, table.own));
       basis.untouched.add(table);
       return `main.${quoteName(table.main.table)}`;
     }
@@ -218,7 +225,7 @@ export class BranchReader {
       { at: then, now, versions: later, rows: present?.rows(key) },
       String(lsn),
       'probe',
-      rowidMention(statement, then),
+      rowidName(statement, then),
     );
   }
 
@@ -274,14 +281,4 @@ export class BranchReader {
 
 function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
-}
-
-/** The word by which a statement asks for the rowid of `relation`, where that is no column. */
-export function rowidMention({ tokens, sql }: Statement, relation: Relation): string | undefined {
-  if (relation.key.kind !== 'rowid') return undefined;
-  return tokens
-    .filter(({ kind }) => kind === 'word' || kind === 'quoted')
-    .map((token) => nameOf(sql, token).toLowerCase())
-    .filter((name) => name === 'rowid' || name === '_rowid_' || name === 'oid')
-    .find((name) => !relation.columns.some((column) => sameName(column.name, name)));
 }

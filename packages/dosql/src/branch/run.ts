@@ -1,5 +1,6 @@
 import type { Branching, Engine, Outcome, RunOptions } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
+import { rowidMention } from '../history/mention.ts';
 import type { Point } from '../history/point.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
@@ -15,7 +16,7 @@ import { Branches } from './branches.ts';
 import { clausesOf, isReservedWord, type Clauses } from './clauses.ts';
 import { BEGIN_COPY, copyUp, END_COPY } from './overlay.ts';
 import { BranchDdl } from './ddl.ts';
-import { BranchReader, newBasis, rowidMention, type Basis, type Scope } from './read.ts';
+import { BranchReader, newBasis, type Basis, type Scope } from './read.ts';
 import type { BranchTable } from './table.ts';
 import { keysWritten, type Edit } from './write.ts';
 

@@ -21,22 +21,112 @@ export function mentions({ tokens, sql }: Statement): (name: string) => boolean 
   return (name) => names.has(lowerName(name));
 }
 
-/** The columns whose names the statement has somewhere; at least one. */
-export function namedColumns(statement: Statement, columns: readonly Column[]): readonly Column[] {
+/** The columns that the statement names somewhere, one that is the rowid by whatever word; at least one. */
+export function namedColumns(statement: Statement, relation: Relation): readonly Column[] {
+  const { columns, key } = relation;
   const isNamed = mentions(statement);
-  const named = columns.filter(({ name }) => isNamed(name));
+  const rowid =
+    key.kind === 'rowid' && rowidMention(statement, relation) !== undefined ? key.columnId : undefined;
+  const named = columns.filter(({ id, name }) => id === rowid || isNamed(name));
   return named.length > 0 ? named : columns.slice(0, 1);
 }
 
 /** The word by which the statement asks for a rowid that is no column of the table. */
-export function rowidMention(statement: Statement, relation: Relation): string | undefined {
-  const { tokens } = statement;
-  const mention = tokens
-    .filter((token) => token.kind === 'word' || token.kind === 'quoted')
-    .map((token) => nameOf(statement.sql, token).toLowerCase())
-    .find((name) => name === 'rowid' || name === '_rowid_' || name === 'oid');
-  if (mention === undefined || relation.key.kind !== 'rowid') return undefined;
-  return relation.columns.some(({ name }) => sameName(name, mention)) ? undefined : mention;
+export function rowidMention({ tokens, sql }: Statement, relation: Relation): string | undefined {
+  if (relation.key.kind !== 'rowid') return undefined;
+  return tokens
+    .filter(({ kind }) => kind === 'word' || kind === 'quoted')
+    .map((token) => lowerName(nameOf(sql, token)))
+    .find((name) => ROWIDS.has(name) && !relation.columns.some((column) => sameName(column.name, name)));
+}
+
+const ROWIDS: ReadonlySet<string> = new Set(['rowid', '_rowid_', 'oid']);
+
+/** The name that a subquery in place of the table gives a rowid that is no column, if the statement asks for that. */
+export function rowidName(statement: Statement, relation: Relation): string | undefined {
+  const { key } = relation;
+  if (key.kind !== 'rowid' || key.columnId !== undefined) return undefined;
+  return rowidMention(statement, relation) === undefined ? undefined : key.name;
+}
+
+/**
+ * The rowid of `reference` goes by three words, and a subquery has but one for it: all become that one. `inside` are
+ * the edits within a longer expression, which is the name of its result column.
+ */
+export function oneRowid(
+  statement: Statement,
+  reference: TableReference,
+  relation: Relation,
+): { whole: Edit[]; inside: Edit[] } {
+  const edits: { whole: Edit[]; inside: Edit[] } = { whole: [], inside: [] };
+  const { key } = relation;
+  if (key.kind !== 'rowid' || rowidMention(statement, relation) === undefined) return edits;
+  const { tokens, sql } = statement;
+  const selects = selectsAround(statement);
+  const own = selects[tokens.findIndex(({ start }) => start === reference.start)];
+  tokens.forEach((token, i) => {
+    const name = isName(token) ? lowerName(nameOf(sql, token)) : '';
+    if (!ROWIDS.has(name) || relation.columns.some((column) => sameName(column.name, name))) return;
+    const [table, dot] = tokens.slice(Math.max(0, i - 2), i);
+    const isQualified = dot?.text === '.' && isName(table);
+    const isCalled = (other: TableReference): boolean => {
+      const { alias, name } = other.start === reference.start ? reference : other;
+      return isName(table) && sameName(nameOf(sql, table), alias ?? name);
+    };
+    const meant = isQualified ? tableCalled(selects[i], isCalled) : tableOf(selects[i]);
+    if (meant?.start !== reference.start) return;
+    const before = tokens[isQualified ? i - 3 : i - 1]?.text ?? '';
+    const isWhole =
+      selects[i] === own &&
+      token.start < reference.start &&
+      /^(?:SELECT|DISTINCT|ALL|,)$/.test(before) &&
+      /^(?:,|FROM)$/.test(tokens[i + 1]?.text ?? '');
+    // A subquery's column is called as it is written, a result's as the table has it.
+    const alias = isWhole && own?.around !== undefined ? ` AS ${quoteName(name)}` : '';
+    const { start, end } = token;
+    edits[isWhole ? 'whole' : 'inside'].push({ start, end, text: quoteName(key.name) + alias });
+  });
+  return edits;
+}
+
+/** A SELECT, or what else is between parentheses, and the tables that it names. */
+interface Select {
+  readonly around: Select | undefined;
+  readonly tables: TableReference[];
+}
+
+/** For each token the SELECT that it is in. */
+function selectsAround({ tokens, references }: Statement): readonly Select[] {
+  const named = new Map(
+    references
+      .filter(({ kind, isCte }) => !isCte && (kind === 'from' || kind === 'update' || kind === 'delete'))
+      .map((reference) => [reference.start, reference]),
+  );
+  let select: Select = { around: undefined, tables: [] };
+  return tokens.map(({ text, start }) => {
+    if (text === '(') select = { around: select, tables: [] };
+    else if (text === 'UNION' || text === 'INTERSECT' || text === 'EXCEPT')
+      select = { around: select.around, tables: [] };
+    const own = select;
+    const table = named.get(start);
+    if (table !== undefined) own.tables.push(table);
+    if (text === ')') select = select.around ?? select;
+    return own;
+  });
+}
+
+/** The table whose rowid a name without table means in a SELECT: the only one of the innermost that has any. */
+function tableOf(select: Select | undefined): TableReference | undefined {
+  if (select === undefined || select.tables.length > 1) return undefined;
+  return select.tables[0] ?? tableOf(select.around);
+}
+
+/** The table of the innermost SELECT that has one of the name. */
+function tableCalled(
+  select: Select | undefined,
+  isCalled: (table: TableReference) => boolean,
+): TableReference | undefined {
+  return select && (select.tables.find(isCalled) ?? tableCalled(select.around, isCalled));
 }
 
 /**
@@ -63,24 +153,29 @@ export function unqualify(
 
 /**
  * Where the subquery of `reference` has a rowid before its columns, stars are spelled out, or they would give it
- * too: those of the reference itself, and a bare one where nothing else is read.
+ * too: those of the reference itself, and a bare one of a SELECT that reads nothing else.
  */
 export function spellStars(
   statement: Statement,
   reference: TableReference,
   columns: readonly string[],
 ): Edit[] {
-  const { tokens, sql, references } = statement;
+  const { tokens, sql } = statement;
   const own = reference.alias ?? reference.name;
+  const selects = selectsAround(statement);
+  const before = tokens.findLast(({ end }) => end <= reference.whole.start)?.text;
+  const behind = tokens.find(({ start }) => start >= hintEnd(statement, reference))?.text ?? '';
+  const isAlone = before === 'FROM' && !/^(?:,|JOIN|NATURAL|LEFT|RIGHT|FULL|INNER|CROSS)$/.test(behind);
   const list = columns.map((name) => `${quoteName(own)}.${quoteName(name)}`).join(', ');
   return tokens.flatMap((star, i): Edit[] => {
     if (star.text !== '*') return [];
     const [table, dot] = tokens.slice(Math.max(0, i - 2), i);
     if (dot?.text === '.' && isName(table))
       return sameName(nameOf(sql, table), own) ? [{ start: table.start, end: star.end, text: list }] : [];
-    const before = tokens[i - 1]?.text ?? '';
-    const isBare = /^(?:SELECT|DISTINCT|ALL|,)$/.test(before);
-    return isBare && references.length === 1 ? [{ start: star.start, end: star.end, text: list }] : [];
+    const isBare = /^(?:SELECT|DISTINCT|ALL|,)$/.test(tokens[i - 1]?.text ?? '');
+    const isOnly =
+      isAlone && selects[i]?.tables.length === 1 && selects[i].tables[0]?.start === reference.start;
+    return isBare && isOnly ? [{ start: star.start, end: star.end, text: list }] : [];
   });
 }
 

@@ -16,7 +16,8 @@ import {
   hintEnd,
   mentions,
   namedColumns,
-  rowidMention,
+  oneRowid,
+  rowidName,
   spellStars,
   unqualify,
   type Edit,
@@ -364,8 +365,9 @@ export class Rewriter {
       .filter(({ start }) => !edits.some((edit) => start >= edit.start && start < edit.end))
       .map(({ start, end, index }) => ({ start, end, text: use(parameter(index)) }));
     const { whole, inside } = unqualify(statement, names);
-    const named = [...edits, ...parameters, ...inside];
-    const unnamed = [...whole, ...this.#stars(statement, targets)];
+    const rowids = targets.map(({ reference, shape }) => oneRowid(statement, reference, shape));
+    const named = [...edits, ...parameters, ...inside, ...rowids.flatMap((rowid) => rowid.inside)];
+    const unnamed = [...whole, ...rowids.flatMap((rowid) => rowid.whole), ...this.#stars(statement, targets)];
     return {
       sql: splice(statement.sql, [...named, ...keepNames(statement, named), ...unnamed]),
       bindingCount,
@@ -375,7 +377,7 @@ export class Rewriter {
   #stars(statement: Statement, targets: readonly Target[]): Edit[] {
     return targets.flatMap((target) => {
       const { reference, shape, interval, access } = target;
-      if (access === 'present' || access === 'nothing' || rowidMention(statement, shape) === undefined)
+      if (access === 'present' || access === 'nothing' || rowidName(statement, shape) === undefined)
         return [];
       const names = shape.columns.map(({ name }) => name);
       return spellStars(
@@ -388,12 +390,12 @@ export class Rewriter {
 
   #source(statement: Statement, target: Target, point: string): string {
     const { reference, relation, shape, access, interval } = target;
-    const rowid = rowidMention(statement, shape);
+    const rowid = rowidName(statement, shape);
     if (access === 'present') return frozen(statement, `main.${quoteName(shape.name)}`, rowid);
     if (access === 'nothing') return `(SELECT * FROM main.${quoteName(shape.name)} WHERE 0)`;
     const past = this.#past(target);
     if (access === 'image') return imageAt(past, relation, point, rowid);
-    const columns = reference.kind === 'in' ? shape.columns : namedColumns(statement, shape.columns);
+    const columns = reference.kind === 'in' ? shape.columns : namedColumns(statement, shape);
     const at = { ...past.at, columns };
     const source =
       interval === undefined

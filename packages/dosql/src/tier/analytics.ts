@@ -147,8 +147,7 @@ export class Analytics {
     if (relation === undefined || tiered === undefined) return undefined;
     if (rowidMention(statement, relation) !== undefined) return undefined;
     // The scan compares by bytes.
-    if (namedColumns(statement, relation.columns).some(({ collation }) => collation !== undefined))
-      return undefined;
+    if (namedColumns(statement, relation).some(({ collation }) => collation !== undefined)) return undefined;
     const { files } = tiered;
     const last = Math.max(0, ...files.map((file) => file.lsn));
     return {
