@@ -83,4 +83,35 @@ describe('rows that main takes as they are', () => {
         );
         expect(versions.map(({ row }) => row.size)).toEqual([merged.find((row) => row?.id === 9)?.size, -1]);
       }));
+
+  it('are merged beside rows that both sides changed', () =>
+    withDatabase(async (db) => {
+      for (const sql of SCHEMA) await db.exec(sql);
+      const branch = await db.branch('b');
+      await branch.run('UPDATE item SET size = size + 1');
+      await db.run("UPDATE item SET code = 'main ' || id WHERE id <= 20");
+      await db.run('UPDATE item SET size = 0 WHERE id = 30');
+      expect(await db.merge('b', { strategy: 'ours' })).toMatchObject({ merged: true, updated: 299 });
+      expect(await db.query('SELECT size, code FROM item WHERE id IN (20, 30, 40)')).toEqual([
+        { size: 21, code: 'main 20' },
+        { size: 0, code: 'c30' },
+        { size: 41, code: 'c40' },
+      ]);
+    }));
+
+  it('keep AUTOINCREMENT from giving their ids again', () =>
+    withDatabase(async (db) => {
+      await db.exec('CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT, a)');
+      await db.run("INSERT INTO counted(id, a) VALUES(10, 'gone')");
+      await db.run('DELETE FROM counted');
+      const branch = await db.branch('b');
+      const insert = async (line: typeof db): Promise<unknown> =>
+        line.query("INSERT INTO counted(a) VALUES('x') RETURNING id");
+      expect(await insert(branch)).toEqual([{ id: 11 }]);
+      await branch.run('DELETE FROM counted');
+      expect(await insert(branch)).toEqual([{ id: 12 }]);
+      expect(await db.merge('b')).toMatchObject({ merged: true, inserted: 1 });
+      await db.run('DELETE FROM counted');
+      expect(await insert(db)).toEqual([{ id: 13 }]);
+    }));
 });
