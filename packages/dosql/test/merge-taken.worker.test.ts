@@ -5,6 +5,7 @@ const SCHEMA = [
   'CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT NOT NULL, code TEXT UNIQUE, size INTEGER CHECK (size < 1000))',
   'CREATE INDEX item_size ON item(size)',
   "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO item SELECT i, 'item ' || i, 'c' || i, i FROM n",
+  "INSERT INTO item SELECT 10000 + 20 * id, 'far ' || id, 'far' || id, id FROM item",
   "CREATE TRIGGER renamed AFTER UPDATE OF name ON item BEGIN UPDATE item SET size = -1 WHERE id = NEW.id AND NEW.name = 'later'; END",
 ];
 const ITEMS = 'SELECT * FROM item ORDER BY id';
@@ -14,12 +15,30 @@ const TRIGGERS =
 /** What a branch does to rows that main leaves alone, and how many rows the merge then changes. */
 const WRITES: readonly [what: string, writes: readonly string[], changed: object][] = [
   ['changes rows', ['UPDATE item SET size = size + 1 WHERE id < 300'], { updated: 299 }],
+  ['changes rows far apart', ['UPDATE item SET size = size + 1 WHERE id > 10000'], { updated: 300 }],
+  [
+    'changes rows far apart, and makes one large',
+    [
+      'UPDATE item SET size = size + 1 WHERE id > 10000',
+      "UPDATE item SET name = printf('%.*c', 400000, 'x') WHERE id = 10020",
+    ],
+    { updated: 300 },
+  ],
+  [
+    'changes, inserts and deletes rows far apart',
+    [
+      'UPDATE item SET size = size + 1 WHERE id > 10000',
+      "INSERT INTO item VALUES(10001, 'new', 'new', 4)",
+      'DELETE FROM item WHERE id % 100 = 20 AND id > 10000',
+    ],
+    { updated: 240, inserted: 1, deleted: 60 },
+  ],
   [
     'changes, inserts and deletes rows',
     [
       'UPDATE item SET size = size + 1 WHERE id BETWEEN 101 AND 299',
       "INSERT INTO item VALUES(1000, 'new', 'new', 4)",
-      'DELETE FROM item WHERE id % 10 = 3',
+      'DELETE FROM item WHERE id % 10 = 3 AND id < 300',
     ],
     { updated: 179, inserted: 1, deleted: 30 },
   ],
@@ -88,7 +107,7 @@ describe('rows that main takes as they are', () => {
     withDatabase(async (db) => {
       for (const sql of SCHEMA) await db.exec(sql);
       const branch = await db.branch('b');
-      await branch.run('UPDATE item SET size = size + 1');
+      await branch.run('UPDATE item SET size = size + 1 WHERE id <= 300');
       await db.run("UPDATE item SET code = 'main ' || id WHERE id <= 20");
       await db.run('UPDATE item SET size = 0 WHERE id = 30');
       expect(await db.merge('b', { strategy: 'ours' })).toMatchObject({ merged: true, updated: 299 });

@@ -193,7 +193,7 @@ class Merging {
       return change === undefined ? [] : [change];
     });
     const applied = apply(this.#engine, places.all(), changes, areEnforced, taken);
-    for (const [i, table] of tables.entries()) table.close(i);
+    for (const table of tables) table.close();
     if (applied.violations.length > 0 && taken.length > 0) throw new Refused();
     if (applied.violations.length > 0) return { ...nothing, violations: applied.violations };
     // A merge that changes nothing still makes a state of its own, which knows more.

@@ -7,7 +7,6 @@ import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
-import { quoteName } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
 import type { Row, SqlValue } from '../value/row.ts';
 import type { Base, State } from './ancestry.ts';
@@ -78,6 +77,8 @@ export class TableMerger {
   #isOwn = false;
   #theirs: ReadonlyMap<string, StoredRow> = new Map();
   #ours: ReadonlyMap<string, StoredRow> = new Map();
+  /** DoSQL's own tables that hold what is to be written. */
+  readonly #made: string[] = [];
 
   constructor(
     engine: Engine,
@@ -376,6 +377,7 @@ export class TableMerger {
     const match: Match = relation.primaryKey.length > 0 ? 'primaryKey' : 'key';
     const fields = new Fields(relation, match);
     const [rowTable, keyTable] = [`__dosql_merged${index}`, `__dosql_mergedkey${index}`];
+    this.#made.push(rowTable, keyTable);
     sql.exec(fields.keysTable(keyTable));
     const columns = comparedColumns(relation);
     const isFresh = isKeyless(relation);
@@ -419,9 +421,8 @@ export class TableMerger {
   }
 
   /** Removes what it took down. */
-  close(index: number): void {
-    for (const table of [`__dosql_merged${index}`, `__dosql_mergedkey${index}`])
-      this.#engine.storage.sql.exec(`DROP TABLE IF EXISTS ${quoteName(table)}`);
+  close(): void {
+    for (const table of this.#made) this.#engine.storage.sql.exec(`DROP TABLE ${table}`);
   }
 }
 

@@ -15,9 +15,13 @@ interface Told {
   readonly hasDeleted: boolean;
   /** Columns whose values changed in rows that were there. */
   readonly changed: readonly string[];
-  /** None of the rows was or is large. */
-  readonly areSmall: boolean;
+  /** The rows lie on many pages, and none of them was or is large: triggers are made for such. */
+  readonly areManySmall: boolean;
 }
+
+/** From so many rows on, and so far apart on average, it is worth while to have triggers made for them. */
+const MANY_ROWS = 200;
+const FAR_APART = 10;
 
 /** SQLite takes 100 terms in the aggregates of a query, columns counted. */
 const MAX_AGGREGATES = 20;
@@ -58,7 +62,7 @@ export class TakenRows implements RowWriter {
       if (this.#told.hasDeleted) this.#exec(this.#delete());
       this.#exec(this.#upsert());
     };
-    if (this.#told.areSmall) catalog.capturingSmall(relation, write);
+    if (this.#told.areManySmall) catalog.capturingSmall(relation, write);
     else write();
     const counts = new Map(
       all<[number, number]>(
@@ -142,6 +146,7 @@ export function toldOf(sql: SqlStorage, relation: Relation, segments: readonly S
     `max(op NOT IN (${OP.insert}, ${OP.update}, ${OP.delete}))`,
     `max(op = ${OP.insert})`,
     `max(op = ${OP.delete})`,
+    `count(*) >= ${MANY_ROWS}${relation.key.kind === 'rowid' ? ` AND max(k) - min(k) >= ${FAR_APART} * count(*)` : ''}`,
     ...compared.map(
       (field) => `max(op = ${OP.update} AND ${differ(field, before(field.column), after(field.column))})`,
     ),
@@ -152,14 +157,16 @@ export function toldOf(sql: SqlStorage, relation: Relation, segments: readonly S
     told.push(...(all<(number | null)[]>(sql, `SELECT ${some} FROM ${changes}`)[0] ?? []));
   }
   if (told[0] !== 0) return undefined;
-  const [, hasInserted, hasDeleted, ...changed] = told.map((flag) => flag === 1);
+  const [, hasInserted, hasDeleted, areMany, ...changed] = told.map((flag) => flag === 1);
   // A row that was deleted and inserted again may be another in all columns.
   const isAny = hasInserted === true && hasDeleted === true;
   const small = areSmallImages(relation, before, after);
   return {
     hasDeleted: hasDeleted === true,
     changed: compared.filter((_, i) => isAny || changed[i] === true).map(({ name }) => name),
-    areSmall:
-      small === undefined || first(sql, `SELECT 1 FROM ${changes} WHERE NOT ${small} LIMIT 1`) === undefined,
+    areManySmall:
+      areMany === true &&
+      (small === undefined ||
+        first(sql, `SELECT 1 FROM ${changes} WHERE NOT ${small} LIMIT 1`) === undefined),
   };
 }
