@@ -155,12 +155,13 @@ export class TableMerger {
     if (changed === undefined || base === undefined || bases.length > 1 || !isAlike || !isByKey)
       return changed;
     const own = changedKeys(this.#states.segments(base, ours, their.tableId));
-    const contested = own && `SELECT * FROM (${changed}) INTERSECT SELECT * FROM (${own})`;
+    const names = keyNames(their).join(', ');
     const isNone =
-      contested === undefined ||
-      first(this.#engine.storage.sql, `SELECT 1 FROM (${contested}) LIMIT 1`) === undefined;
+      own === undefined ||
+      first(this.#engine.storage.sql, `SELECT 1 FROM (${changed}) WHERE (${names}) IN (${own}) LIMIT 1`) ===
+        undefined;
     this.#taken = isNone ? changed : `SELECT * FROM (${changed}) EXCEPT SELECT * FROM (${own})`;
-    return isNone ? undefined : contested;
+    return isNone ? undefined : `SELECT * FROM (${changed}) INTERSECT SELECT * FROM (${own})`;
   }
 
   get #hasRows(): boolean {

@@ -64,18 +64,13 @@ export class TakenRows implements RowWriter {
     };
     if (this.#told.areManySmall) catalog.capturingSmall(relation, write);
     else write();
-    const counts = new Map(
-      all<[number, number]>(
-        this.#engine.storage.sql,
-        'SELECT op, count(*) FROM __dosql_log WHERE lsn > ? AND rel = ? GROUP BY op',
-        since,
-        relation.id,
-      ),
-    );
-    const count = (op: number): number => counts.get(op) ?? 0;
-    this.inserted = count(OP.insert);
-    this.updated = count(OP.update) + count(OP.updateAfter);
-    this.deleted = count(OP.delete);
+    const count = (...ops: number[]): string => `count(*) FILTER (WHERE op IN (${ops.join(', ')}))`;
+    [this.inserted, this.updated, this.deleted] = first<[number, number, number]>(
+      this.#engine.storage.sql,
+      `SELECT ${count(OP.insert)}, ${count(OP.update, OP.updateAfter)}, ${count(OP.delete)} FROM __dosql_log WHERE lsn > ? AND rel = ?`,
+      since,
+      relation.id,
+    ) as [number, number, number];
   }
 
   #delete(): string {
