@@ -21,12 +21,10 @@ export function mentions({ tokens, sql }: Statement): (name: string) => boolean 
   return (name) => names.has(lowerName(name));
 }
 
-/** The columns that the statement names somewhere, one that is the rowid by whatever word; at least one. */
-export function namedColumns(statement: Statement, relation: Relation): readonly Column[] {
-  const { columns, key } = relation;
+/** The columns that the statement names somewhere, and one that is the rowid, which goes by other words too; at least one. */
+export function namedColumns(statement: Statement, { columns, key }: Relation): readonly Column[] {
   const isNamed = mentions(statement);
-  const rowid =
-    key.kind === 'rowid' && rowidMention(statement, relation) !== undefined ? key.columnId : undefined;
+  const rowid = key.kind === 'rowid' ? key.columnId : undefined;
   const named = columns.filter(({ id, name }) => id === rowid || isNamed(name));
   return named.length > 0 ? named : columns.slice(0, 1);
 }
@@ -37,16 +35,18 @@ export function rowidMention({ tokens, sql }: Statement, relation: Relation): st
   return tokens
     .filter(({ kind }) => kind === 'word' || kind === 'quoted')
     .map((token) => lowerName(nameOf(sql, token)))
-    .find((name) => ROWIDS.has(name) && !relation.columns.some((column) => sameName(column.name, name)));
+    .find((name) => isRowid(name, relation));
 }
 
-const ROWIDS: ReadonlySet<string> = new Set(['rowid', '_rowid_', 'oid']);
+function isRowid(name: string, { columns }: Relation): boolean {
+  return /^(?:_rowid_|rowid|oid)$/.test(name) && !columns.some((column) => sameName(column.name, name));
+}
 
 /** The name that a subquery in place of the table gives a rowid that is no column, if the statement asks for that. */
 export function rowidName(statement: Statement, relation: Relation): string | undefined {
   const { key } = relation;
   if (key.kind !== 'rowid' || key.columnId !== undefined) return undefined;
-  return rowidMention(statement, relation) === undefined ? undefined : key.name;
+  return rowidMention(statement, relation) && key.name;
 }
 
 /**
@@ -63,33 +63,33 @@ export function oneRowid(
   if (key.kind !== 'rowid' || rowidMention(statement, relation) === undefined) return edits;
   const { tokens, sql } = statement;
   const selects = selectsAround(statement);
-  const own = selects[tokens.findIndex(({ start }) => start === reference.start)];
   tokens.forEach((token, i) => {
     const name = isName(token) ? lowerName(nameOf(sql, token)) : '';
-    if (!ROWIDS.has(name) || relation.columns.some((column) => sameName(column.name, name))) return;
+    if (!isRowid(name, relation)) return;
     const [table, dot] = tokens.slice(Math.max(0, i - 2), i);
-    const isQualified = dot?.text === '.' && isName(table);
-    const isCalled = (other: TableReference): boolean => {
+    const called = dot?.text === '.' && isName(table) ? nameOf(sql, table) : undefined;
+    // Without a table it is that of the innermost SELECT which reads just one.
+    const isMeant = (other: TableReference, _: number, { length }: readonly unknown[]): boolean => {
       const { alias, name } = other.start === reference.start ? reference : other;
-      return isName(table) && sameName(nameOf(sql, table), alias ?? name);
+      return called === undefined ? length === 1 : sameName(called, alias ?? name);
     };
-    const meant = isQualified ? tableCalled(selects[i], isCalled) : tableOf(selects[i]);
-    if (meant?.start !== reference.start) return;
-    const before = tokens[isQualified ? i - 3 : i - 1]?.text ?? '';
+    let select = selects[i];
+    while (select !== undefined && !select.tables.some(isMeant)) select = select.around;
+    if (select?.tables.find(isMeant)?.start !== reference.start) return;
+    const before = tokens[called === undefined ? i - 1 : i - 3]?.text ?? '';
     const isWhole =
-      selects[i] === own &&
+      select === selects[i] &&
       token.start < reference.start &&
       /^(?:SELECT|DISTINCT|ALL|,)$/.test(before) &&
       /^(?:,|FROM)$/.test(tokens[i + 1]?.text ?? '');
     // A subquery's column is called as it is written, a result's as the table has it.
-    const alias = isWhole && own?.around !== undefined ? ` AS ${quoteName(name)}` : '';
-    const { start, end } = token;
-    edits[isWhole ? 'whole' : 'inside'].push({ start, end, text: quoteName(key.name) + alias });
+    const alias = isWhole && select.around !== undefined ? ` AS ${quoteName(name)}` : '';
+    edits[isWhole ? 'whole' : 'inside'].push({ ...token, text: quoteName(key.name) + alias });
   });
   return edits;
 }
 
-/** A SELECT, or what else is between parentheses, and the tables that it names. */
+/** A SELECT, or what else is between parentheses, and the tables that it reads. */
 interface Select {
   readonly around: Select | undefined;
   readonly tables: TableReference[];
@@ -97,36 +97,17 @@ interface Select {
 
 /** For each token the SELECT that it is in. */
 function selectsAround({ tokens, references }: Statement): readonly Select[] {
-  const named = new Map(
-    references
-      .filter(({ kind, isCte }) => !isCte && (kind === 'from' || kind === 'update' || kind === 'delete'))
-      .map((reference) => [reference.start, reference]),
-  );
   let select: Select = { around: undefined, tables: [] };
   return tokens.map(({ text, start }) => {
     if (text === '(') select = { around: select, tables: [] };
-    else if (text === 'UNION' || text === 'INTERSECT' || text === 'EXCEPT')
-      select = { around: select.around, tables: [] };
+    else if (/^(?:UNION|INTERSECT|EXCEPT)$/.test(text)) select = { around: select.around, tables: [] };
     const own = select;
-    const table = named.get(start);
-    if (table !== undefined) own.tables.push(table);
+    own.tables.push(
+      ...references.filter((table) => table.start === start && !table.isCte && !/^in/.test(table.kind)),
+    );
     if (text === ')') select = select.around ?? select;
     return own;
   });
-}
-
-/** The table whose rowid a name without table means in a SELECT: the only one of the innermost that has any. */
-function tableOf(select: Select | undefined): TableReference | undefined {
-  if (select === undefined || select.tables.length > 1) return undefined;
-  return select.tables[0] ?? tableOf(select.around);
-}
-
-/** The table of the innermost SELECT that has one of the name. */
-function tableCalled(
-  select: Select | undefined,
-  isCalled: (table: TableReference) => boolean,
-): TableReference | undefined {
-  return select && (select.tables.find(isCalled) ?? tableCalled(select.around, isCalled));
 }
 
 /**
@@ -163,9 +144,9 @@ export function spellStars(
   const { tokens, sql } = statement;
   const own = reference.alias ?? reference.name;
   const selects = selectsAround(statement);
-  const before = tokens.findLast(({ end }) => end <= reference.whole.start)?.text;
+  const from = tokens.findLast(({ end }) => end <= reference.whole.start)?.text;
   const behind = tokens.find(({ start }) => start >= hintEnd(statement, reference))?.text ?? '';
-  const isAlone = before === 'FROM' && !/^(?:,|JOIN|NATURAL|LEFT|RIGHT|FULL|INNER|CROSS)$/.test(behind);
+  const isAlone = from === 'FROM' && !/^(?:,|JOIN|NATURAL|LEFT|RIGHT|FULL|INNER|CROSS)$/.test(behind);
   const list = columns.map((name) => `${quoteName(own)}.${quoteName(name)}`).join(', ');
   return tokens.flatMap((star, i): Edit[] => {
     if (star.text !== '*') return [];

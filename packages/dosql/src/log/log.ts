@@ -123,11 +123,7 @@ export class Log {
 
   /** The points that can be read: those from this LSN and this time on. */
   earliest(): { lsn: number; ms: number } {
-    const [lsn, at] = first<[number, number]>(
-      this.#sql,
-      "SELECT l.value, a.value FROM __dosql_meta AS l JOIN __dosql_meta AS a ON a.key = 'trimmed_at' WHERE l.key = 'trimmed_lsn'",
-    ) ?? [Number.NaN, Number.NaN];
-    return { lsn, ms: fromJulian(at) };
+    return { lsn: Number(this.meta('trimmed_lsn')), ms: fromJulian(Number(this.meta('trimmed_at'))) };
   }
 
   /**

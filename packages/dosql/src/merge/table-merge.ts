@@ -71,7 +71,6 @@ export class TableMerger {
   #defaults: readonly Stored[] = [];
   /** Query for the keys of rows that are taken from theirs as they are. */
   #taken: string | undefined;
-  /** The changes that theirs has made since the bases. */
   #segments: readonly Segment[] = [];
   /** Theirs has made all of its changes on its own line, not on one that it comes from. */
   #isOwn = false;
@@ -113,10 +112,10 @@ export class TableMerger {
         });
     } else {
       const segments = bases.flatMap((state) => this.#states.segments(state, theirs, this.#their.tableId));
-      this.#segments = segments;
       this.#isOwn =
         theirs.line !== MAIN &&
         segments.every(({ versions }) => versions.every(({ branch }) => branch === theirs.line));
+      this.#segments = segments;
       const keys = this.#contested(changedKeys(segments), [...baseRelations.values()]);
       this.#theirs = this.#reader.changed(theirs, this.#their, keys, this.#isOwn);
       for (const [state, relation] of baseRelations)
@@ -155,11 +154,8 @@ export class TableMerger {
     if (changed === undefined || base === undefined || bases.length > 1 || !isAlike || !isByKey)
       return changed;
     const own = changedKeys(this.#states.segments(base, ours, their.tableId));
-    const names = keyNames(their).join(', ');
-    const isNone =
-      own === undefined ||
-      first(this.#engine.storage.sql, `SELECT 1 FROM (${changed}) WHERE (${names}) IN (${own}) LIMIT 1`) ===
-        undefined;
+    const both = `SELECT 1 FROM (${changed}) WHERE (${keyNames(their).join(', ')}) IN (${own}) LIMIT 1`;
+    const isNone = own === undefined || first(this.#engine.storage.sql, both) === undefined;
     this.#taken = isNone ? changed : `SELECT * FROM (${changed}) EXCEPT SELECT * FROM (${own})`;
     return isNone ? undefined : `SELECT * FROM (${changed}) INTERSECT SELECT * FROM (${own})`;
   }
@@ -366,9 +362,9 @@ export class TableMerger {
       return undefined;
     const told = toldOf(this.#engine.storage.sql, this.#their, this.#segments);
     if (told === undefined) return undefined;
-    const keys = this.#taken;
+    const taken = new TakenRows(this.#engine, places.named(relation.name), this.#their, this.#taken, told);
     this.#taken = undefined;
-    return new TakenRows(this.#engine, places.named(relation.name), this.#their, keys, told);
+    return taken;
   }
 
   /** What there is to write, as {@link apply} takes it. */

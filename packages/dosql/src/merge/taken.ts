@@ -3,7 +3,7 @@ import { differ, Fields, keyColumns, type Place, type RowWriter } from '../chang
 import type { Engine } from '../engine.ts';
 import { sqliteError } from '../error.ts';
 import { keyNames } from '../history/as-of.ts';
-import { areSmallImages, OP } from '../schema/capture.ts';
+import { captureTriggers, OP, triggerNames } from '../schema/capture.ts';
 import { plainNames } from '../schema/line.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { balanced, compound } from '../sql/compound.ts';
@@ -22,6 +22,8 @@ interface Told {
 /** From so many rows on, and so far apart on average, it is worth while to have triggers made for them. */
 const MANY_ROWS = 200;
 const FAR_APART = 10;
+/** Two images of as many values as the log has columns fit into one of its rows, when no value is larger. */
+const SMALL_BYTES = 10_000;
 
 /** SQLite takes 100 terms in the aggregates of a query, columns counted. */
 const MAX_AGGREGATES = 20;
@@ -58,12 +60,17 @@ export class TakenRows implements RowWriter {
     const { catalog, log } = this.#engine;
     const { relation } = this.place;
     const since = log.end();
-    const write = (): void => {
-      if (this.#told.hasDeleted) this.#exec(this.#delete());
-      this.#exec(this.#upsert());
-    };
-    if (this.#told.areManySmall) catalog.capturingSmall(relation, write);
-    else write();
+    const { areManySmall, hasDeleted } = this.#told;
+    if (areManySmall) {
+      const [now] = first<[number]>(this.#engine.storage.sql, `SELECT ${catalog.now}`) as [number];
+      this.#capture(captureTriggers(relation, String(now), true));
+    }
+    if (hasDeleted) this.#exec(this.#delete());
+    this.#exec(this.#upsert());
+    if (areManySmall) {
+      this.#capture(captureTriggers(relation, catalog.now));
+      catalog.settle();
+    }
     const count = (...ops: number[]): string => `count(*) FILTER (WHERE op IN (${ops.join(', ')}))`;
     [this.inserted, this.updated, this.deleted] = first<[number, number, number]>(
       this.#engine.storage.sql,
@@ -71,6 +78,16 @@ export class TakenRows implements RowWriter {
       since,
       relation.id,
     ) as [number, number, number];
+  }
+
+  /**
+   * Has the table's changes logged by other triggers. With such as have the time already, and look at no sizes, a
+   * thousand rows of as many pages take 4 ms instead of 10; making them takes half a millisecond.
+   */
+  #capture(triggers: readonly string[]): void {
+    const { sql } = this.#engine.storage;
+    for (const name of triggerNames(this.place.relation)) sql.exec(`DROP TRIGGER IF EXISTS ${name}`);
+    for (const trigger of triggers) sql.exec(trigger);
   }
 
   #delete(): string {
@@ -155,13 +172,13 @@ export function toldOf(sql: SqlStorage, relation: Relation, segments: readonly S
   const [, hasInserted, hasDeleted, areMany, ...changed] = told.map((flag) => flag === 1);
   // A row that was deleted and inserted again may be another in all columns.
   const isAny = hasInserted === true && hasDeleted === true;
-  const small = areSmallImages(relation, before, after);
+  const isLarge = slots.flatMap(({ name, after }) =>
+    [name, after].map((value) => `octet_length(${value}) > ${SMALL_BYTES}`),
+  );
+  const large = `SELECT 1 FROM ${changes} WHERE ${balanced(isLarge, 'OR')} LIMIT 1`;
   return {
     hasDeleted: hasDeleted === true,
     changed: compared.filter((_, i) => isAny || changed[i] === true).map(({ name }) => name),
-    areManySmall:
-      areMany === true &&
-      (small === undefined ||
-        first(sql, `SELECT 1 FROM ${changes} WHERE NOT ${small} LIMIT 1`) === undefined),
+    areManySmall: areMany === true && (isLarge.length === 0 || first(sql, large) === undefined),
   };
 }

@@ -1,7 +1,7 @@
 import { balanced, compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
 import { MAIN } from './line.ts';
-import { columnOf, type Column, type Relation, type Slot } from './relation.ts';
+import { columnOf, type Relation, type Slot } from './relation.ts';
 
 /**
  * What a row of the log says.
@@ -43,8 +43,8 @@ export function triggerNames({ id }: Relation): string[] {
  * gives the time. The update trigger has a second form for what one log row cannot say: a changed key
  * (logged as delete and insert, since a key is what a history is kept by), and images too large together.
  *
- * With `areSmall` no images are, as {@link areSmallImages} tells. Then nothing but `now` can be a function, and without
- * one SQLite keeps no copies of the pages that a statement writes: it knows that no trigger can fail.
+ * With `areSmall` none are, so no size is looked at. If `now` is no function either, SQLite keeps no copies of the pages
+ * that a statement writes: it knows then that the triggers cannot fail.
  */
 export function captureTriggers(relation: Relation, now: string, areSmall: boolean = false): string[] {
   const table = quoteName(relation.table);
@@ -68,21 +68,9 @@ export function captureTriggers(relation: Relation, now: string, areSmall: boole
   ];
   if (!relation.layout.updatesInOneRow)
     return [insertTrigger, create(split, 'UPDATE', '', halves), deleteTrigger];
-  const whole = updateInsert(relation, now);
-  if (areSmall)
-    return [
-      insertTrigger,
-      create(update, 'UPDATE', sameKey, [whole]),
-      create(split, 'UPDATE', `NOT (${sameKey})`, halves),
-      deleteTrigger,
-    ];
-  const small = areSmallImages(
-    relation,
-    ({ name }) => `OLD.${quoteName(name)}`,
-    ({ name }) => `NEW.${quoteName(name)}`,
-  );
-  const isPlain = small === undefined ? sameKey : `${sameKey} AND ${small}`;
+  const isPlain = areSmall ? sameKey : `${sameKey}${hasOnlySmallValues(relation)}`;
   const fits = `${sameKey} AND ${imagesBytes(relation)} < ${MAX_IMAGES_BYTES}`;
+  const whole = updateInsert(relation, now);
   const either = [
     `${asSelect(whole)} WHERE ${fits}`,
     ...halves.map((half) => `${asSelect(half)} WHERE NOT (${fits})`),
@@ -90,7 +78,7 @@ export function captureTriggers(relation: Relation, now: string, areSmall: boole
   return [
     insertTrigger,
     create(update, 'UPDATE', isPlain, [whole]),
-    create(split, 'UPDATE', `NOT (${isPlain})`, either),
+    create(split, 'UPDATE', `NOT (${isPlain})`, areSmall ? halves : either),
     deleteTrigger,
   ];
 }
@@ -173,24 +161,20 @@ function updateInsert(relation: Relation, now: string): string {
 }
 
 /**
- * The condition that no text or blob is so large that both images together might not fit into one row; undefined for a
- * table that has neither. A quick look, at lengths only, that every update pays twice. Texts of megabytes in columns
- * declared as numbers are not looked for.
+ * True when no text or blob is so large that both images together might not fit into one row: a quick look,
+ * at lengths only, that every update pays twice. Texts of megabytes in columns declared as numbers are not
+ * looked for.
  */
-export function areSmallImages(
-  relation: Relation,
-  before: (column: Column) => string,
-  after: (column: Column) => string,
-): string | undefined {
+function hasOnlySmallValues(relation: Relation): string {
   const columns = relation.layout.slots
     .map(({ columnId }) => columnOf(relation, columnId))
     .filter(({ affinity }) => affinity === 'text' || affinity === 'blob');
-  if (columns.length === 0) return undefined;
+  if (columns.length === 0) return '';
   const share = Math.floor(MAX_IMAGES_BYTES / (2 * columns.length));
-  const isLarge = columns.flatMap((column) =>
-    [before, after].map((value) => `octet_length(${value(column)}) > ${share}`),
+  const isLarge = columns.flatMap(({ name }) =>
+    ['OLD', 'NEW'].map((row) => `octet_length(${row}.${quoteName(name)}) > ${share}`),
   );
-  return `(${balanced(isLarge, 'OR')}) IS NOT TRUE`;
+  return ` AND (${balanced(isLarge, 'OR')}) IS NOT TRUE`;
 }
 
 /** Bytes of both images. */

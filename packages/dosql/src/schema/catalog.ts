@@ -203,7 +203,7 @@ export class Catalog {
     if (ddl.verb === 'drop') this.#sql.exec(imagesOfAll(relation, OP.delete, this.#now));
     else if (ddl.column !== undefined && ddl.column.to === undefined)
       this.#sql.exec(imagesOfAll(relation, OP.rewrite, this.#now));
-    this.#dropTriggers(relation);
+    for (const trigger of triggerNames(relation)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
   }
 
   /**
@@ -292,21 +292,6 @@ export class Catalog {
     this.#fingerprint = fingerprintOf(this.#sql);
   }
 
-  /**
-   * Runs `write`, which updates many rows of a table none of whose images are large, with triggers that say so and have
-   * the time already: a thousand rows of as many pages take 5 ms instead of 10. Making the triggers takes half a
-   * millisecond.
-   */
-  capturingSmall<T>(relation: Relation, write: () => T): T {
-    const [now] = first<[number]>(this.#sql, `SELECT ${this.#now}`) as [number];
-    this.#dropTriggers(relation);
-    for (const trigger of captureTriggers(relation, String(now), true)) this.#sql.exec(trigger);
-    const result = write();
-    this.#capture(relation);
-    this.settle();
-    return result;
-  }
-
   /** Makes plans stale that were made before. */
   touch(): void {
     this.#afterChange();
@@ -391,18 +376,15 @@ export class Catalog {
       JSON.stringify({ columns, primaryKey, key, layout }),
     );
     this.#relations.push(relation);
-    if (old !== undefined) this.#dropTriggers(old);
+    if (old !== undefined)
+      for (const trigger of triggerNames(old)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
     this.#createTriggers(relation);
   }
 
   /** Makes the triggers that log anew, for a table that has some. */
   #capture(relation: Relation): void {
-    this.#dropTriggers(relation);
-    this.#createTriggers(relation);
-  }
-
-  #dropTriggers(relation: Relation): void {
     for (const trigger of triggerNames(relation)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
+    this.#createTriggers(relation);
   }
 
   #createTriggers(relation: Relation): void {
