@@ -103,7 +103,7 @@ function selectsAround({ tokens, references }: Statement): readonly Select[] {
     else if (/^(?:UNION|INTERSECT|EXCEPT)$/.test(text)) select = { around: select.around, tables: [] };
     const own = select;
     own.tables.push(
-      ...references.filter((table) => table.start === start && !table.isCte && !/^in/.test(table.kind)),
+      ...references.filter((table) => table.start === start && !table.isCte && !table.kind.startsWith('in')),
     );
     if (text === ')') select = select.around ?? select;
     return own;
