@@ -14,17 +14,20 @@ export type Points = Record<PointKind, number>;
 /** Written to the standard error before an object spins. */
 export const SPINNING = 'spins until it is killed';
 
-/** What is told of every point that is come to; one at an await may hold back what awaits. */
+/**
+ * What is told of every point that is come to; one at an await may hold back what awaits. A statement is told with its
+ * text, but where a transaction begins or ends.
+ */
 export interface Watcher {
   readonly awaiting: () => Promise<void>;
-  readonly statement: () => void;
+  readonly statement: (sql?: string) => void;
 }
 
 /** The storage of an object, telling `watcher` of every statement and every await on it before and after it. */
 export function watched(storage: DurableObjectStorage, watcher: Watcher): DurableObjectStorage {
   const sql = withOwn(storage.sql, {
     exec: (...args: Parameters<SqlStorage['exec']>) => {
-      watcher.statement();
+      watcher.statement(args[0]);
       return storage.sql.exec(...args);
     },
   });

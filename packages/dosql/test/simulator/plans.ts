@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { Database, Reader } from '../../src/index.ts';
 import { readSlot, nameOf } from './consumer.ts';
 import {
   changeOf,
@@ -8,6 +9,7 @@ import {
   merged,
   PARTS,
   SHARED,
+  textsOf,
   withRows,
   type Branch,
   type Change,
@@ -27,6 +29,21 @@ export interface Plan {
   readonly run: (awake: Awake) => Promise<void>;
   /** What else the test has to know when it is done. */
   readonly note?: () => void;
+}
+
+/** The tables of a line as a handle has them; one on the past names columns in rows alone. */
+export async function linesOf(from: Reader, line: Line): Promise<string[]> {
+  const texts: string[] = [];
+  for (const [name, { columns }] of line) {
+    const sql = `SELECT * FROM ${name}`;
+    const rows = await from.query<Record<string, unknown>>(sql);
+    const [own] = 'prepare' in from ? await (from as Database).prepare(sql).raw({ columnNames: true }) : [];
+    const names = own ?? (rows[0] === undefined ? columns : Object.keys(rows[0]));
+    texts.push(`${name}(${names.join()})`);
+    for (const row of rows)
+      texts.push(`${name} ${JSON.stringify(columns.map((column) => row[column] ?? null))}`);
+  }
+  return texts.sort();
 }
 
 /** The parts of the keys that main may write: those that no branch has. */
@@ -168,7 +185,10 @@ function alarm(world: World, state: State): Plan {
     name: `${times} alarms at once`,
     after: state,
     run: async ({ db }) => void (await Promise.all(Array.from({ length: times }, () => db.alarm()))),
-    note: () => world.count('alarms', times),
+    note: () => {
+      world.count('alarms', times);
+      if (times > 1) world.count('alarms twice at once');
+    },
   };
 }
 
@@ -177,6 +197,20 @@ function read(world: World, state: State): Plan {
     name: 'read the slot',
     after: state,
     run: ({ cdc }) => readSlot(cdc, world.random, world.reader, false),
+  };
+}
+
+/** Reads everything, cold rows too, as it is and as it was. */
+function look(world: World, state: State): Plan {
+  const { lsn, main } = world.random.pick(world.moments);
+  return {
+    name: `look, as of ${lsn} too`,
+    after: state,
+    run: async ({ db }) => {
+      expect(await linesOf(db, state.main), 'main').toEqual(textsOf(state.main));
+      expect(await linesOf(db.asOf({ lsn }), main), `as of ${lsn}`).toEqual(textsOf(main));
+      world.count('checks', 2);
+    },
   };
 }
 
@@ -241,14 +275,21 @@ function purge(world: World, state: State): Plan {
 /** What is done next. */
 export function planOf(world: World, state: State): Plan {
   const kind = world.random.int(100);
-  if (kind < 26) return write(world, state);
-  if (kind < 40) return transaction(world, state);
-  if (kind < 46) return define(world, state);
-  if (kind < 62) return branching(world, state);
-  if (kind < 69) return pass(world, state);
-  if (kind < 79) return alarm(world, state);
-  if (kind < 84) return read(world, state);
+  if (kind < 22) return write(world, state);
+  if (kind < 34) return transaction(world, state);
+  if (kind < 40) return define(world, state);
+  if (kind < 55) return branching(world, state);
+  if (kind < 64) return pass(world, state);
+  if (kind < 74) return alarm(world, state);
+  if (kind < 78) return read(world, state);
+  if (kind < 83) return look(world, state);
   if (kind < 88) return backup(world, state);
   if (kind < 94) return back(world, state);
   return purge(world, state);
+}
+
+/** What brings much to the cold store. */
+export function tidyingOf(world: World, state: State, number: number): Plan {
+  const plans = [transaction, pass, backup] as const;
+  return (plans[number % plans.length] as typeof pass)(world, state);
 }

@@ -1,13 +1,15 @@
 import { createFaultyBackend, type FaultOptions, type FaultyBackend } from '@dotdo/fsx/testing';
-import type {
-  FilePage,
-  FileSource,
-  FileStat,
-  FileStore,
-  ListOptions,
-  ReadOptions,
-  WriteOptions,
+import {
+  FileStoreError,
+  type FilePage,
+  type FileSource,
+  type FileStat,
+  type FileStore,
+  type ListOptions,
+  type ReadOptions,
+  type WriteOptions,
 } from '@dotdo/fsx';
+import { Random } from './random.ts';
 
 /** Ways in which a call fails: those of the faulty store, a file that is not seen, and the end of the object. */
 export const FAULTS = [
@@ -42,6 +44,12 @@ export class FailingStore implements FileStore {
   #failing: Failing | undefined;
   #calls = 0;
   #mayEnd = false;
+  /** Which calls are given up, and what they come to do later. */
+  #random = new Random(0);
+  #lateRate = 0;
+  #late: (() => Promise<unknown>)[] = [];
+  /** Calls that were given up since `begin`. */
+  timeouts = 0;
 
   constructor(store: FileStore) {
     this.store = store;
@@ -50,6 +58,7 @@ export class FailingStore implements FileStore {
 
   begin(failing: Failing | undefined): void {
     this.#calls = 0;
+    this.timeouts = 0;
     this.#failing = failing;
     this.killed = new Promise((_, reject) => (this.#fail = reject));
     this.killed.catch(() => {});
@@ -60,10 +69,16 @@ export class FailingStore implements FileStore {
       : this.store;
   }
 
-  /** Lets calls go wrong by chance from here to `end`, in an object that may be ended at any of them. */
-  beginAtRandom(options: FaultOptions): FaultyBackend {
+  /**
+   * Lets calls go wrong by chance from here to `end`, in an object that may be ended at any of them. Of every call the
+   * chance is `lateRate` that it is given up, and comes to the store before a later one, or when it
+   * is to {@link FailingStore.settle}.
+   */
+  beginAtRandom(options: FaultOptions, lateRate: number = 0): FaultyBackend {
     this.begin(undefined);
     this.#mayEnd = true;
+    this.#lateRate = lateRate;
+    this.#random = new Random(options.seed ?? 0);
     const faulty = createFaultyBackend(this.store, options);
     this.#now = faulty;
     return faulty;
@@ -73,6 +88,7 @@ export class FailingStore implements FileStore {
   end(): number {
     this.#failing = undefined;
     this.#mayEnd = false;
+    this.#lateRate = 0;
     this.#now = this.store;
     return this.#calls;
   }
@@ -114,8 +130,23 @@ export class FailingStore implements FileStore {
     if (kind === 'killed') return this.kill();
     if (this.#mayEnd || this.#failing?.kind.startsWith('killed') === true) await this.sync();
     if (this.isKilled) return new Promise(() => {});
+    if (this.#lateRate > 0 && this.#random.chance(this.#lateRate)) {
+      this.timeouts++;
+      // What comes of it then is told to nobody.
+      this.#late.push(() => work(this.store).catch(() => {}));
+      throw new FileStoreError(
+        'STORAGE_UNAVAILABLE',
+        `Call ${call} was given up: nothing came of it in time.`,
+      );
+    }
+    if (this.#late.length > 0 && this.#random.chance(0.3)) await this.#late.shift()?.();
     const result = await work(this.#now);
     return kind === 'killed-after' ? this.kill() : result;
+  }
+
+  /** All calls that were given up come to the store. */
+  async settle(): Promise<void> {
+    for (const call of this.#late.splice(0)) await call();
   }
 
   /** Ends the object here and now. */
