@@ -75,6 +75,12 @@ async function checksumIn(
   const there = await reaching(path, 'cannot be read from', () => cold.read(path));
   const isThere = there?.length === sizeBytes;
   const bytes = isThere ? there : await local.read(localPath(path));
+  // A file is written once and never changed, so what is shorter has not been read whole.
+  if (bytes === null && there !== null)
+    throw new DoSQLError(
+      'STORAGE_UNAVAILABLE',
+      `the cold store gives ${there.length} bytes of "${path}", which has ${sizeBytes}: back up again later`,
+    );
   if (bytes === null)
     throw new DoSQLError('NO_SUCH_FILE', `"${path}", which holds cold rows, is gone: it cannot be backed up`);
   if (!isThere)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { counted } from '../support/counted.ts';
 import { check } from './branch-check.ts';
 import { CARELESS, SCENARIOS, STEPS, type Scenario } from './branch-scenarios.ts';
 import { SPINNING, type Stop } from './breakable.ts';
@@ -70,7 +71,7 @@ describe('what branches are made with is done wholly or not at all', { timeout: 
     });
     await prepare(attempts);
     for (const one of attempts) expect(await attempt(one), one.object).toBe(false);
-    console.log(`aborted at ${attempts.length} statements`);
+    counted('kills in branches', { 'statements aborted at': attempts.length });
     expect(await judge(attempts)).toEqual([]);
   });
 
@@ -113,7 +114,7 @@ describe('what branches are made with is done wholly or not at all', { timeout: 
         wrong.push(...(await witness.judge(one.object, one.scenario, isAnswered)));
       }
     }
-    console.log(`${KILLS} kills, ${answered} of ${12 * KILLS} answered`);
+    counted('kills in branches', { kills: KILLS, operations: 12 * KILLS, answered, wrong: wrong.length });
     expect(wrong).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { counted } from '../support/counted.ts';
 import { checkBalances, Client, Random } from './load.ts';
 import { check, records } from './replay.ts';
 import type { Dump } from './worker.ts';
@@ -91,9 +92,13 @@ it(
     await workerd.start();
     for (const witness of witnesses) wrong.push(...(await witness.check()));
     const acks = acksOf(witnesses);
-    console.log(
-      `${KILLS} kills, ${acks} acknowledged, ${wrong.length} wrong; control: ${careless.acks} acknowledged, ${careless.torn} torn`,
-    );
+    counted('kills', {
+      kills: KILLS,
+      acknowledged: acks,
+      wrong: wrong.length,
+      'acknowledged without a transaction': careless.acks,
+      'torn without a transaction': careless.torn,
+    });
     expect(wrong.slice(0, 20)).toEqual([]);
     expect(acks).toBeGreaterThanOrEqual(KILLS / 2);
     // The same kills tear a row from its log row where there is no transaction: the harness sees what it looks for.

@@ -1,6 +1,7 @@
 import { eventFromJson, type JsonEvent } from '@dotdo/cdc';
 import { LiveClient, type ChangeRow, type LiveQuery } from '@dotdo/cdc/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { counted } from '../support/counted.ts';
 import { Random } from '../support/random.ts';
 import { interest, Replica, rowEvent, TABLES, type Interest } from '../support/stream-model.ts';
 import { Workerd } from './workerd.ts';
@@ -173,7 +174,7 @@ it(
     await recorder.check();
     await follower.check();
     await checkCopy([...recorder.changes.keys()].toSorted((a, b) => a - b));
-    console.log(`${recorder.changes.size} changes, ${acknowledged} of them acknowledged`);
+    counted('kills in streams', { kills: KILLS, changes: recorder.changes.size, acknowledged });
     expect(Math.max(...recorder.changes.keys())).toBeGreaterThanOrEqual(acknowledged - 1);
     expect(recorder.changes.size).toBeGreaterThan(KILLS);
   },

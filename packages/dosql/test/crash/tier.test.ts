@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { counted } from '../support/counted.ts';
 import { Random } from '../support/random.ts';
 import type { Reply } from './base.ts';
 import type { TieredOp } from './tiered.ts';
@@ -87,9 +88,12 @@ it(
     }
     await workerd.start();
     await check(true);
-    console.log(
-      `${acknowledged.length} acknowledged, ${refused} refused, ${cold} rows cold at most, ${wrong.length} wrong`,
-    );
+    counted('kills in tiers', {
+      kills: KILLS,
+      acknowledged: acknowledged.length,
+      refused,
+      wrong: wrong.length,
+    });
     expect(wrong.slice(0, 5)).toEqual([]);
     expect(acknowledged.length).toBeGreaterThan(KILLS);
     expect(cold).toBeGreaterThan(10);

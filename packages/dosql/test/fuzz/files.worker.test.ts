@@ -3,6 +3,7 @@ import { describe, expect, inject, it } from 'vitest';
 import { DoSQLError } from '../../src/error.ts';
 import { parseGlob, type Glob } from '../../src/scan/glob.ts';
 import { bucketOf, checkHost, parseUrl, type Location } from '../../src/scan/url.ts';
+import { counted } from '../support/counted.ts';
 import { withDatabase } from '../support/database.ts';
 import { Random } from '../support/random.ts';
 import { seeds } from '../support/seeds.ts';
@@ -219,7 +220,7 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
         tried++;
       }
     }
-    console.log(`patterns: ${tried} paths, ${matched} matched`);
+    counted('patterns of files', { paths: tried, matched });
     expect(matched).toBeGreaterThan(tried / 4);
     expect(matched).toBeLessThan(tried * 0.9);
   });
@@ -259,7 +260,7 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
         expect(/[\0\n\\]/.test(reading), label).toBe(false);
       }
     }
-    console.log(`URLs: ${RUNS * 4}, ${open} led somewhere`);
+    counted('URLs', { parsed: RUNS * 4, 'led somewhere': open });
     expect(open).toBeGreaterThan(RUNS / 10);
   });
 
@@ -293,7 +294,7 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
       },
       { buckets: { tenant: BUCKETS.tenant } },
     );
-    console.log(`URLs in SQL: ${read} read, ${refused} refused`);
+    counted('URLs', { 'read by SQL': read, 'refused by SQL': refused });
     expect(read).toBeGreaterThan(RUNS / 200);
     expect(refused).toBeGreaterThan(RUNS / 100);
   });

@@ -1,4 +1,5 @@
 import { describe, expect, inject, it } from 'vitest';
+import { counted } from '../support/counted.ts';
 import { Ear, inside, newLiveObject } from '../support/live.ts';
 import { Random } from '../support/random.ts';
 import { seeds } from '../support/seeds.ts';
@@ -186,9 +187,7 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
       expect(steady.closedWith).toBeUndefined();
       expect(steady.messages.filter(({ type }) => type === 'error')).toEqual([]);
       expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
-      console.log(
-        `messages: ${sent} sent, ${refused} refusals seen, ${dropped} sockets closed, ${writes} writes seen`,
-      );
+      counted('messages of sockets', { sent, refused, 'sockets closed': dropped, 'writes seen': writes });
       expect(refused).toBeGreaterThan(RUNS / 20);
       expect(dropped).toBeGreaterThan(0);
     },
@@ -230,7 +229,10 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
         }
         expect(await db.get('SELECT 1 AS one')).toEqual({ one: 1 });
       });
-      console.log(`requests: ${JSON.stringify([...statuses].toSorted(([a], [b]) => a - b))}`);
+      counted(
+        'HTTP requests',
+        Object.fromEntries([...statuses].map(([status, count]) => [`answered ${status}`, count])),
+      );
       expect(statuses.get(400)).toBeGreaterThan(RUNS / 40);
       expect(statuses.get(201) ?? statuses.get(200)).toBeGreaterThan(0);
     },

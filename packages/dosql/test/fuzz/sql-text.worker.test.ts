@@ -2,6 +2,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, inject, it } from 'vitest';
 import type { Database } from '../../src/index.ts';
 import { parse } from '../../src/sql/statement.ts';
+import { counted } from '../support/counted.ts';
 import { newObject, withDatabase } from '../support/database.ts';
 import { Random } from '../support/random.ts';
 import { seeds } from '../support/seeds.ts';
@@ -76,7 +77,7 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
     });
     const compared = texts.length;
     const refused = theirs.filter((outcome) => typeof outcome === 'string').length;
-    console.log(`texts of SQL: ${compared} compared, ${refused} refused by both`);
+    counted('texts of SQL', { compared, 'refused by both': refused });
     expect(compared - refused).toBeGreaterThan(RUNS / 3);
     expect(refused).toBeGreaterThan(RUNS / 6);
   });
@@ -112,7 +113,7 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
         }
       });
       const found = theirs.filter((outcome) => typeof outcome === 'object').length;
-      console.log(`disguised statements: ${RUNS}, of which ${found} answered, each in three ways`);
+      counted('disguised statements', { run: RUNS, answered: found, 'answers compared': 3 * RUNS });
       expect(found).toBeGreaterThan(RUNS / 2);
     },
   );
@@ -165,6 +166,7 @@ describe.each(seeds(20_261_121))('seed %i', (seed) => {
       expect(split(odd.slice(at)), JSON.stringify(odd)).toEqual([]);
       expect(split(pieces.join(';\n')), JSON.stringify(odd)).toEqual(pieces);
     }
+    counted('scripts of SQL split', { scripts: RUNS * 4 });
   });
 });
 

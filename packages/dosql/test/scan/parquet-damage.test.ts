@@ -8,6 +8,7 @@ import { Budget } from '../../src/scan/budget.ts';
 import { createParquetWriter } from '../../src/scan/parquet/write.ts';
 import type { Condition } from '../../src/scan/table.ts';
 import type { Vector } from '../../src/scan/vector.ts';
+import { counted } from '../support/counted.ts';
 import { memoryFile, readAll } from './parquet-support.ts';
 import { Random } from './write-tables.ts';
 
@@ -124,6 +125,7 @@ describe('a damaged file of ours is found out', () => {
       if (given === 'CORRUPT_FILE') found++;
       else expect(given, `byte ${at}, seed ${seed}, flip ${flip}`).toEqual(right[turn]);
     }
+    counted('damaged Parquet files', { files: flips, 'found out': found });
     // Flips that are not found are in what the query does not read.
     expect(found).toBeGreaterThan(flips / 3);
   });

@@ -5,6 +5,7 @@ import { Budget } from '../../src/scan/budget.ts';
 import { openCsv } from '../../src/scan/source/csv.ts';
 import { MemoryFile } from '../../src/scan/source/files.ts';
 import { openJson } from '../../src/scan/source/json.ts';
+import { counted } from '../support/counted.ts';
 import { Random } from '../support/random.ts';
 import { rowsOf } from './source-values.ts';
 
@@ -70,6 +71,7 @@ it(`reads ${runs} damaged files or says what is wrong with them, seed ${seed}`, 
       expect(error.message.length, label).toBeLessThan(600);
     }
   }
+  counted('damaged CSV and JSON files', { files: runs, read });
   // Most damage is to some value.
   expect(read).toBeGreaterThan(runs / 20);
   expect(read).toBeLessThan(runs);

@@ -2,6 +2,7 @@ import { createDOBackend, createTieredBackend } from '@dotdo/fsx';
 import { expect, inject, it, vi } from 'vitest';
 import type { Database } from '../../src/index.ts';
 import { withRestored } from '../support/backup.ts';
+import { counted } from '../support/counted.ts';
 import { LAKE, lakeRows } from '../support/iceberg.ts';
 import { Random } from '../support/random.ts';
 import { seeds } from '../support/seeds.ts';
@@ -164,7 +165,7 @@ class Simulation {
     const hot = new Set([...storage.sql.exec('SELECT id FROM item').raw()].map(([id]) => Number(id)));
     const rows = [...(this.#state.main.get('item') as Table).rows.values()];
     const shown = ({ id, n, s, at }: Readonly<Record<string, unknown>>): string =>
-      `${id} ${n} ${s} ${new Date(at as string).toISOString()}`;
+      [id, n, s, new Date(at as string).toISOString()].join(' ');
     const lake = await lakeRows(this.#world.files, 'tables/item-1');
     expect(lake.map(shown).toSorted(), 'Iceberg').toEqual(
       rows
@@ -239,9 +240,7 @@ for (const first of seeds(20_261_121).slice(0, 1))
       const simulation = new Simulation(seed);
       await simulation.run();
       for (const [what, count] of simulation.counts) total.set(what, (total.get(what) ?? 0) + count);
-      console.log(
-        `simulator, so far: ${JSON.stringify(Object.fromEntries([...total].toSorted(([a], [b]) => (a < b ? -1 : 1))))}`,
-      );
+      counted('simulator', Object.fromEntries(simulation.counts));
       expect(simulation.counts.get('checks')).toBeGreaterThan(STEPS * 3);
     });
 

@@ -1,5 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, inject, it } from 'vitest';
+import { counted } from '../support/counted.ts';
 import { newObject } from '../support/database.ts';
 import { linesOf } from './answer.ts';
 import { generate } from './generate.ts';
@@ -83,7 +84,8 @@ describe.each(scripts)('$name', ({ name, text }) => {
   it('answers alike in every mode', { timeout: 60_000 }, async () => {
     const tally = new Tally();
     await inEveryMode(await scripted(name, parseScript(text), tally), tally);
-    console.log(`sqllogic ${name}: ${tally.total} compared, ${JSON.stringify([...tally.counts])}`);
+    console.log(`sqllogic ${name}: ${JSON.stringify([...tally.counts])}`);
+    counted('SQL beside SQLite', { scripts: 1, 'answers compared': tally.total });
     expect(tally.total).toBeGreaterThan(400);
   });
 });
@@ -102,5 +104,6 @@ for (const [name, topic] of Object.entries(TOPICS))
       });
       const subject = await scripted(`${name} VITE_SEED=${seed}`, script as Script, tally);
       await inEveryMode(subject, tally);
-      console.log(`sqllogic ${name}, VITE_SEED=${seed}: ${tally.total} compared`);
+      console.log(`sqllogic ${name}: VITE_SEED=${seed}`);
+      counted('SQL beside SQLite', { scripts: 1, 'answers compared': tally.total });
     });
