@@ -108,6 +108,46 @@ it.each<Fault>(['before', 'after', 'stop-after', 'torn-write', 'short-read'])(
   },
 );
 
+it.each<Fault>(['before', 'after', 'torn-write'])(
+  'catches up with files that are only added when the cold store fails in any call of a pass: %s',
+  async (fault) => {
+    let calls = 0;
+    for (let n = 0; n <= calls; n++)
+      await withWorld(async (world) => {
+        const { db, clock, store } = world;
+        await db.tier('r', { ...OPTIONS, partition: 'day' });
+        await db.tierPass();
+        await db.run("INSERT INTO r(s, at) VALUES ('later', '2026-03-08T00:00:00.000Z')");
+        clock.now += DAY;
+        const faulty = createFaultyBackend(store, { plan: { [n]: fault }, seed: n });
+        world.through = faulty;
+        await attempt(db.tierPass());
+        if (n === 0) ({ calls } = faulty);
+        world.through = store;
+        for (let i = 0; i < 2; i++) await db.tierPass();
+        expect((await db.tierStatus())[0]?.problem, `call ${n}`).toBeUndefined();
+        expect(await seen(store), `call ${n}`).toBe(await cold(world));
+      });
+    expect(calls).toBeGreaterThan(10);
+  },
+);
+
+it('writes over metadata that was taken in part', async () => {
+  await withWorld(async (world) => {
+    const { db, store } = world;
+    await db.tier('r', OPTIONS);
+    await db.tierPass();
+    const paths = await pathsIn(store, `${FOLDER}/metadata/v`);
+    const next = `${FOLDER}/metadata/v${paths.filter((path) => path.endsWith('.json')).length + 1}.metadata.json`;
+    await store.write(next, '{"format-version": 2, "tab');
+    expect(await seen(store)).toBe(await cold(world));
+    await db.run("UPDATE r SET s = 'changed' WHERE id = 2");
+    for (let i = 0; i < 2; i++) await db.tierPass();
+    expect((await db.tierStatus())[0]?.problem).toBeUndefined();
+    expect(await seen(store)).toBe(await cold(world));
+  });
+});
+
 it.each<Fault>(['before', 'stop-after'])(
   'erases in the end when the cold store fails in any call of erasing: %s',
   async (fault) => {

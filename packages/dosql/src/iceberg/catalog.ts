@@ -31,7 +31,7 @@ const HINT = 'metadata/version-hint.text';
 
 /**
  * A catalog in the table's own folder, as Hadoop's: `metadata/vN.metadata.json`, of which each is written only where
- * none is, and `metadata/version-hint.text` with the last N, or one before.
+ * none is, or one that was taken in part only, and `metadata/version-hint.text` with the last N, or one before.
  */
 export class FileCatalog implements Catalog {
   readonly #store: FileStore;
@@ -47,14 +47,14 @@ export class FileCatalog implements Catalog {
 
   async load(): Promise<CatalogTable | undefined> {
     let version = await this.#hint();
-    let bytes = await this.#read(version);
+    let bytes = await this.#store.read(this.#pathOf(version));
     if (bytes === null) {
       // The first ones may have been removed, and the hint lost.
       version = await this.#last();
-      bytes = await this.#read(version);
+      bytes = (await this.#whole(version)) ?? (await this.#whole(--version));
     }
     // The hint may be behind: it is written after the metadata.
-    for (let next = await this.#read(version + 1); next !== null; next = await this.#read(version + 1)) {
+    for (let next = await this.#whole(version + 1); next !== null; next = await this.#whole(version + 1)) {
       bytes = next;
       version++;
     }
@@ -98,8 +98,13 @@ export class FileCatalog implements Catalog {
     return `${this.#folder}/metadata/v${version}.metadata.json`;
   }
 
-  #read(version: number): Promise<Uint8Array | null> {
-    return this.#store.read(this.#pathOf(version));
+  /** A version that was taken as a whole; null where there is none: what was taken in part is no commit. */
+  async #whole(version: number): Promise<Uint8Array | null> {
+    const path = this.#pathOf(version);
+    const bytes = await this.#store.read(path);
+    if (bytes === null || !isTorn(bytes)) return bytes;
+    if ((await this.#store.stat(path))?.size === bytes.length) return null;
+    throw new DoSQLError('STORAGE_UNAVAILABLE', `the store gives only a part of ${path}: try again`);
   }
 
   async #write(version: number, metadata: TableMetadata): Promise<boolean> {
@@ -110,15 +115,17 @@ export class FileCatalog implements Catalog {
     try {
       written = await this.#store.write(path, bytes, { ifAbsent: true, nonce });
     } catch (error) {
-      if (isTaken(error)) return (await this.#store.stat(path))?.nonce === nonce;
       // The answer is lost, the write may have been done: a commit that is done is not to be done twice.
       written = await this.#store.stat(path);
-      if (written?.nonce !== nonce) throw error;
+      const isOurs = written?.nonce === nonce;
+      if (written === null || (!isOurs && !isTaken(error))) throw error;
+      if (!isOurs && (await this.#whole(version)) !== null) return false;
     }
-    if (written.size !== bytes.length) {
-      await this.#store.delete(path);
+    // It is not deleted: that could come late, and take away what was written since.
+    if (written.nonce !== nonce || written.size !== bytes.length)
+      written = await this.#store.write(path, bytes, { ifMatch: written.etag, nonce });
+    if (written.size !== bytes.length)
       throw new DoSQLError('STORAGE_UNAVAILABLE', `${path} was not taken as a whole by the store: try again`);
-    }
     try {
       await this.#store.write(`${this.#folder}/${HINT}`, `${version}`);
       // No metadata names it any more.
@@ -144,6 +151,15 @@ export function parseMetadata(bytes: Uint8Array, name: string): TableMetadata {
     throw new DoSQLError('CORRUPT_FILE', `${name} is no Iceberg metadata: ${(error as Error).message}`, {
       cause: error,
     });
+  }
+}
+
+function isTorn(bytes: Uint8Array): boolean {
+  try {
+    JSON.parse(new TextDecoder().decode(bytes));
+    return false;
+  } catch {
+    return true;
   }
 }
 

@@ -18,6 +18,8 @@ export interface IcebergState {
   readonly shape?: string | undefined;
   /** Its present snapshot. */
   readonly snapshot?: string | undefined;
+  /** A commit has been begun, and is not known to be done. */
+  readonly isPending?: boolean | undefined;
   /** The next commit takes away all former snapshots, and what changes that were cut off have left. */
   readonly isErasing?: boolean | undefined;
 }

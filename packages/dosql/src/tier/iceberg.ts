@@ -260,7 +260,10 @@ export class IcebergTables {
     const paths = files.map(({ path }) => path);
     const shape = JSON.stringify([columns, partitions]);
     if (!this.#isDue(tableId, state, paths, shape)) return undefined;
-    this.#engine.atomically(() => this.#notes.hold(tableId, paths));
+    this.#engine.atomically(() => {
+      this.#notes.hold(tableId, paths);
+      this.#notes.setState(tableId, { ...state, isPending: true });
+    });
     const { location } = state.policy;
     const wanted = {
       columns,
@@ -272,7 +275,7 @@ export class IcebergTables {
 
   /** Whether the Iceberg table is another one than it is to be, or has snapshots that are old. */
   #isDue(tableId: number, state: IcebergState, paths: readonly string[], shape: string): boolean {
-    if (state.isErasing === true) return true;
+    if (state.isErasing === true || state.isPending === true) return true;
     if (state.snapshot === undefined) return paths.length > 0;
     if (state.shape !== shape) return true;
     const live = new Set(this.#notes.live(tableId));
@@ -311,7 +314,13 @@ export class IcebergTables {
     if (epoch !== this.#epoch || state === undefined) return;
     this.#engine.atomically(() => {
       this.#notes.committed(tableId, paths, at, expired);
-      this.#notes.setState(tableId, { ...state, snapshot, shape, isErasing: undefined });
+      this.#notes.setState(tableId, {
+        ...state,
+        snapshot,
+        shape,
+        isPending: undefined,
+        isErasing: undefined,
+      });
     });
   }
 
