@@ -377,9 +377,44 @@ function ofCost(): string {
   );
 }
 
+function ofFaults(): string {
+  const results = read<{
+    minutes: number;
+    tests: number;
+    counts: Record<string, Record<string, number>>;
+    failures: unknown[];
+  }>('faults');
+  const { minutes, tests, counts = {}, failures } = results ?? {};
+  return section(
+    'What was run to find faults, with seeds that nobody had tried',
+    results,
+    ...Object.entries(counts).map(([suite, done]) =>
+      table(suite, [
+        ['', 'how often'],
+        ...Object.entries(done).map(([what, count]) => [what, count.toLocaleString('en')]),
+      ]),
+    ),
+    table('In all', [
+      ['minutes', 'tests', 'failures'],
+      [String(minutes), String(tests), String(failures?.length)],
+    ]),
+  );
+}
+
 /** The page. */
 export function page(): string {
-  const sections = [ofEngine, ofWorkloads, ofCold, ofHistory, ofBranches, ofStreams, ofScans, ofApps, ofCost];
+  const sections = [
+    ofEngine,
+    ofWorkloads,
+    ofCold,
+    ofHistory,
+    ofBranches,
+    ofStreams,
+    ofScans,
+    ofApps,
+    ofCost,
+    ofFaults,
+  ];
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

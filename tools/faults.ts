@@ -15,6 +15,8 @@ import { report } from '../bench/harness/report.ts';
 /** Tests that take a seed and how many to run. */
 interface Suite {
   readonly name: string;
+  /** vitest's configuration, by its name. */
+  readonly config: string;
   readonly files: readonly string[];
   readonly seed: string;
   readonly runs: string;
@@ -42,8 +44,8 @@ interface Failure {
   readonly message: string;
 }
 
-const vite = { seed: 'VITE_SEED', runs: 'VITE_RUNS' };
-const kills = { seed: 'DOSQL_SEED', runs: 'DOSQL_KILLS' };
+const vite = { config: 'vitest.config.ts', seed: 'VITE_SEED', runs: 'VITE_RUNS' };
+const kills = { config: 'vitest.crash.config.ts', seed: 'DOSQL_SEED', runs: 'DOSQL_KILLS' };
 const SUITES: readonly Suite[] = [
   { name: 'simulator', files: ['test/simulator'], ...vite, count: 8 },
   { name: 'SQL beside SQLite', files: ['test/sqllogic'], ...vite, count: 1 },
@@ -52,6 +54,7 @@ const SUITES: readonly Suite[] = [
     name: 'damaged files',
     files: ['test/scan/parquet-damage', 'test/scan/source-damage'],
     ...vite,
+    config: 'vitest.scan.config.ts',
     count: 3_000,
   },
   { name: 'kills', files: ['test/crash/kill'], ...kills, count: 40 },
@@ -70,14 +73,14 @@ const seeds = new Map<string, number[]>();
 const failures: Failure[] = [];
 let tests = 0;
 
-function run({ name, files, seed, runs, count }: Suite, from: number): void {
+function run({ name, config, files, seed, runs, count }: Suite, from: number): void {
   const temporary = mkdtempSync(join(tmpdir(), 'dosql-faults-'));
   const file = join(temporary, 'report.json');
   const variables = { [seed]: String(from), [runs]: String(count) };
   const started = performance.now();
   const { stdout } = spawnSync(
     'vitest',
-    ['run', '--reporter=default', '--reporter=json', `--outputFile=${file}`, ...files],
+    ['run', `--config=${config}`, '--reporter=default', '--reporter=json', `--outputFile=${file}`, ...files],
     { cwd: folder, encoding: 'utf8', env: { ...process.env, ...variables }, maxBuffer: 2 ** 30 },
   );
   const { numPassedTests, numFailedTests, testResults } = JSON.parse(
@@ -88,7 +91,7 @@ function run({ name, files, seed, runs, count }: Suite, from: number): void {
   seeds.set(name, [...(seeds.get(name) ?? []), from]);
   for (const [, suite = '', text = '{}'] of stdout.matchAll(/counted ([^:\n]+): (\{.*\})/g))
     add(suite, JSON.parse(text) as Record<string, number>);
-  const replay = `cd packages/dosql && ${seed}=${from} ${runs}=${count} vitest run ${files.join(' ')}`;
+  const replay = `cd packages/dosql && ${seed}=${from} ${runs}=${count} vitest run --config=${config} ${files.join(' ')}`;
   for (const { status, message, assertionResults } of testResults) {
     const failed = assertionResults.filter((one) => one.status === 'failed');
     // A file that does not load has no tests that fail.

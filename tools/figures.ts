@@ -1,7 +1,8 @@
 /**
  * Writes the figures of the benchmark results into the README: the engine's between its `figures` marks, those
  * beside other engines between its `workloads` and `peers` marks, those of change streams between its `streams` marks,
- * those of queries over files between its `scans` marks, those of the examples between its `apps` marks.
+ * those of queries over files between its `scans` marks, those of the examples between its `apps` marks, and what
+ * `npm run faults` has run between its `faults` marks.
  *
  * `node tools/figures.ts` after `npm run bench`; a test checks that the README agrees with the results.
  */
@@ -128,12 +129,24 @@ interface AppResults {
   }[];
 }
 
+interface FaultResults {
+  readonly date: string;
+  readonly machine: string;
+  readonly workerd: string;
+  readonly minutes: number;
+  readonly tests: number;
+  /** Of each kind of test, what was done how often. */
+  readonly counts: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly failures: readonly unknown[];
+}
+
 const readme = new URL('../README.md', import.meta.url);
 const ENGINE_MARKS = /(<!-- figures -->\n)[\s\S]*?(<!-- \/figures -->)/;
 const PEER_MARKS = /(<!-- peers -->\n)[\s\S]*?(<!-- \/peers -->)/;
 const STREAM_MARKS = /(<!-- streams -->\n)[\s\S]*?(<!-- \/streams -->)/;
 const WORKLOAD_MARKS = /(<!-- workloads -->\n)[\s\S]*?(<!-- \/workloads -->)/;
 const APP_MARKS = /(<!-- apps -->\n)[\s\S]*?(<!-- \/apps -->)/;
+const FAULT_MARKS = /(<!-- faults -->\n)[\s\S]*?(<!-- \/faults -->)/;
 const SCAN_MARKS = /(<!-- scans -->\n)[\s\S]*?(<!-- \/scans -->)/;
 /** Queries that the README shows by name, of all that are measured. */
 const SHOWN_SCANS = ['count', 'one hour', 'sum by day', 'sum by sensor', 'one sensor by hour', 'median'];
@@ -398,6 +411,26 @@ function appFigures(): string {
   );
 }
 
+/** What the search for faults has run, as Markdown. */
+function faultFigures(): string {
+  const { date, machine, workerd, minutes, tests, counts, failures } = results<FaultResults>('faults');
+  const rows = [
+    ['', 'done'],
+    ['---', '---'],
+    ...Object.entries(counts).map(([name, done]) => [
+      name,
+      Object.entries(done)
+        .map(([what, count]) => `${what} ${thousands(count)}`)
+        .join(', '),
+    ]),
+  ];
+  const lines = rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return (
+    `\n${lines}\n\n${thousands(tests)} tests in ${minutes} minutes, ${failures.length} of them failed. ` +
+    `Taken ${date} on ${machine}, workerd ${workerd}.\n\n`
+  );
+}
+
 function cell(figure: Figure | undefined): string {
   return figure === undefined ? '–' : micros(figure.median);
 }
@@ -428,6 +461,7 @@ const PARTS: readonly (readonly [marks: RegExp, needs: readonly string[], write:
   [STREAM_MARKS, ['changes', 'live'], streamFigures],
   [SCAN_MARKS, ['scan'], scanFigures],
   [APP_MARKS, ['apps'], appFigures],
+  [FAULT_MARKS, ['faults'], faultFigures],
 ];
 
 /** The README with the figures of the results in it; those that have not been taken stay as they are. */

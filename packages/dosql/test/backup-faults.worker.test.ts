@@ -221,3 +221,36 @@ it('backs up cold rows whose file still waits in the object for the cold store',
     cold(store),
   );
 });
+
+/** A store that gives half of the files of tables when it is read. */
+class ShortStore extends FailingStore {
+  isShort = false;
+
+  override async read(path: string): Promise<Uint8Array | null> {
+    const bytes = await super.read(path);
+    return this.isShort && path.startsWith('tables/') && bytes !== null
+      ? bytes.subarray(0, bytes.length >> 1)
+      : bytes;
+  }
+}
+
+it('says that the cold store is to be asked again, not that a file is gone, when it gives a part of one', async () => {
+  const store = new ShortStore(createMemoryBackend());
+  await withCold(
+    async (db) => {
+      await db.exec('CREATE TABLE reading(id INTEGER PRIMARY KEY, at TEXT)');
+      await db.run("INSERT INTO reading(at) VALUES ('2026-01-01T00:00:00.000Z'), ('2026-01-02')");
+      await db.tier('reading', { column: 'at', hotFor: '1d' });
+      while ((await db.tierPass()).more);
+      expect(await db.tierStatus()).toMatchObject([{ coldRows: 1, waiting: { files: 0 } }]);
+      store.isShort = true;
+      const error = await failure(db.backup());
+      store.isShort = false;
+      expect(error).toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+      expect(error.message).toMatch(/gives \d+ bytes of ".*", which has \d+: back up again later/);
+      await db.backup();
+    },
+    { clock: () => Date.UTC(2046, 0, 1) },
+    cold(store),
+  );
+});

@@ -97,6 +97,20 @@ describe.skipIf(!mountable())('a full disk', () => {
     expect((await ask('fill', { way: 'run', bytes: 10 })).body).toEqual({ ok: true });
     await expectRows(2);
   });
+
+  it('is at work again, and can be made smaller, once there is room', async () => {
+    const { acks } = await fill('run', 50_000);
+    spawnSync('mount', ['-o', 'remount,size=24m', disk]);
+    expect((await ask('fill', { way: 'transaction', bytes: 50_000 })).body).toEqual({ ok: true });
+    await expectRows(acks + 1);
+    expect((await ask('erase', { from: 1, to: acks })).body).toEqual({ ok: true });
+    for (let i = 0; i < acks; i++)
+      expect((await ask('fill', { way: 'run', bytes: 50_000 })).body).toEqual({ ok: true });
+    const { body } = await workerd.ask('Ledger', 'full', 'query', {
+      sql: 'SELECT count(*) AS count, count(data) AS whole FROM filler',
+    });
+    expect(body).toEqual([{ count: acks + 1, whole: acks + 1 }]);
+  });
 });
 
 describe('a value beyond the limit', () => {
