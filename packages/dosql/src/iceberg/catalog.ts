@@ -51,7 +51,8 @@ export class FileCatalog implements Catalog {
     if (bytes === null) {
       // The first ones may have been removed, and the hint lost.
       version = await this.#last();
-      bytes = (await this.#whole(version)) ?? (await this.#whole(--version));
+      bytes = await this.#whole(version);
+      if (bytes === null && version > 0) bytes = await this.#whole(--version);
     }
     // The hint may be behind: it is written after the metadata.
     for (let next = await this.#whole(version + 1); next !== null; next = await this.#whole(version + 1)) {
