@@ -47,23 +47,23 @@ interface Failure {
 const vite = { config: 'vitest.config.ts', seed: 'VITE_SEED', runs: 'VITE_RUNS' };
 const kills = { config: 'vitest.crash.config.ts', seed: 'DOSQL_SEED', runs: 'DOSQL_KILLS' };
 const SUITES: readonly Suite[] = [
-  { name: 'simulator', files: ['test/simulator'], ...vite, count: 8 },
+  { name: 'simulator', files: ['test/simulator'], ...vite, count: 5 },
   { name: 'SQL beside SQLite', files: ['test/sqllogic'], ...vite, count: 1 },
-  { name: 'mutated input', files: ['test/fuzz'], ...vite, count: 1_000 },
+  { name: 'mutated input', files: ['test/fuzz'], ...vite, count: 500 },
   {
     name: 'damaged files',
     files: ['test/scan/parquet-damage', 'test/scan/source-damage'],
     ...vite,
     config: 'vitest.scan.config.ts',
-    count: 3_000,
+    count: 2_000,
   },
-  { name: 'kills', files: ['test/crash/kill'], ...kills, count: 40 },
-  { name: 'kills in branches', files: ['test/crash/branches'], ...kills, count: 4 },
+  { name: 'kills', files: ['test/crash/kill'], ...kills, count: 20 },
+  { name: 'kills in branches', files: ['test/crash/branches'], ...kills, count: 3 },
   {
     name: 'kills in streams and tiers',
     files: ['test/crash/streams', 'test/crash/tier'],
     ...kills,
-    count: 12,
+    count: 8,
   },
 ];
 
