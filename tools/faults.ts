@@ -48,8 +48,7 @@ const vite = { config: 'vitest.config.ts', seed: 'VITE_SEED', runs: 'VITE_RUNS' 
 const kills = { config: 'vitest.crash.config.ts', seed: 'DOSQL_SEED', runs: 'DOSQL_KILLS' };
 const SUITES: readonly Suite[] = [
   { name: 'simulator', files: ['test/simulator'], ...vite, count: 5 },
-  { name: 'SQL beside SQLite', files: ['test/sqllogic'], ...vite, count: 1 },
-  { name: 'mutated input', files: ['test/fuzz'], ...vite, count: 500 },
+  { name: 'kills', files: ['test/crash/kill'], ...kills, count: 20 },
   {
     name: 'damaged files',
     files: ['test/scan/parquet-damage', 'test/scan/source-damage'],
@@ -57,14 +56,11 @@ const SUITES: readonly Suite[] = [
     config: 'vitest.scan.config.ts',
     count: 2_000,
   },
-  { name: 'kills', files: ['test/crash/kill'], ...kills, count: 20 },
+  { name: 'kills in streams', files: ['test/crash/streams'], ...kills, count: 8 },
+  { name: 'mutated input', files: ['test/fuzz'], ...vite, count: 300 },
+  { name: 'SQL beside SQLite', files: ['test/sqllogic'], ...vite, count: 1 },
+  { name: 'kills in tiers', files: ['test/crash/tier'], ...kills, count: 8 },
   { name: 'kills in branches', files: ['test/crash/branches'], ...kills, count: 3 },
-  {
-    name: 'kills in streams and tiers',
-    files: ['test/crash/streams', 'test/crash/tier'],
-    ...kills,
-    count: 8,
-  },
 ];
 
 const folder = join(import.meta.dirname, '../packages/dosql');

@@ -20,9 +20,9 @@ const texts = (folder: string, ending: string): Record<string, string> =>
  */
 function loadAtOnce(code: string, id: string): string | undefined {
   const modules: string[] = [];
-  const loaded = code.replaceAll(/\bimport\(('[^']+')\)/g, (_, path: string) => {
+  const loaded = code.replaceAll(/\bawait import\(('(?:\.|@dotdo\/)[^']+')\)/g, (_, path: string) => {
     modules.push(path);
-    return `Promise.resolve(loaded${modules.length - 1})`;
+    return `await loaded${modules.length - 1}`;
   });
   if (!/\/packages\/(?:dosql|cdc)\/(?:src|dist)\//.test(id) || modules.length === 0) return undefined;
   return modules.map((path, i) => `import * as loaded${i} from ${path};`).join('') + loaded;
