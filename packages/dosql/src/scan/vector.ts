@@ -52,7 +52,12 @@ export interface BytesVector extends VectorBase {
   readonly offsets: Uint32Array;
 }
 
-/** Each value is one of a few: `dictionary` at its code. The dictionary has no NULLs and may repeat a value. */
+/**
+ * Each value is one of a few: `dictionary` at its code. The dictionary has no NULLs and may repeat a value.
+ *
+ * What is read from files has its codes in a Uint32Array, however few there are: code that meets arrays of one class only
+ * is compiled better, by more than reading fewer bytes saves.
+ */
 export interface DictionaryVector extends VectorBase {
   readonly kind: 'dictionary';
   readonly codes: Uint8Array | Uint16Array | Uint32Array;

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { Budget } from '../budget.ts';
 import type { PlainVector, Vector } from '../vector.ts';
-import { unpack, viewOf, type Codes } from './bits.ts';
+import { unpack, viewOf } from './bits.ts';
 import { decompress, isUncompressed } from './codec.ts';
 import { columnValues, converted, WIDE, type ColumnValues } from './column.ts';
 import { spread } from './fixed-values.ts';
@@ -156,7 +156,7 @@ export class ChunkDecoder {
     const stored = this.#entries();
     const bound = stored.length;
     let list: RunList | undefined = { codes: [], ends: [] };
-    let codes: Codes | undefined;
+    let codes: Uint32Array | undefined;
     let nulls: Uint8Array | undefined;
     let row = 0;
     for (const { page, rowCount } of parts) {
@@ -172,7 +172,7 @@ export class ChunkDecoder {
           row += rowCount;
           continue;
         }
-        codes = codesFor(count, bound);
+        codes = new Uint32Array(count);
         nulls = fillRuns(list, codes);
         list = undefined;
       }
@@ -245,7 +245,7 @@ export class ChunkDecoder {
     values.appendCoded(stored, codes, row, filled);
   }
 
-  #readCodes(page: Page, open: OpenPage, codes: Codes, row: number, bound: number): void {
+  #readCodes(page: Page, open: OpenPage, codes: Uint32Array, row: number, bound: number): void {
     const runs = this.#runsOf(page, open);
     if (runs !== undefined) readCodes(runs, codes, row, bound);
     else unpack(viewOf(open.bytes.subarray(0, open.end)), open.at, 1, codes, row, open.filled);
@@ -341,13 +341,8 @@ function nullRun(count: number, { column }: Leaf): Vector {
   };
 }
 
-function codesFor(count: number, entries: number): Codes {
-  if (entries <= 2 ** 8) return new Uint8Array(count);
-  return entries <= 2 ** 16 ? new Uint16Array(count) : new Uint32Array(count);
-}
-
 /** Writes the runs row by row; gives where NULLs are. */
-function fillRuns({ codes: runCodes, ends }: RunList, codes: Codes): Uint8Array | undefined {
+function fillRuns({ codes: runCodes, ends }: RunList, codes: Uint32Array): Uint8Array | undefined {
   let nulls: Uint8Array | undefined;
   let start = 0;
   ends.forEach((end, i) => {

@@ -216,7 +216,7 @@ function joinStreams(
 
 /** Moves the `filled` values from `from` on apart, so that NULLs stand among them. */
 export function spread(
-  values: Int32Array | Float64Array | Uint8Array | Uint16Array | Uint32Array,
+  values: Int32Array | Float64Array | Uint32Array,
   nulls: Uint8Array,
   from: number,
   count: number,

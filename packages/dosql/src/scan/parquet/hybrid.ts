@@ -1,4 +1,4 @@
-import { unpack, viewOf, type Codes } from './bits.ts';
+import { unpack, viewOf } from './bits.ts';
 import { malformed } from './malformed.ts';
 
 /**
@@ -81,23 +81,14 @@ class Cursor {
  *
  * @throws Malformed
  */
-export function readCodes(runs: HybridRuns, out: Codes, from: number, bound: number): void {
+export function readCodes(runs: HybridRuns, out: Uint32Array, from: number, bound: number): void {
   const { bytes, width } = runs;
   const view = viewOf(bytes);
-  const isChecked = 2 ** width > bound;
   let to = from;
   for (const cursor = new Cursor(runs); cursor.next(); to += cursor.count) {
     if (cursor.isPacked) {
-      // Wider numbers than the array holds would be cut, and so pass unseen.
-      if (2 ** width > 2 ** (8 * out.BYTES_PER_ELEMENT)) {
-        const wide = new Uint32Array(cursor.count);
-        unpack(view, cursor.packedAt, width, wide, 0, cursor.count);
-        checkBound(wide, 0, cursor.count, bound);
-        out.set(wide, to);
-      } else {
-        unpack(view, cursor.packedAt, width, out, to, cursor.count);
-        if (isChecked) checkBound(out, to, to + cursor.count, bound);
-      }
+      const most = unpack(view, cursor.packedAt, width, out, to, cursor.count);
+      if (most >= bound) checkBound(out, to, to + cursor.count, bound);
     } else {
       if (cursor.value >= bound) outside(cursor.value, bound);
       out.fill(cursor.value, to, to + cursor.count);
@@ -105,7 +96,7 @@ export function readCodes(runs: HybridRuns, out: Codes, from: number, bound: num
   }
 }
 
-function checkBound(codes: Codes, from: number, to: number, bound: number): void {
+function checkBound(codes: Uint32Array, from: number, to: number, bound: number): void {
   let max = 0;
   for (let i = from; i < to; i++) {
     const code = codes[i] as number;
