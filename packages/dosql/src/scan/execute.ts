@@ -94,6 +94,7 @@ export async function execute(
     columns: namesOf(table, isLate ? first : [...first, ...rest]),
     late: isLate ? late : [],
     conditions,
+    isTransient: true,
     budget,
     signal,
   };

@@ -39,6 +39,8 @@ export interface ScanRequest {
    * has. Who asked still has to look at each row.
    */
   readonly conditions: readonly Condition[];
+  /** Whether who asks is done with a batch's vectors when he asks for the next: their memory may then be used again. */
+  readonly isTransient?: boolean | undefined;
   readonly budget: Budget;
   readonly signal?: AbortSignal | undefined;
 }

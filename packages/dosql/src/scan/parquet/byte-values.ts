@@ -4,6 +4,7 @@ import type { BytesVector } from '../vector.ts';
 import { viewOf } from './bits.ts';
 import { deltaInt32 } from './delta.ts';
 import { malformed } from './malformed.ts';
+import type { Room } from './room.ts';
 
 /** Room behind the data, as copies write four bytes at once. */
 const SLACK = 8;
@@ -14,13 +15,16 @@ const MAX_BYTES = 2 ** 29;
 export class ByteValues {
   data: Uint8Array;
   readonly offsets: Uint32Array;
+  readonly #room: Room;
   readonly #budget: Budget;
 
   /** For `count` values that take about `capacity` bytes. */
-  constructor(count: number, capacity: number, budget: Budget) {
+  constructor(count: number, capacity: number, room: Room, budget: Budget) {
+    this.#room = room;
     this.#budget = budget;
-    this.data = new Uint8Array(capacity + SLACK);
-    this.offsets = new Uint32Array(count + 1);
+    this.data = room.bytes(capacity + SLACK);
+    this.offsets = room.uint32s(count + 1);
+    this.offsets[0] = 0;
   }
 
   /** Makes room for `size` bytes behind `used`. */
@@ -31,7 +35,7 @@ export class ByteValues {
       throw new DoSQLError('TOO_BIG', `a column has ${needed} bytes within one batch of rows: leave it out`);
     // What a few bytes of a page expand to is counted like what is decompressed.
     this.#budget.decode(needed - this.data.length);
-    const grown = new Uint8Array(Math.max(needed, Math.min(MAX_BYTES, 2 * this.data.length)));
+    const grown = this.#room.bytes(Math.max(needed, Math.min(MAX_BYTES, 2 * this.data.length)));
     grown.set(this.data.subarray(0, used));
     this.data = grown;
   }
@@ -95,7 +99,7 @@ export class ByteValues {
   deltaBytes(bytes: Uint8Array, at: number, end: number, from: number, count: number): void {
     const prefixes = new Int32Array(count);
     at = deltaInt32(bytes, at, end, prefixes, 0, count);
-    const rests = new ByteValues(count, end - at, this.#budget);
+    const rests = new ByteValues(count, end - at, this.#room, this.#budget);
     rests.deltaLength(bytes, at, end, 0, count);
     const { offsets } = this;
     let to = offsets[from] as number;

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { Budget } from '../budget.ts';
 import type { PlainVector, Vector } from '../vector.ts';
 import { unpack, viewOf } from './bits.ts';
-import { decompress, isUncompressed } from './codec.ts';
+import { decompress, discard, isUncompressed } from './codec.ts';
 import { columnValues, converted, WIDE, type ColumnValues } from './column.ts';
 import { spread } from './fixed-values.ts';
 import {
@@ -17,6 +17,7 @@ import {
 import { malformed } from './malformed.ts';
 import { allNull } from './objects.ts';
 import { ENCODING, PAGE, isDictionaryCoded, type Page, readPage } from './page.ts';
+import { Room } from './room.ts';
 import type { Leaf } from './schema.ts';
 
 /** Rows of a chunk that stand in one page; `page` is undefined where it has not been read: these count as NULL. */
@@ -67,6 +68,9 @@ interface OpenPage {
 
 const BOOLEANS: PlainVector = { kind: 'number', length: 2, nulls: undefined, values: Int32Array.of(0, 1) };
 
+/** Of dictionaries and runs, which are small. */
+const OWN = new Room(undefined);
+
 /** What is known of a leaf over all chunks of a scan. */
 export interface LeafState {
   /** Whether its integers turned out to need 64 bits. */
@@ -102,11 +106,11 @@ export class ChunkDecoder {
   }
 
   /**
-   * The values of `parts`, one after the other.
+   * The values of `parts`, one after the other, in `room`.
    *
    * @throws Malformed
    */
-  decode(parts: readonly PagePart[]): Vector {
+  decode(parts: readonly PagePart[], room: Room): Vector {
     let count = 0;
     for (const part of parts) count += part.rowCount;
     if (this.#leaf.conversion === 'null' || parts.every(({ page }) => page === undefined))
@@ -115,13 +119,13 @@ export class ChunkDecoder {
       this.#leaf.conversion === 'bool' ||
       parts.every(({ page }) => page === undefined || isDictionaryCoded(page));
     // A dictionary with more entries than there are rows only costs.
-    if (isCoded && this.#entries().length <= Math.max(count, 2)) return this.#decodeCoded(parts, count);
+    if (isCoded && this.#entries().length <= Math.max(count, 2)) return this.#decodeCoded(parts, count, room);
     try {
-      return this.#decodePlain(parts, count);
+      return this.#decodePlain(parts, count, room);
     } catch (error) {
       if (error !== WIDE) throw error;
       this.#state.isWide = true;
-      return this.#decodePlain(parts, count);
+      return this.#decodePlain(parts, count, room);
     }
   }
 
@@ -140,7 +144,7 @@ export class ChunkDecoder {
     if (page.valueCount > 8 * bytes.length + 1)
       malformed(`a dictionary of ${bytes.length} bytes has ${page.valueCount} entries`);
     const read = (isWide: boolean): PlainVector => {
-      const values = columnValues(this.#leaf, page.valueCount, bytes.length, isWide, this.#budget);
+      const values = columnValues(this.#leaf, page.valueCount, bytes.length, isWide, OWN, this.#budget);
       values.append(encoded, 0);
       return values.vector(undefined);
     };
@@ -152,7 +156,7 @@ export class ChunkDecoder {
     }
   }
 
-  #decodeCoded(parts: readonly PagePart[], count: number): Vector {
+  #decodeCoded(parts: readonly PagePart[], count: number, room: Room): Vector {
     const stored = this.#entries();
     const bound = stored.length;
     let list: RunList | undefined = { codes: [], ends: [] };
@@ -169,10 +173,11 @@ export class ChunkDecoder {
         }
         const runs = open.filled === rowCount ? this.#runsOf(page as Page, open) : undefined;
         if (runs !== undefined && readRuns(runs, list, bound)) {
+          this.#close(page as Page, open);
           row += rowCount;
           continue;
         }
-        codes = new Uint32Array(count);
+        codes = room.uint32s(count);
         nulls = fillRuns(list, codes);
         list = undefined;
       }
@@ -186,6 +191,7 @@ export class ChunkDecoder {
           readNulls(open.levels, nulls, row);
           spread(codes, nulls, row, rowCount, open.filled);
         }
+        this.#close(page as Page, open);
       }
       row += rowCount;
     }
@@ -196,7 +202,7 @@ export class ChunkDecoder {
 
   #runsVector({ codes, ends }: RunList, count: number): Vector {
     const stored = this.#entries();
-    const values = columnValues(this.#leaf, codes.length, 0, stored.kind === 'bigint', this.#budget);
+    const values = columnValues(this.#leaf, codes.length, 0, stored.kind === 'bigint', OWN, this.#budget);
     const filled = codes.filter((code) => code >= 0);
     values.appendCoded(stored, Uint32Array.from(filled), 0, filled.length);
     let nulls: Uint8Array | undefined;
@@ -208,10 +214,10 @@ export class ChunkDecoder {
     return { kind: 'runs', length: count, nulls: undefined, ends: Uint32Array.from(ends), values: plain };
   }
 
-  #decodePlain(parts: readonly PagePart[], count: number): Vector {
+  #decodePlain(parts: readonly PagePart[], count: number, room: Room): Vector {
     // Before any page is open: the dictionary is decompressed into the same place.
     if (parts.some(({ page }) => page !== undefined && isDictionaryCoded(page))) this.#entries();
-    const values = columnValues(this.#leaf, count, capacityOf(parts), this.#state.isWide, this.#budget);
+    const values = columnValues(this.#leaf, count, capacityOf(parts), this.#state.isWide, room, this.#budget);
     let nulls: Uint8Array | undefined;
     let row = 0;
     for (const { page, rowCount } of parts) {
@@ -227,6 +233,7 @@ export class ChunkDecoder {
           readNulls(open.levels, nulls, row);
           values.spread(nulls, row, rowCount, open.filled);
         }
+        this.#close(page, open);
       }
       row += rowCount;
     }
@@ -299,6 +306,11 @@ export class ChunkDecoder {
     const place = { bytes, at: 0, end: bytes.length };
     if (!isOptional) return { ...place, filled: valueCount, levels: undefined };
     return openLevels(place, { bytes: body, at: repetitionSize, end: start, width: 1, count: valueCount });
+  }
+
+  /** Lets go of an open page, of which all values have been copied. */
+  #close(page: Page, open: OpenPage): void {
+    discard(this.#codec, page.body, open.bytes);
   }
 
   #decompress(page: Page, stored: Uint8Array, size: number): Uint8Array {

@@ -65,6 +65,20 @@ export function decompress(codec: number, input: Uint8Array, size: number): Uint
   }
 }
 
+/** Below so many bytes zlib's output may share its memory with others. */
+const OWN_BYTES = 2 ** 16;
+
+/**
+ * Frees what {@link decompress} made of `input`, where that has memory of its own and is done with: the collector would
+ * let it stand for many pages more.
+ */
+export function discard(codec: number, input: Uint8Array, output: Uint8Array): void {
+  const isOwn = codec === GZIP || codec === BROTLI || codec === ZSTD;
+  const { buffer } = output;
+  if (isOwn && output.length >= OWN_BYTES && buffer !== input.buffer && buffer instanceof ArrayBuffer)
+    buffer.transfer(0);
+}
+
 /** Whether pages of this codec need no decompression. */
 export function isUncompressed(codec: number): boolean {
   return codec === UNCOMPRESSED;

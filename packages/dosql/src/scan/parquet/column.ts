@@ -19,6 +19,7 @@ import { malformed } from './malformed.ts';
 import { TYPE } from './metadata.ts';
 import { decimals, intervals, unsigned, uuids } from './objects.ts';
 import { ENCODING } from './page.ts';
+import type { Room } from './room.ts';
 import type { Leaf } from './schema.ts';
 
 /** Values that stand in a page one after the other, NULLs left out. */
@@ -49,32 +50,33 @@ export interface ColumnValues {
   vector(nulls: Uint8Array | undefined): PlainVector;
 }
 
-/** Where the `count` values of a leaf go; `capacity` is about how many bytes texts take; `isWide` whether integers need 64 bits. */
+/** Where the `count` values of a leaf go, in `room`; `capacity` is about how many bytes texts take; `isWide` whether integers need 64 bits. */
 export function columnValues(
   leaf: Leaf,
   count: number,
   capacity: number,
   isWide: boolean,
+  room: Room,
   budget: Budget,
 ): ColumnValues {
   switch (leaf.conversion) {
     case 'int32':
-      return new NumberValues(leaf, new Int32Array(count));
+      return new NumberValues(leaf, room.int32s(count));
     case 'int64':
-      return isWide ? new BigintValues(leaf, count) : new NumberValues(leaf, new Float64Array(count));
+      return isWide ? new BigintValues(leaf, room.bigints(count)) : new NumberValues(leaf, room.doubles(count));
     case 'uint64':
     case 'int96':
-      return new BigintValues(leaf, count);
+      return new BigintValues(leaf, room.bigints(count));
     case 'bytes':
     case 'uuid':
     case 'interval':
-      return new TextValues(leaf, count, capacity, budget);
+      return new TextValues(leaf, count, capacity, room, budget);
     case 'decimal':
       return leaf.type === TYPE.BYTE_ARRAY || leaf.type === TYPE.FIXED_LEN_BYTE_ARRAY
-        ? new TextValues(leaf, count, capacity, budget)
-        : new NumberValues(leaf, new Float64Array(count));
+        ? new TextValues(leaf, count, capacity, room, budget)
+        : new NumberValues(leaf, room.doubles(count));
     default:
-      return new NumberValues(leaf, new Float64Array(count));
+      return new NumberValues(leaf, room.doubles(count));
   }
 }
 
@@ -164,8 +166,8 @@ class NumberValues implements ColumnValues {
     spread(this.#values, nulls, from, count, filled);
   }
 
-  leaveOut(): void {
-    // Zeros stand there already.
+  leaveOut(from: number, count: number): void {
+    this.#values.fill(0, from, from + count);
   }
 
   vector(nulls: Uint8Array | undefined): PlainVector {
@@ -202,9 +204,9 @@ class BigintValues implements ColumnValues {
   readonly #leaf: Leaf;
   readonly #values: BigInt64Array;
 
-  constructor(leaf: Leaf, count: number) {
+  constructor(leaf: Leaf, values: BigInt64Array) {
     this.#leaf = leaf;
-    this.#values = new BigInt64Array(count);
+    this.#values = values;
   }
 
   append(encoded: Encoded, from: number): void {
@@ -232,8 +234,8 @@ class BigintValues implements ColumnValues {
     spreadBigints(this.#values, nulls, from, count, filled);
   }
 
-  leaveOut(): void {
-    // Zeros stand there already.
+  leaveOut(from: number, count: number): void {
+    this.#values.fill(0n, from, from + count);
   }
 
   vector(nulls: Uint8Array | undefined): PlainVector {
@@ -242,7 +244,7 @@ class BigintValues implements ColumnValues {
     // Differences can only be bounded while they are decoded, so small numbers may have come here.
     if (this.#leaf.conversion === 'int64') {
       const numbers = new Float64Array(length);
-      if (plainInt64(new Uint8Array(values.buffer), 0, 8 * length, numbers, 0, length))
+      if (plainInt64(new Uint8Array(values.buffer, values.byteOffset), 0, 8 * length, numbers, 0, length))
         return { kind: 'number', length, nulls, values: numbers };
     }
     return { kind: 'bigint', length, nulls, values };
@@ -253,9 +255,9 @@ class TextValues implements ColumnValues {
   readonly #leaf: Leaf;
   readonly #values: ByteValues;
 
-  constructor(leaf: Leaf, count: number, capacity: number, budget: Budget) {
+  constructor(leaf: Leaf, count: number, capacity: number, room: Room, budget: Budget) {
     this.#leaf = leaf;
-    this.#values = new ByteValues(count, capacity, budget);
+    this.#values = new ByteValues(count, capacity, room, budget);
   }
 
   append(encoded: Encoded, from: number): void {

@@ -1,6 +1,7 @@
 import type { SqlValue } from '../../value/row.ts';
 import type { BytesVector, ColumnType, MixedVector, NumberVector, PlainVector } from '../vector.ts';
 import { ByteValues } from './byte-values.ts';
+import { Room } from './room.ts';
 import type { Budget } from '../budget.ts';
 
 /** The two's complement number that the bytes are, the highest first. */
@@ -125,7 +126,7 @@ function mapTexts(
 ): BytesVector {
   const { length, nulls, data, offsets } = stored;
   budget.decode(length * size);
-  const out = new ByteValues(length, length * size, budget);
+  const out = new ByteValues(length, length * size, new Room(undefined), budget);
   let to = 0;
   for (let i = 0; i < length; i++) {
     if (nulls?.[i] !== 1)

@@ -6,6 +6,7 @@ import { corruptFile, isOfBytes, malformed } from './malformed.ts';
 import type { Place } from './metadata.ts';
 import { PAGE, readPage, type Page } from './page.ts';
 import type { ColumnPlan } from './plan.ts';
+import { Room, type Buffers } from './room.ts';
 import type { Leaf } from './schema.ts';
 import { takeRanges, type RowRange } from './take.ts';
 
@@ -14,6 +15,8 @@ export interface DecodeContext {
   readonly budget: Budget;
   /** What is learnt of a column goes from one row group to the next. */
   readonly states: Map<Leaf, LeafState>;
+  /** Where columns are not kept: what others have let go of. */
+  readonly buffers: Buffers | undefined;
 }
 
 /** What `work` gives; whatever it stumbles over in the file's bytes is CORRUPT_FILE. */
@@ -49,6 +52,7 @@ export function loadColumn(
   return new GroupColumn(
     new ChunkDecoder(leaf, chunk.codec, dictionary, state, context.budget, isVerified),
     parts,
+    new Room(context.buffers),
   );
 }
 
@@ -85,12 +89,14 @@ export class GroupColumn {
   readonly #decoder: ChunkDecoder;
   /** Rising; together all rows of the row group. */
   readonly #parts: readonly PagePart[];
+  readonly #room: Room;
   /** What was decoded last: the next rows may lie in the same page. */
   #last: { parts: readonly PagePart[]; vector: Vector } | undefined;
 
-  constructor(decoder: ChunkDecoder, parts: readonly PagePart[]) {
+  constructor(decoder: ChunkDecoder, parts: readonly PagePart[], room: Room) {
     this.#decoder = decoder;
     this.#parts = parts;
+    this.#room = room;
   }
 
   /** Where its pages begin. */
@@ -109,10 +115,16 @@ export class GroupColumn {
     )
       return takeRanges(last.vector, pieces);
     // Let go of what was decoded before the next is made.
-    this.#last = undefined;
-    const vector = this.#decoder.decode(parts);
+    this.leave();
+    const vector = this.#decoder.decode(parts, this.#room);
     this.#last = { parts, vector };
     return takeRanges(vector, pieces);
+  }
+
+  /** Lets go of what was decoded. */
+  leave(): void {
+    this.#last = undefined;
+    this.#room.leave();
   }
 }
 

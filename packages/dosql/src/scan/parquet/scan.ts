@@ -16,6 +16,7 @@ import {
   type GroupPlan,
   type PlanContext,
 } from './plan.ts';
+import { Buffers } from './room.ts';
 import { decoding, loadColumn, type DecodeContext, type GroupColumn } from './row-group.ts';
 import type { Leaf } from './schema.ts';
 import { splitRanges } from './split.ts';
@@ -76,7 +77,11 @@ export class Scan {
     this.#fetcher = new Fetcher(file, footer.tail, budget, either);
     this.#lateFetcher = new Fetcher(file, footer.tail, budget, signal);
     this.#planning = { file, footer, request, fetcher: this.#fetcher, ...resolve(file, footer, request) };
-    this.#decoding = { budget, states: new Map() };
+    this.#decoding = {
+      budget,
+      states: new Map(),
+      buffers: request.isTransient === true ? new Buffers() : undefined,
+    };
   }
 
   /** The batches; what is being read ahead when the consumer stops is aborted. */
@@ -162,15 +167,20 @@ export class Scan {
     found: ReadonlyMap<Place, Uint8Array>,
   ): Generator<Batch, void, undefined> {
     const columns = new Map<string, GroupColumn>();
-    for (const column of plan.columns) columns.set(column.leaf.column.name, this.#load(column, plan, found));
-    const late = new LateColumns(this.#file, this.#footer, plan, this.#lateFetcher, (column, found) =>
-      this.#load(column, plan, found),
-    );
+    const loaded: GroupColumn[] = [];
+    const load = (column: ColumnPlan, found: ReadonlyMap<Place, Uint8Array>): GroupColumn => {
+      const own = this.#load(column, plan, found);
+      loaded.push(own);
+      return own;
+    };
+    for (const column of plan.columns) columns.set(column.leaf.column.name, load(column, found));
+    const late = new LateColumns(this.#file, this.#footer, plan, this.#lateFetcher, load);
     for (const column of ahead) late.add(column, found);
     const readMore = (name: string, ranges: readonly RowRange[]): Promise<GroupColumn> =>
       late.read(name, ranges);
     for (const ranges of splitRanges(plan.ranges, [...columns.values()]))
       yield new RowBatch(this.#file.name, ranges, columns, readMore);
+    for (const column of loaded) column.leave();
     for (const leaf of this.#lateGroups.keys()) if (!late.used.has(leaf)) this.#lateGroups.delete(leaf);
     for (const leaf of late.used) this.#lateGroups.set(leaf, (this.#lateGroups.get(leaf) ?? 0) + 1);
   }
