@@ -8,6 +8,7 @@ const file = {
   name: path,
   size: fstatSync(descriptor).size,
   etag: path,
+  isCopied: true,
   read: async (offset: number, length: number): Promise<Uint8Array> => {
     const bytes = new Uint8Array(length);
     readSync(descriptor, bytes, 0, length, offset);

@@ -342,6 +342,7 @@ function rangeFile(path: string): RangeFile & { close(): void } {
     size: fstatSync(descriptor).size,
     // Each run opens its footer anew.
     etag: crypto.randomUUID(),
+    isCopied: true,
     read: async (offset, length) => {
       const bytes = new Uint8Array(length);
       readSync(descriptor, bytes, 0, length, offset);

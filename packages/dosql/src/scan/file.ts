@@ -5,6 +5,8 @@ export interface RangeFile {
   readonly size: number;
   /** Names this version of the content: what was learnt of a file is kept under it. */
   readonly etag: string;
+  /** Whether each read gives memory of its own, which who asked may free: a scan then holds no more than it works on. */
+  readonly isCopied?: boolean;
   /**
    * The bytes from `offset` on; exactly `length` of them, which must lie within the file.
    *

@@ -96,6 +96,7 @@ export function rangeFile(file: ColdFile, { local, cold }: Places): RangeFile {
     size: file.sizeBytes,
     // A path is never written with other bytes.
     etag: path,
+    isCopied: true,
     async read(offset, length, signal) {
       signal?.throwIfAborted();
       for (const { store, at } of from) {

@@ -63,7 +63,9 @@ export function columnValues(
     case 'int32':
       return new NumberValues(leaf, room.int32s(count));
     case 'int64':
-      return isWide ? new BigintValues(leaf, room.bigints(count)) : new NumberValues(leaf, room.doubles(count));
+      return isWide
+        ? new BigintValues(leaf, room.bigints(count))
+        : new NumberValues(leaf, room.doubles(count));
     case 'uint64':
     case 'int96':
       return new BigintValues(leaf, room.bigints(count));

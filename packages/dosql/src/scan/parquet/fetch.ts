@@ -54,6 +54,8 @@ export class Fetcher {
   /** The end of the file, which has been read already. */
   readonly #tail: Uint8Array;
   readonly #waiting: (() => void)[] = [];
+  /** What was read into memory that nobody else has. */
+  readonly #own: WeakSet<ArrayBufferLike> = new WeakSet();
   #underWay = 0;
 
   constructor(file: RangeFile, tail: Uint8Array, budget: Budget, signal: AbortSignal | undefined) {
@@ -80,11 +82,19 @@ export class Fetcher {
     await Promise.all(
       planReads(missing).map(async ({ offset, length, places }) => {
         const bytes = await this.#readAll(offset, length);
+        const isOwn = this.#file.isCopied === true && bytes.length === bytes.buffer.byteLength;
+        if (isOwn) this.#own.add(bytes.buffer);
         for (const place of places)
           found.set(place, bytes.subarray(place.offset - offset, place.offset - offset + place.length));
       }),
     );
     return found;
+  }
+
+  /** Frees what was read where the file lets it, once nobody looks at it any more. */
+  free(found: ReadonlyMap<Place, Uint8Array>): void {
+    for (const { buffer } of found.values())
+      if (this.#own.delete(buffer) && buffer instanceof ArrayBuffer) buffer.transfer(0);
   }
 
   async #readAll(offset: number, length: number): Promise<Uint8Array> {

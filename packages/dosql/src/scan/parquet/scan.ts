@@ -112,6 +112,7 @@ export class Scan {
             this.#planning.request.signal?.throwIfAborted();
             yield batch;
           }
+        if (this.#planning.request.isTransient === true) this.#fetcher.free(found);
       }
     } finally {
       this.#stop.abort();

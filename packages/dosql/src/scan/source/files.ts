@@ -101,6 +101,7 @@ export function r2Files(
 }
 
 class R2File implements RangeFile {
+  readonly isCopied = true;
   readonly name: string;
   readonly size: number;
   readonly etag: string;
@@ -173,6 +174,7 @@ export function storeFiles(url: string, environment: SourceEnvironment): FileSys
 }
 
 class StoredFile implements RangeFile {
+  readonly isCopied = true;
   readonly name: string;
   readonly size: number;
   readonly etag: string;
