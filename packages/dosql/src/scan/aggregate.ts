@@ -143,7 +143,10 @@ class DistinctCount implements Accumulator {
   result(size: number): Values {
     const out = new Float64Array(size);
     if (this.#isWhole) out[0] = this.#keys.size - 1;
-    else for (const group of this.#rows.numbersOf(0)) out[group]!++;
+    else {
+      const groups = this.#rows.numbersOf(0);
+      for (let i = 0; i < groups.length; i++) out[groups[i]!]!++;
+    }
     return numberValues('integer', out, undefined);
   }
 }

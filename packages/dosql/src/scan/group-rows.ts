@@ -2,6 +2,7 @@ import { KeyNumbers, PairNumbers } from './group-key.ts';
 import { putIntegers } from './group-table.ts';
 import { RowHash } from './row-hash.ts';
 import { doubles, integers } from './scratch.ts';
+import type { PlainVector, Vector } from './vector.ts';
 import { expand, numberValues, pick, typeOnly, words, type Values, type ValueType } from './values.ts';
 
 /** What is numbered already, below `size`. */
@@ -117,7 +118,13 @@ export class RowNumbers {
 
   /** For each row the numbers of a key that came numbered. */
   numbersOf(key: number): Uint32Array {
-    return this.#columns()[key] as Uint32Array;
+    const hash = this.#hash;
+    if (hash === undefined) return this.#columns()[key] as Uint32Array;
+    const before = (this.#direct ?? []).slice(0, key);
+    return takeNumbers(
+      hash,
+      before.reduce((sum, type) => sum + (type === undefined ? 1 : 2), 0),
+    );
   }
 
   /** For each row the values of its keys, which came as values. */
@@ -125,7 +132,7 @@ export class RowNumbers {
     return this.#columns().map((column, i) => {
       if (!(column instanceof Uint32Array)) return column;
       const { vector, ...type } = (this.#keys[i] as KeyNumbers).values();
-      return { ...type, vector: pick(expand(vector), column, column.length, undefined) };
+      return { ...type, vector: numbered(expand(vector), column) };
     });
   }
 
@@ -141,6 +148,14 @@ export class RowNumbers {
     }
     return [index ?? new Uint32Array(0), ...columns];
   }
+}
+
+/** The values with these numbers, where 0 is NULL. Bytes are not copied, as few of the rows may be wanted. */
+function numbered(values: PlainVector, numbers: Uint32Array): Vector {
+  const { length } = numbers;
+  if (values.kind !== 'bytes') return pick(values, numbers, length, undefined);
+  const nulls = numbers.includes(0) ? Uint8Array.from(numbers, (number) => (number === 0 ? 1 : 0)) : undefined;
+  return { kind: 'dictionary', length, nulls, codes: numbers, dictionary: { ...values, nulls: undefined } };
 }
 
 function through(numbers: Uint32Array, index: Uint32Array | undefined): Uint32Array {

@@ -245,7 +245,7 @@ export class BytesTable implements ValueTable {
       this.#addChunk(vector, view, rows.subarray(from, from + CHUNK), out);
   }
 
-  #addChunk({ data, offsets }: BytesVector, view: DataView, rows: Uint32Array, out: Uint32Array): void {
+  #addChunk({ offsets }: BytesVector, view: DataView, rows: Uint32Array, out: Uint32Array): void {
     this.#reserve(rows.length);
     const slots = this.#slots;
     const shift = this.#shift;
@@ -267,7 +267,7 @@ export class BytesTable implements ValueTable {
       }
       if (id === 0) {
         slots[at] = hash;
-        id = slots[at + 1] = this.#append(data, start, end);
+        id = slots[at + 1] = this.#append(view, start, end);
       }
       out[row] = id;
     }
@@ -305,15 +305,14 @@ export class BytesTable implements ValueTable {
     this.#slots = slots;
   }
 
-  #append(data: Uint8Array, start: number, end: number): number {
+  #append(view: DataView, start: number, end: number): number {
     const id = this.size++;
     const from = this.#offsets[id]!;
     if (this.#data.length <= from + end - start) {
       this.#data = grown(this.#data, from + end - start + 1);
       this.#view = viewOf(this.#data);
     }
-    if (end - start < 48) for (let i = start, j = from; i < end; i++, j++) this.#data[j] = data[i]!;
-    else this.#data.set(data.subarray(start, end), from);
+    copyView(view, start, end, this.#view, from);
     this.#offsets[id + 1] = from + end - start;
     return id;
   }
@@ -335,26 +334,49 @@ export function hashBytes(data: Uint8Array, start: number, end: number): number 
   return hashView(viewOf(data), start, end);
 }
 
-/** Four bytes at a time, which a DataView reads in one go. */
+/**
+ * Four bytes at a time, which a DataView reads in one go, and by two hashes, which need not wait for one another. The last
+ * four may have been looked at before.
+ */
 function hashView(view: DataView, start: number, end: number): number {
   let hash = end - start;
-  let i = start;
-  for (; i + 4 <= end; i += 4) {
-    hash = Math.imul(hash ^ view.getInt32(i, true), 0x9e3779b1);
+  let other = 0;
+  if (hash < 4) for (let i = start; i < end; i++) other = (other << 8) | view.getUint8(i);
+  else {
+    const last = end - 4;
+    let i = start;
+    for (; i + 4 < last; i += 8) {
+      hash = Math.imul(hash ^ view.getInt32(i, true), 0x9e3779b1);
+      other = Math.imul(other ^ view.getInt32(i + 4, true), 0x85ebca6b);
+      hash ^= hash >>> 15;
+      other ^= other >>> 13;
+    }
+    if (i < last) hash = Math.imul(hash ^ view.getInt32(i, true), 0x9e3779b1);
+    other ^= view.getInt32(last, true);
     hash ^= hash >>> 15;
   }
-  for (; i < end; i++) hash = Math.imul(hash ^ view.getUint8(i), 0x85ebca6b);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
+  hash ^= Math.imul(other ^ (other >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return hash ^ (hash >>> 16);
 }
 
 function isEqual(view: DataView, start: number, end: number, own: DataView, from: number): boolean {
   let i = start;
   let j = from;
-  for (; i + 4 <= end; i += 4, j += 4) if (view.getInt32(i, true) !== own.getInt32(j, true)) return false;
+  for (const last = end - 4; i < last; i += 4, j += 4)
+    if (view.getInt32(i, true) !== own.getInt32(j, true)) return false;
+  if (end - start >= 4) return view.getInt32(end - 4, true) === own.getInt32(from + end - start - 4, true);
   for (; i < end; i++, j++) if (view.getUint8(i) !== own.getUint8(j)) return false;
   return true;
+}
+
+/** Copies bytes: some four at once, the last of which may have been copied before. */
+function copyView(view: DataView, start: number, end: number, own: DataView, from: number): void {
+  let i = start;
+  let j = from;
+  for (const last = end - 4; i < last; i += 4, j += 4) own.setInt32(j, view.getInt32(i, true), true);
+  if (end - start >= 4) own.setInt32(from + end - start - 4, view.getInt32(end - 4, true), true);
+  else for (; i < end; i++, j++) own.setUint8(j, view.getUint8(i));
 }
 
 /** Values of any class. */

@@ -103,7 +103,7 @@ export class Grouper {
     const columns: Values[] = [...this.#keyColumns(), ...this.#accumulators.map((one) => one.result(size))];
     const frame = new Frame(size, (column) => columns[column] as Values);
     if (this.#keys.length !== 1 || this.#hasNull) return frame;
-    return frame.select(Uint32Array.from({ length: size - 1 }, (_, i) => i + 1));
+    return frame.slice(1, size);
   }
 
   #keyColumns(): Values[] {
