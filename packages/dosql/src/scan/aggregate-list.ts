@@ -2,8 +2,7 @@ import { DoSQLError } from '../error.ts';
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
-import { grown } from './group-table.ts';
-import { toNumber, toText } from './scalar.ts';
+import { toNumber, toText, type Scalar } from './scalar.ts';
 import { instantOf } from './time.ts';
 import {
   expand,
@@ -69,8 +68,8 @@ export class QuantileAccumulator implements Accumulator {
   readonly #operand: Node;
   readonly #fraction: number;
   #type: ValueType = plainType('real');
-  #values: Float64Array = new Float64Array(1024);
-  #groups: Uint32Array = new Uint32Array(1024);
+  /** The values of each batch that are not NULL, and their groups. */
+  readonly #batches: { readonly values: Float64Array; readonly groups: Groups }[] = [];
   #count = 0;
 
   constructor(kind: QuantileKind, operand: Node, fraction: number) {
@@ -83,51 +82,31 @@ export class QuantileAccumulator implements Accumulator {
     const values = this.#operand.evaluate(frame);
     const isFine = isTemporal(values.type) && values.unit === 'ns';
     const numbers = isFine ? microseconds(values) : flatNumbers(values);
-    const total = this.#count + frame.length;
-    if (total > MAX_VALUES) throw tooBig('a median or quantile', MAX_VALUES, 'values');
-    this.#values = grown(this.#values, total);
-    this.#groups = grown(this.#groups, total);
     if (numbers !== undefined) this.#type = isFine ? { ...typeOnly(values), unit: 'us' } : typeOnly(values);
-    if (numbers !== undefined) return this.#addNumbers(numbers, groups);
-    const read = scalarReader(values);
-    for (let i = 0; i < frame.length; i++) {
-      const value = toNumber(read(i));
-      if (value === null) continue;
-      this.#values[this.#count] = Number(value);
-      this.#groups[this.#count++] = typeof groups === 'number' ? groups : groups[i]!;
-    }
-  }
-
-  #addNumbers({ values, nulls, length }: NumberVector, groups: Groups): void {
-    const from = this.#count;
-    if (nulls === undefined) {
-      this.#values.set(values, from);
-      if (typeof groups === 'number') this.#groups.fill(groups, from, from + length);
-      else this.#groups.set(groups, from);
-      this.#count += length;
-      return;
-    }
-    const kept = this.#values;
-    const of = this.#groups;
-    let count = from;
-    for (let i = 0; i < length; i++) {
-      if (nulls[i] === 1) continue;
-      kept[count] = values[i]!;
-      of[count++] = typeof groups === 'number' ? groups : groups[i]!;
-    }
-    this.#count = count;
+    const [kept, of] =
+      numbers === undefined
+        ? someScalars(scalarReader(values), frame.length, groups)
+        : someNumbers(numbers, groups);
+    this.#count += kept.length;
+    if (this.#count > MAX_VALUES) throw tooBig('a median or quantile', MAX_VALUES, 'values');
+    this.#batches.push({ values: kept, groups: of });
   }
 
   result(size: number): Values {
     const starts = new Uint32Array(size + 1);
     const count = this.#count;
-    const groups = this.#groups;
-    const values = this.#values;
-    for (let i = 0; i < count; i++) starts[groups[i]! + 1]!++;
+    for (const { values, groups } of this.#batches)
+      if (typeof groups === 'number') starts[groups + 1]! += values.length;
+      else for (let i = 0; i < groups.length; i++) starts[groups[i]! + 1]!++;
     for (let group = 0; group < size; group++) starts[group + 1]! += starts[group]!;
     const sorted = new Float64Array(count);
     const next = starts.slice();
-    for (let i = 0; i < count; i++) sorted[next[groups[i]!]!++] = values[i]!;
+    for (const { values, groups } of this.#batches)
+      if (typeof groups === 'number') {
+        sorted.set(values, next[groups]);
+        next[groups]! += values.length;
+      } else for (let i = 0; i < groups.length; i++) sorted[next[groups[i]!]!++] = values[i]!;
+    this.#batches.length = 0;
     const out = new Float64Array(size);
     const nulls = new Uint8Array(size);
     for (let group = 0; group < size; group++) {
@@ -152,6 +131,34 @@ export class QuantileAccumulator implements Accumulator {
     const mid = value + (above - value) * (at - low);
     return this.#type.type === 'real' || this.#type.type === 'integer' ? mid : Math.round(mid);
   }
+}
+
+/** A copy of the numbers that are not NULL, and of their groups. */
+function someNumbers({ values, nulls, length }: NumberVector, groups: Groups): [Float64Array, Groups] {
+  if (nulls === undefined)
+    return [new Float64Array(values), typeof groups === 'number' ? groups : groups.slice()];
+  const kept = new Float64Array(length);
+  const of = new Uint32Array(typeof groups === 'number' ? 0 : length);
+  let count = 0;
+  for (let i = 0; i < length; i++) {
+    if (nulls[i] === 1) continue;
+    kept[count] = values[i]!;
+    if (typeof groups !== 'number') of[count] = groups[i]!;
+    count++;
+  }
+  return [kept.subarray(0, count), typeof groups === 'number' ? groups : of.subarray(0, count)];
+}
+
+/** The same of values that are read one by one. */
+function someScalars(read: (row: number) => Scalar, length: number, groups: Groups): [Float64Array, Groups] {
+  const values = new Float64Array(length);
+  const nulls = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
+    const value = toNumber(read(i));
+    if (value === null) nulls[i] = 1;
+    else values[i] = Number(value);
+  }
+  return someNumbers({ kind: 'number', length, nulls, values }, groups);
 }
 
 /** Times that are counted in nanoseconds, which doubles cannot hold, cut to microseconds. */

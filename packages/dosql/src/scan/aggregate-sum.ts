@@ -26,10 +26,13 @@ export class SumAccumulator implements Accumulator {
   readonly #kind: SumKind;
   readonly #operand: Node;
   #sums: Float64Array = new Float64Array(16);
-  #rests: Float64Array = new Float64Array(16);
-  #counts: Float64Array = new Float64Array(16);
-  /** Groups that have a REAL in their sum. */
-  #reals: Uint8Array = new Uint8Array(16);
+  /** None while all sums are integers within ±2^53, which rounding takes nothing from. */
+  #rests: Float64Array | undefined;
+  /** No sum is further from 0, while there are no rests. */
+  #bound = 0;
+  #counts: Uint32Array = new Uint32Array(16);
+  /** Groups that have a REAL in their sum, where some have and others may not. */
+  #reals: Uint8Array | undefined;
   #allReal = false;
 
   constructor(kind: SumKind, operand: Node) {
@@ -45,6 +48,8 @@ export class SumAccumulator implements Accumulator {
     if (numbers === undefined) return this.#addOthers(values, groups);
     const doubles = numbers.values as Float64Array;
     if (typeof groups === 'number') this.#addAll(doubles, numbers.nulls, groups);
+    else if (values.type === 'integer' && this.#isBounded(doubles))
+      this.#addIntegers(doubles, numbers.nulls, groups);
     else this.#addGroups(doubles, numbers.nulls, groups);
     if (values.type === 'real') this.#markReal(numbers.nulls, groups);
   }
@@ -67,21 +72,57 @@ export class SumAccumulator implements Accumulator {
 
   #grow(size: number): void {
     this.#sums = grown(this.#sums, size);
-    this.#rests = grown(this.#rests, size);
+    if (this.#rests !== undefined) this.#rests = grown(this.#rests, size);
     this.#counts = grown(this.#counts, size);
-    this.#reals = grown(this.#reals, size);
+    if (this.#reals !== undefined) this.#reals = grown(this.#reals, size);
+  }
+
+  /** What rounding has taken from each sum: nothing, up to now, where it is asked for first. */
+  #needRests(): Float64Array {
+    return (this.#rests ??= new Float64Array(this.#sums.length));
+  }
+
+  #needReals(): Uint8Array {
+    return (this.#reals ??= new Uint8Array(this.#sums.length));
+  }
+
+  /** Whether sums stay within ±2^53 with these values, whichever groups they are of. */
+  #isBounded(values: Float64Array): boolean {
+    if (this.#rests !== undefined) return false;
+    let least = 0;
+    let most = 0;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+    this.#bound += Math.max(-least, most) * values.length;
+    return this.#bound <= Number.MAX_SAFE_INTEGER;
+  }
+
+  #addIntegers(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array): void {
+    const sums = this.#sums;
+    const counts = this.#counts;
+    for (let i = 0; i < values.length; i++) {
+      if (nulls !== undefined && nulls[i] === 1) continue;
+      const group = groups[i]!;
+      sums[group]! += values[i]!;
+      counts[group]!++;
+    }
   }
 
   #markReal(nulls: Uint8Array | undefined, groups: Groups): void {
     // Where all that is summed is REAL, no group need be marked by itself: a sum of nothing is NULL anyway.
     if (this.#kind !== 'sum' || (this.#operand.type?.type === 'real' && (this.#allReal = true))) return;
-    if (typeof groups === 'number') this.#reals[groups] = 1;
-    else for (let i = 0; i < groups.length; i++) if (nulls?.[i] !== 1) this.#reals[groups[i]!] = 1;
+    const reals = this.#needReals();
+    if (typeof groups === 'number') reals[groups] = 1;
+    else for (let i = 0; i < groups.length; i++) if (nulls?.[i] !== 1) reals[groups[i]!] = 1;
   }
 
   #addAll(values: Float64Array, nulls: Uint8Array | undefined, group: number): void {
+    const rests = this.#needRests();
     let sum = this.#sums[group]!;
-    let rest = this.#rests[group]!;
+    let rest = rests[group]!;
     let count = values.length;
     for (let i = 0; i < values.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) {
@@ -95,13 +136,13 @@ export class SumAccumulator implements Accumulator {
       sum = next;
     }
     this.#sums[group] = sum;
-    this.#rests[group] = rest;
+    rests[group] = rest;
     this.#counts[group]! += count;
   }
 
   #addGroups(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array): void {
     const sums = this.#sums;
-    const rests = this.#rests;
+    const rests = this.#needRests();
     const counts = this.#counts;
     for (let i = 0; i < values.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) continue;
@@ -120,7 +161,7 @@ export class SumAccumulator implements Accumulator {
     const sum = this.#sums[group]!;
     const next = sum + value;
     const part = next - sum;
-    this.#rests[group]! += sum - (next - part) + (value - part);
+    this.#needRests()[group]! += sum - (next - part) + (value - part);
     this.#sums[group] = next;
   }
 
@@ -149,7 +190,7 @@ export class SumAccumulator implements Accumulator {
     // Text counts as an INTEGER where all of it is one.
     const isInteger =
       typeof scalar === 'string' ? /^\s*[+-]?\d+\s*$/.test(scalar) : typeof scalar === 'bigint';
-    if (typeof value === 'number' || !isInteger) this.#reals[group] = 1;
+    if (typeof value === 'number' || !isInteger) this.#needReals()[group] = 1;
     if (typeof value === 'number' || isSafe(value)) return this.#addOne(group, Number(value));
     this.#addOne(group, Number(value >> 32n) * 4_294_967_296);
     this.#addOne(group, Number(value & 0xffffffffn));
@@ -170,8 +211,8 @@ export class SumAccumulator implements Accumulator {
     const out = new Float64Array(size);
     const nulls = new Uint8Array(size);
     for (let group = 0; group < size; group++) {
-      const sum = this.#sums[group]! + this.#rests[group]!;
-      if (this.#reals[group] === 1 || !Number.isSafeInteger(sum)) return undefined;
+      const sum = this.#sums[group]! + (this.#rests?.[group] ?? 0);
+      if (this.#reals?.[group] === 1 || !Number.isSafeInteger(sum)) return undefined;
       out[group] = sum;
       nulls[group] = this.#counts[group] === 0 ? 1 : 0;
     }
@@ -194,17 +235,17 @@ export class SumAccumulator implements Accumulator {
   /** With infinities the rest is no number; the sum is right without it. */
   #real(group: number): number {
     const sum = this.#sums[group]!;
-    const rest = this.#rests[group]!;
+    const rest = this.#rests?.[group] ?? 0;
     return Number.isFinite(rest) ? sum + rest : sum;
   }
 
   #sumOf(group: number): Scalar {
     if (this.#counts[group] === 0) return null;
-    if (this.#reals[group] === 1) {
+    if (this.#reals?.[group] === 1) {
       const sum = this.#real(group);
       return Number.isNaN(sum) ? null : sum;
     }
-    const exact = BigInt(this.#sums[group]!) + BigInt(this.#rests[group]!);
+    const exact = BigInt(this.#sums[group]!) + BigInt(this.#rests?.[group] ?? 0);
     if (BigInt.asIntN(64, exact) !== exact)
       throw new DoSQLError(
         'SQLITE',

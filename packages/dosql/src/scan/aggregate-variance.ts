@@ -4,6 +4,7 @@ import type { Frame } from './frame.ts';
 import { grown } from './group-table.ts';
 import { toReal } from './scalar.ts';
 import { flatNumbers, numberValues, scalarReader, type Values } from './values.ts';
+import type { NumberVector } from './vector.ts';
 
 /** Variances and standard deviations, by Welford's running mean. */
 export class VarianceAccumulator implements Accumulator {
@@ -27,12 +28,29 @@ export class VarianceAccumulator implements Accumulator {
     this.#squares = grown(this.#squares, size);
     const values = this.#operand.evaluate(frame);
     const numbers = values.type === 'integer' || values.type === 'real' ? flatNumbers(values) : undefined;
-    const read = numbers === undefined ? scalarReader(values) : undefined;
+    if (numbers !== undefined) return this.#addNumbers(numbers, groups);
+    const read = scalarReader(values);
     for (let i = 0; i < frame.length; i++) {
-      if (numbers?.nulls?.[i] === 1) continue;
-      const value = read === undefined ? numbers?.values[i] : toReal(read(i));
-      if (value === undefined || value === null) continue;
-      this.#addOne(typeof groups === 'number' ? groups : groups[i]!, value);
+      const value = toReal(read(i));
+      if (value !== null) this.#addOne(typeof groups === 'number' ? groups : groups[i]!, value);
+    }
+  }
+
+  #addNumbers({ values, nulls, length }: NumberVector, groups: Groups): void {
+    const counts = this.#counts;
+    const means = this.#means;
+    const squares = this.#squares;
+    const doubles = values as Float64Array;
+    for (let i = 0; i < length; i++) {
+      if (nulls !== undefined && nulls[i] === 1) continue;
+      const group = typeof groups === 'number' ? groups : groups[i]!;
+      const value = doubles[i]!;
+      const count = counts[group]! + 1;
+      const before = means[group]!;
+      const mean = before + (value - before) / count;
+      counts[group] = count;
+      means[group] = mean;
+      squares[group]! += (value - before) * (value - mean);
     }
   }
 

@@ -154,7 +154,9 @@ export class RowNumbers {
 function numbered(values: PlainVector, numbers: Uint32Array): Vector {
   const { length } = numbers;
   if (values.kind !== 'bytes') return pick(values, numbers, length, undefined);
-  const nulls = numbers.includes(0) ? Uint8Array.from(numbers, (number) => (number === 0 ? 1 : 0)) : undefined;
+  const nulls = numbers.includes(0)
+    ? Uint8Array.from(numbers, (number) => (number === 0 ? 1 : 0))
+    : undefined;
   return { kind: 'dictionary', length, nulls, codes: numbers, dictionary: { ...values, nulls: undefined } };
 }
 
