@@ -21,6 +21,8 @@ export interface ScanCounts {
   pages: { total: number; pruned: number; read: number };
   requests: number;
   bytes: number;
+  /** Of those bytes, what the pages take that were decoded: the rest was read beside them, or turned out not to be needed. */
+  pageBytes: number;
   decodedBytes: number;
   rows: number;
 }
@@ -34,6 +36,7 @@ export class Budget {
     pages: { total: 0, pruned: 0, read: 0 },
     requests: 0,
     bytes: 0,
+    pageBytes: 0,
     decodedBytes: 0,
     rows: 0,
   };

@@ -88,7 +88,7 @@ export async function execute(
   const isTop = grouper === undefined && distinct === undefined && result.isTop;
   const first = columnsOf(isTop ? [...where, ...shape.order.map(({ node }) => node)] : where);
   const rest = columnsOf(usedNodes(resolved, scope, outputs)).filter((column) => !first.includes(column));
-  const isLate = first.length > 0 && rest.length >= LATE_COLUMNS && (isTop || isSelective(resolved.where));
+  const isLate = first.length > 0 && rest.length >= lateColumns(resolved.where, isTop);
   const late = namesOf(table, rest);
   const request = {
     columns: namesOf(table, isLate ? first : [...first, ...rest]),
@@ -211,14 +211,15 @@ function costOf(expression: Expression): number {
 
 /** Reading so many columns only where rows are left is worth another request for each batch. */
 const LATE_COLUMNS = 4;
+/** Where so many columns are to have one value each, batches without such a row are the rule: any column is worth it. */
+const MANY_EQUAL = 3;
 
-/** Whether the conditions are of a kind that leaves few rows: one value, or a text that is searched for. */
-function isSelective(where: readonly Expression[]): boolean {
-  return where.some(
-    (conjunct) =>
-      (conjunct.kind === 'binary' && conjunct.operator === '=') ||
-      (conjunct.kind === 'like' && !conjunct.not),
-  );
+/** How many columns, at least, are read only where the conditions have left rows. */
+function lateColumns(where: readonly Expression[], isTop: boolean): number {
+  const equal = where.filter((conjunct) => conjunct.kind === 'binary' && conjunct.operator === '=');
+  if (equal.length >= MANY_EQUAL) return 1;
+  const isSearched = where.some((conjunct) => conjunct.kind === 'like' && !conjunct.not);
+  return isTop || equal.length > 0 || isSearched ? LATE_COLUMNS : Infinity;
 }
 
 function columnsOf(nodes: readonly Node[]): number[] {
@@ -239,7 +240,9 @@ function keptRows(frame: Frame, where: readonly Node[]): Uint32Array {
   let kept = frame;
   for (const predicate of where) {
     const some = trueRows(predicate.truths(kept));
-    rows = rows === undefined ? some : some.map((row) => (rows as Uint32Array)[row]!);
+    if (rows !== undefined) for (let i = 0; i < some.length; i++) some[i] = rows[some[i]!]!;
+    rows = some;
+    if (rows.length === 0) break;
     kept = frame.select(rows);
   }
   return rows?.slice() ?? Uint32Array.from({ length: frame.length }, (_, i) => i);

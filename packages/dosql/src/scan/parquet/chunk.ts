@@ -85,6 +85,8 @@ export class ChunkDecoder {
   readonly #state: LeafState;
   readonly #isVerified: boolean;
   readonly #dictionaryPage: Page | undefined;
+  /** Those that have been decoded. */
+  readonly #seen: Set<Page> = new Set();
   #stored: PlainVector | undefined;
   #dictionary: PlainVector | undefined;
 
@@ -316,6 +318,10 @@ export class ChunkDecoder {
   #decompress(page: Page, stored: Uint8Array, size: number): Uint8Array {
     if (page.crc !== undefined && !this.#isVerified && crc32(page.body) !== page.crc)
       malformed(`a page of its column "${this.#leaf.column.name}" does not have its checksum`);
+    if (!this.#seen.has(page)) {
+      this.#seen.add(page);
+      this.#budget.counts.pageBytes += page.end - page.start;
+    }
     // What a few bytes say about a million rows is counted as what they become.
     this.#budget.decode(Math.max(size, page.valueCount));
     if (!page.isCompressed && !isUncompressed(this.#codec)) return stored;
