@@ -14,6 +14,7 @@ import {
   words,
   type Values,
 } from './values.ts';
+import type { BigintVector } from './vector.ts';
 
 /** What is made of the sum. */
 export type SumKind = 'sum' | 'total' | 'avg';
@@ -168,10 +169,11 @@ export class SumAccumulator implements Accumulator {
   #addOthers(values: Values, groups: Groups): void {
     const plain = values.type === 'integer' ? expand(values.vector) : undefined;
     if (plain?.kind === 'bigint') {
+      if (typeof groups === 'number') return this.#addHalves(plain, groups);
       const halves = words(plain.values);
       for (let i = 0; i < plain.length; i++) {
         if (plain.nulls?.[i] === 1) continue;
-        const group = typeof groups === 'number' ? groups : groups[i]!;
+        const group = groups[i]!;
         this.#addOne(group, (halves[2 * i + 1]! | 0) * 4_294_967_296);
         this.#addOne(group, halves[2 * i]!);
         this.#counts[group]!++;
@@ -181,6 +183,26 @@ export class SumAccumulator implements Accumulator {
     const read = scalarReader(values);
     for (let i = 0; i < values.vector.length; i++)
       this.#addScalar(read(i), typeof groups === 'number' ? groups : groups[i]!);
+  }
+
+  /** Integers of 64 bits into one group. The sums of a million halves are exact. */
+  #addHalves({ values, nulls, length }: BigintVector, group: number): void {
+    const halves = words(values);
+    for (let from = 0; from < length; from += 2 ** 20) {
+      const to = Math.min(length, from + 2 ** 20);
+      let low = 0;
+      let high = 0;
+      let count = 0;
+      for (let i = from; i < to; i++) {
+        if (nulls !== undefined && nulls[i] === 1) continue;
+        low += halves[2 * i]!;
+        high += halves[2 * i + 1]! | 0;
+        count++;
+      }
+      this.#addOne(group, high * 4_294_967_296);
+      this.#addOne(group, low);
+      this.#counts[group]! += count;
+    }
   }
 
   #addScalar(scalar: Scalar, group: number): void {

@@ -85,7 +85,7 @@ function quantile(kind: QuantileKind, operand: Node, second: Node | undefined): 
 /** `count(*)`, or `count(operand)`. */
 class CountAccumulator implements Accumulator {
   readonly #operand: Node | undefined;
-  #counts: Float64Array = new Float64Array(16);
+  #counts: Uint32Array = new Uint32Array(16);
 
   constructor(operand: Node | undefined) {
     this.#operand = operand;
@@ -105,7 +105,7 @@ class CountAccumulator implements Accumulator {
 
   result(size: number): Values {
     this.#counts = grown(this.#counts, size);
-    return numberValues('integer', this.#counts.slice(0, size), undefined);
+    return numberValues('integer', new Float64Array(this.#counts.subarray(0, size)), undefined);
   }
 }
 
