@@ -295,7 +295,8 @@ export class Engine {
       const cursor = this.#sql.exec(sql, ...bindings);
       const raw = [...cursor.raw<RawValue[]>()];
       const { columnNames: names, rowsRead, rowsWritten } = cursor;
-      return { names, raw, rowsRead, rowsWritten, changes: 0, lastRowId: 0, lsn: this.log.marked };
+      const lsn = this.#inserts?.end ?? this.log.marked;
+      return { names, raw, rowsRead, rowsWritten, changes: 0, lastRowId: 0, lsn };
     } catch (error) {
       throw this.#failed(error, statement.sql);
     }
@@ -380,7 +381,7 @@ export class Engine {
     return this.#guard(statement.sql, () => {
       const existed =
         ddl?.verb === 'create' && this.catalog.current().some(({ table }) => sameName(table, ddl.name));
-      if (ddl?.what === 'table' && ddl.verb !== 'create') this.branching?.beforeDdl(ddl.name);
+      if (ddl !== undefined) this.branching?.beforeDdl(ddl);
       if (ddl !== undefined) this.catalog.prepare(ddl);
       const cursor = this.#sql.exec(sql, ...bindings);
       const raw = [...cursor.raw<RawValue[]>()];

@@ -1,7 +1,7 @@
 import { DoSQLError } from './error.ts';
 import type { Point } from './history/point.ts';
 import type { SchemaChoice } from './history/rewrite.ts';
-import type { Statement } from './sql/statement.ts';
+import type { Ddl, Statement } from './sql/statement.ts';
 import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
 import type { KeyColumn } from './history/row-key.ts';
 import type { FormatOptions } from './scan/source/formats.ts';
@@ -98,8 +98,8 @@ export interface Branching {
   ddl(statement: Statement, branch: number): Outcome;
   /** The PRAGMA with the names that SQLite has for the branch's tables. */
   pragma(statement: Statement, branch: number): Statement;
-  /** Main's table of this name is about to be altered or dropped. */
-  beforeDdl(table: string): void;
+  /** Main's schema is about to change. */
+  beforeDdl(ddl: Ddl): void;
   /** A statement has been written on a branch, after which the log ends at `end`. */
   wrote(end: number): void;
   rolledBack(): void;

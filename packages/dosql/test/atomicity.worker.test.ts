@@ -30,6 +30,16 @@ describe('what fails in the middle', () => {
     });
   });
 
+  it('ends at a later LSN with each write, which what reads in between has as well', async () => {
+    await request('lsns', async (db) => {
+      await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)');
+      const start = db.lsn();
+      const sqls = ['INSERT INTO t VALUES (1)', 'SELECT * FROM t', 'DELETE FROM t', 'SELECT * FROM t'];
+      const results = await db.batch(sqls.map((sql) => ({ sql })));
+      expect(results.map(({ lsn }) => lsn - start)).toEqual([1n, 1n, 2n, 2n]);
+    });
+  });
+
   it('of several statements is all or none: exec and batch', async () => {
     await request('exec', async (db) => {
       await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)');

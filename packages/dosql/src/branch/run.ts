@@ -9,7 +9,7 @@ import { disguise } from '../sql/disguise.ts';
 import { keepNames } from '../sql/names.ts';
 import type { Span } from '../sql/scan.ts';
 import { all, first } from '../sql/read.ts';
-import { parse, splice, type Statement } from '../sql/statement.ts';
+import { parse, splice, type Ddl, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
 import { encode, type Binding, type Bound, type Encoded, type SqlParameter } from '../value/parameter.ts';
 import { Branches } from './branches.ts';
@@ -84,10 +84,16 @@ export class BranchRunner implements Branching {
 
   /** Makes a branch, seen from the line `line`. */
   create(line: number = MAIN, name: string, { from }: BranchOptions): number {
-    const { log, points } = this.#engine;
+    const { catalog, log, points } = this.#engine;
     return this.#engine.atomically(() => {
       const other = typeof from === 'string' ? this.branches.find(from) : undefined;
       const lsn = from === undefined || other !== undefined ? log.end() : points.resolve(from);
+      const hidden = catalog.current().find((table) => table.name.startsWith(`${name}/`));
+      if (hidden !== undefined)
+        throw new DoSQLError(
+          'BAD_PARAMETER',
+          `there is a table "${hidden.name}", whose name would mean one of the branch "${name}": call either otherwise`,
+        );
       return this.branches.create(name, other ?? line, lsn).id;
     });
   }
@@ -141,8 +147,22 @@ export class BranchRunner implements Branching {
     this.branches.load();
   }
 
-  beforeDdl(table: string): void {
-    this.branches.foldAll(table);
+  beforeDdl(ddl: Ddl): void {
+    this.#refuseOthersName(ddl);
+    if (ddl.what === 'table' && ddl.verb !== 'create') this.branches.foldAll(ddl.name);
+  }
+
+  /** What is called like a table of another line could not be named. */
+  #refuseOthersName({ verb, what, name, renamedTo }: Ddl): void {
+    const made = verb === 'create' ? name : renamedTo;
+    if (made === undefined || what === 'index' || what === 'trigger') return;
+    const { line, name: there } = this.#reader.address(made, MAIN);
+    if (there === made) return;
+    const branch = this.branches.nameOf(line);
+    throw new DoSQLError(
+      'FORBIDDEN',
+      `"${made}" means "${there}" of the branch "${branch}": create that through its handle, or take another name`,
+    );
   }
 
   /** The text that SQLite is to run, and its bindings; rows that the statement is to write have been copied up. */
@@ -231,6 +251,7 @@ export class BranchRunner implements Branching {
   }
 
   ddl(statement: Statement, line: number): Outcome {
+    if (statement.ddl !== undefined) this.#refuseOthersName(statement.ddl);
     return this.#ddl.run(statement, line);
   }
 

@@ -32,3 +32,9 @@ export function isInternal(name: string): boolean {
 export function isConflictTable(name: string): boolean {
   return /^dosql_conflicts_/i.test(name);
 }
+
+/** What a name may mean, itself first: `"feature/tasks"` is a table called so, or tasks of the branch feature. */
+export function namesBehind(name: string): string[] {
+  const parts = name.split('/');
+  return parts.map((_, i) => parts.slice(i).join('/'));
+}

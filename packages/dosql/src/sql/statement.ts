@@ -209,6 +209,13 @@ function refuseRollback(sql: string, tokens: readonly Token[]): void {
 }
 
 function refuseReserved({ sql, tokens, references, ddl }: Statement): void {
+  const made = ddl?.verb === 'create' ? ddl.name : ddl?.renamedTo;
+  if (made?.startsWith('main/') === true)
+    throw new DoSQLError(
+      'FORBIDDEN',
+      `the name "${made}" is reserved: "main/…" is what branches call main's tables`,
+      { sql },
+    );
   if (!sql.toLowerCase().includes(RESERVED)) return;
   const isReserved = (name: string): boolean => name.toLowerCase().startsWith(RESERVED);
   const refuse = (name: string, offset: number): never => {

@@ -2,7 +2,7 @@ import { viewQuery, viewSource } from '../branch/view.ts';
 import { DoSQLError } from '../error.ts';
 import type { Catalog } from '../schema/catalog.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN } from '../schema/line.ts';
+import { MAIN, namesBehind } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { keepNames } from '../sql/names.ts';
 import type { TableReference } from '../sql/scan.ts';
@@ -163,12 +163,13 @@ export class Names {
   }
 
   #isCold(name: string, depth: number): boolean {
-    // `"feature/tasks"` is the table tasks of a branch.
-    const plain = name.slice(name.lastIndexOf('/') + 1);
     const { tables } = this.#manifest;
-    for (const id of this.#catalog.tableIdsCalled(plain))
-      if ((tables.get(id)?.files.length ?? 0) > 0) return true;
-    return this.#catalog.objects.views(plain).some((view) => this.#isColdView(view, depth));
+    for (const one of namesBehind(name)) {
+      for (const id of this.#catalog.tableIdsCalled(one))
+        if ((tables.get(id)?.files.length ?? 0) > 0) return true;
+      if (this.#catalog.objects.views(one).some((view) => this.#isColdView(view, depth))) return true;
+    }
+    return false;
   }
 
   #isColdView(view: SchemaObject, depth: number): boolean {

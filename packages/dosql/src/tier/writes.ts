@@ -4,7 +4,7 @@ import { DoSQLError } from '../error.ts';
 import type { Budget } from '../scan/budget.ts';
 import type { ScanTable } from '../scan/table.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN } from '../schema/line.ts';
+import { MAIN, namesBehind } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import type { Statement } from '../sql/statement.ts';
 import { lowerName } from '../sql/token.ts';
@@ -199,12 +199,13 @@ export class Writes {
   #target(statement: Statement): { tiered: TieredTable; relation: Relation } | undefined {
     const name = clausesOf(statement)?.target.name;
     if (name === undefined) return undefined;
-    const ids = this.#engine.catalog.tableIdsCalled(name.slice(name.lastIndexOf('/') + 1));
-    for (const tiered of this.#manifest.tables.values()) {
-      if (!ids.has(tiered.tableId) || tiered.files.length === 0) continue;
-      const relation = this.#engine.catalog.present(tiered.tableId);
-      if (relation !== undefined) return { tiered, relation };
-    }
+    for (const one of namesBehind(name))
+      for (const id of this.#engine.catalog.tableIdsCalled(one)) {
+        const tiered = this.#manifest.tables.get(id);
+        const relation = this.#engine.catalog.present(id);
+        if (tiered !== undefined && tiered.files.length > 0 && relation !== undefined)
+          return { tiered, relation };
+      }
     return undefined;
   }
 
@@ -250,7 +251,7 @@ export class Writes {
   async #bringNamed({ references }: Statement, pass: Pass, budget: Budget): Promise<void> {
     const { catalog } = this.#engine;
     const ids = references.flatMap(({ name, isCte }) =>
-      isCte ? [] : [...catalog.tableIdsCalled(name.slice(name.lastIndexOf('/') + 1))],
+      isCte ? [] : namesBehind(name).flatMap((one) => [...catalog.tableIdsCalled(one)]),
     );
     for (const id of new Set(ids))
       for (;;) {
