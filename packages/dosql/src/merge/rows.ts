@@ -77,6 +77,8 @@ export function storedOf(value: SqlParameter): Stored {
   return `t${value}`;
 }
 
+/** SQLite in a Durable Object gives 100 columns at most. */
+const MAX_COLUMNS = 100;
 /** Keys passed to SQL at once. */
 const KEYS_AT_ONCE = 5_000;
 
@@ -184,19 +186,28 @@ export class RowReader {
     const { with: prefix, sources } = this.#sources(state, relation, isOwn);
     const columns = comparedColumns(relation);
     const found = new Map<string, StoredRow>();
+    const hasRowid = relation.key.kind === 'rowid';
+    // Next to its rowid a row may have one column more than a result.
+    const width = hasRowid ? MAX_COLUMNS - 1 : MAX_COLUMNS;
     for (const source of sources) {
-      const values = columns.map((column) => marked(source.value(column)));
-      const rowid = relation.key.kind === 'rowid' ? (source.key[0] as string) : 'NULL';
       const where = [same(source), source.where].filter((text) => text !== '').join(' AND ');
-      const text = `${prefix === '' ? 'WITH ' : `${prefix.trimEnd()}, `}${keyTable} SELECT CAST(${rowid} AS TEXT), ${values.join(', ')} FROM __dosql_c AS c CROSS JOIN ${source.from} WHERE ${where}`;
-      for (const [id, ...cells] of all<[string | null, ...(Stored | ArrayBuffer)[]]>(
-        this.#sql,
-        text,
-        ...bindings,
-      )) {
+      const read = (part: readonly Column[]): (Stored | ArrayBuffer)[][] => {
+        const rowid = hasRowid ? [`CAST(${source.key[0]} AS TEXT)`] : [];
+        const values = [...rowid, ...part.map((column) => marked(source.value(column)))].join(', ');
+        const text = `${prefix === '' ? 'WITH ' : `${prefix.trimEnd()}, `}${keyTable} SELECT ${values} FROM __dosql_c AS c CROSS JOIN ${source.from} WHERE ${where}`;
+        return all(this.#sql, text, ...bindings);
+      };
+      const rest =
+        columns.length > width
+          ? new Map(read(columns.slice(width)).map(([id, cell]) => [id, cell]))
+          : undefined;
+      for (const values of read(columns.slice(0, width))) {
+        const [id] = values;
+        const cells = hasRowid ? values.slice(1) : values;
+        if (rest !== undefined) cells.push(rest.get(id) ?? null);
         const row = {
           cells: cells.map((cell) => (cell instanceof ArrayBuffer ? new Uint8Array(cell) : cell)),
-          rowid: id ?? undefined,
+          rowid: hasRowid ? (id as string) : undefined,
         };
         found.set(keyOf(relation, row), row);
       }

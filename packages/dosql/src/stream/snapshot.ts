@@ -7,6 +7,9 @@ import { isExact, marked, unmarked } from '../value/marked.ts';
 import { toValue, type RawValue } from '../value/row.ts';
 import type { TableView } from './selection.ts';
 
+/** SQLite in a Durable Object gives 100 columns at most. */
+const MAX_COLUMNS = 100;
+
 /** The rows of a table behind a position, in the order of what the log knows them by; `withCold` adds cold ones. */
 export function chunkOf(
   engine: Engine,
@@ -52,8 +55,8 @@ function readRows(
   const column = (name: string): string => `${quoteName(table)}.${quoteName(name)}`;
   const order = keys.map(column).join(', ');
   const behind = after.length === 0 ? 'TRUE' : `(${order}) > (${after.map(() => '?').join(', ')})`;
-  const read = (value: (name: string) => string): RawValue[][] => {
-    const sql = `SELECT ${names.map(value).join(', ')} FROM ${quoteName(table)} WHERE (${condition}) AND ${behind} ORDER BY ${order} LIMIT ${limit}`;
+  const run = (values: readonly string[]): RawValue[][] => {
+    const sql = `SELECT ${values.join(', ')} FROM ${quoteName(table)} WHERE (${condition}) AND ${behind} ORDER BY ${order} LIMIT ${limit}`;
     try {
       return engine.run(engine.statement(sql), after, { branch, isHotOnly: true }).raw;
     } catch (error) {
@@ -61,6 +64,13 @@ function readRows(
       const { code, reason } = error as DoSQLError;
       throw new DoSQLError(code, `where of table "${table}": ${reason}`);
     }
+  };
+  // With its key a row may have more columns than a result; the order makes the rows of both halves the same.
+  const read = (value: (name: string) => string): RawValue[][] => {
+    const rows = run(names.slice(0, MAX_COLUMNS).map(value));
+    if (names.length <= MAX_COLUMNS) return rows;
+    const rest = run(names.slice(MAX_COLUMNS).map(value));
+    return rows.map((row, i) => [...row, ...(rest[i] ?? [])]);
   };
   const raw = read(column);
   if (raw.every((row) => row.every(isExact))) return raw.map((row) => row.map(toValue));
