@@ -120,6 +120,13 @@ it('writes cold rows as if they were hot', async () => {
     await db.tierPass();
     expect((await db.run('UPDATE readings SET value = 1000 WHERE id = 1')).changes).toBe(1);
     expect(await db.get('SELECT value FROM readings WHERE id = 1')).toEqual({ value: 1000 });
+    const batch = await db.batch([
+      { sql: 'UPDATE readings SET note = 1 WHERE id = :id RETURNING id', params: { id: 7 } },
+      { sql: 'SELECT note FROM readings WHERE id = ?', params: [7] },
+      { sql: 'SELECT count(*) FROM readings' },
+    ]);
+    expect(batch.map(({ rows }) => rows[0])).toEqual([{ id: 7 }, { note: 1 }, { 'count(*)': 720 }]);
+    expect(new Set(batch.map(({ lsn }) => lsn))).toEqual(new Set([batch[0]?.lsn]));
     expect((await db.run("DELETE FROM readings WHERE sensor = 'c' AND at < '2026-03-02'")).changes).toBe(24);
     expect(await db.get('SELECT count(*) AS n FROM readings')).toEqual({ n: 696 });
     const error = await failure(

@@ -131,7 +131,7 @@ export class Analytics {
       rowsWritten: 0,
       changes: 0,
       lastRowId: 0,
-      lsn: this.#engine.log.marked,
+      lsn: this.#engine.log.end(),
     };
   }
 

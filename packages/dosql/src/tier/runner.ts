@@ -116,5 +116,5 @@ function exactOutcome(
   const rows = exactRows(engine, statement, values, options);
   const names = Object.keys(rows[0] ?? {});
   const raw = rows.map((row) => names.map((name) => row[name] as RawValue));
-  return { names, raw, rowsRead: 0, rowsWritten: 0, changes: 0, lastRowId: 0, lsn: engine.log.marked };
+  return { names, raw, rowsRead: 0, rowsWritten: 0, changes: 0, lastRowId: 0, lsn: engine.log.end() };
 }
