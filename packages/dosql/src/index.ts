@@ -1,5 +1,6 @@
 export {
   createCDC,
+  toDebezium,
   type Cdc,
   type Change,
   type ChangeEvent,

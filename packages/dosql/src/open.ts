@@ -19,7 +19,7 @@ interface StorageBackend {
 /** One that keeps hot files in a Durable Object and cold ones elsewhere. */
 interface TieredStorageBackend {
   readonly kind: 'tiered';
-  readonly hot: StorageBackend | { readonly kind: string };
+  readonly hot: StorageBackend | FileStore;
   readonly cold: FileStore;
 }
 
