@@ -119,7 +119,7 @@ export interface ChangePage {
 /** What to read a page of. */
 export interface PageOptions extends ShapeOptions {
   readonly publication?: string | undefined;
-  /** About how many entries of the log to read; 500 by default. */
+  /** How many entries of the log to read at most; 500 by default. */
   readonly limit?: number | undefined;
 }
 
@@ -192,7 +192,7 @@ export class Cdc {
   }
 
   /**
-   * Changes after `from` that the log holds now, from at most about `limit` entries of it; at its end the page is
+   * Changes after `from` that the log holds now, from at most `limit` entries of it; at its end the page is
    * empty.
    *
    * @throws an error with code `LSN_EXPIRED` when the log no longer reaches back to `from`, nor an archive of it.

@@ -65,8 +65,10 @@ export class ChangeReader {
     return this.#position;
   }
 
-  /** The next events, from at most about `limit` changes; empty when there are none now. */
+  /** The next events, from at most `limit` changes; empty when there are none now. */
   async next(limit: number): Promise<ChangeEvent[]> {
+    if (!Number.isSafeInteger(limit) || limit < 1)
+      throw this.#log.error('BAD_PARAMETER', `${limit} changes at a time: give a whole number from 1`);
     for (;;) {
       const [events, isEnd] =
         this.#position.snapshot === undefined ? await this.#changes(limit) : await this.#chunk(limit);

@@ -20,7 +20,7 @@ export interface SlotOptions extends ShapeOptions, ReaderOptions {
 export interface Slot {
   readonly name: string;
   /**
-   * The next events, from at most about `limit` changes, 500 by default; empty when there are none now. Reading does
+   * The next events, from at most `limit` changes, 500 by default; empty when there are none now. Reading does
    * not move the slot: until they are acknowledged the same come again; in a snapshot, rows as they are by then. So that
    * rows that have gone meanwhile are taken back, deletions of rows come also before the rows themselves would have.
    *

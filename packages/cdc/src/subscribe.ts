@@ -21,6 +21,8 @@ export interface SubscribeOptions extends ShapeOptions, ReaderOptions {
   readonly batch?: number | undefined;
 }
 
+const SNAPSHOTS: readonly unknown[] = ['none', 'initial', 'only'] satisfies Snapshot[];
+
 /** Log entries read at a time. */
 export const DEFAULT_BATCH = 500;
 
@@ -30,6 +32,11 @@ export const DEFAULT_BATCH = 500;
  * @throws an error with code `BAD_PARAMETER` for what is no position.
  */
 export function startOf(log: ChangeLog, from: From | StreamPosition, snapshot: Snapshot): StreamPosition {
+  if (!SNAPSHOTS.includes(snapshot))
+    throw log.error(
+      'BAD_PARAMETER',
+      `snapshot is ${JSON.stringify(snapshot)}: give 'none', 'initial' or 'only'`,
+    );
   const position = typeof from === 'object' ? from : parsePosition(from, log);
   const isBegun = position.lsn > 0n || position.snapshot !== undefined;
   // Before the first table: no table has an empty name.

@@ -48,6 +48,24 @@ async function ackAll(slot: Slot): Promise<void> {
 }
 
 describe('a slot', () => {
+  it('reads no more changes than it is asked for, also of one transaction', async () => {
+    await withDatabase(async (db) => {
+      await db.exec(TABLE);
+      const slot = await createCDC(db).slot('few');
+      await db.run("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')");
+      await db.run('UPDATE t SET v = id');
+      const seen: string[] = [];
+      for (;;) {
+        const events = await slot.read(2);
+        if (events.length === 0) break;
+        expect(events).toHaveLength(2);
+        seen.push(...events.map((event) => ('key' in event ? `${event.op} ${event.key['id']}` : event.op)));
+        await slot.ack(events[1]?.lsn as bigint);
+      }
+      expect(seen).toEqual(['insert 1', 'insert 2', 'insert 3', 'update 1', 'update 2', 'update 3']);
+    });
+  });
+
   it('begins at the present, gives the same until it is acknowledged, and survives the object', async () => {
     const object = new Clocked();
     await object.use(async (db, cdc) => {

@@ -166,6 +166,10 @@ describe('a change stream', () => {
       expect((await failure(() => createCDC(db).subscribe(-1))).code).toBe('BAD_PARAMETER');
       expect((await failure(() => createCDC(db).subscribe(0.5))).code).toBe('BAD_PARAMETER');
       expect((await failure(createCDC(db).subscribe(99).next())).code).toBe('BAD_PARAMETER');
+      const cdc = createCDC(db);
+      for (const options of [{ snapshot: 'all' as 'only' }, { batch: 0 }, { batch: 1.5 }])
+        expect((await failure(async () => cdc.subscribe(0, options).next())).code).toBe('BAD_PARAMETER');
+      expect((await failure(cdc.read(0, { limit: 0 }))).code).toBe('BAD_PARAMETER');
     });
   });
 });

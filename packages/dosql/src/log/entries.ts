@@ -60,8 +60,9 @@ export class Entries {
     this.#catalog = catalog;
   }
 
-  /** Entries of one branch after `after`, oldest first, from about `limit` rows of the log at most. */
+  /** Entries of one branch after `after`, oldest first, at most `limit`, from about as many rows of the log. */
   after(after: number, limit: number, branch: number = MAIN, view?: EntryView): EntryPage {
+    // A change may be several rows.
     const most = Math.max(limit, 50);
     const end = this.#log.end();
     const to = view === undefined ? end : Math.min(end, after + SPAN);
@@ -71,7 +72,10 @@ export class Entries {
     // The last change may go on past the limit: it is read with the next rows.
     if (isFull) while (rows.length > 1 && !beginsChange(rows.pop() as LogRow));
     const lsn = isFull ? (rows.at(-1) as LogRow)[0] : to;
-    return { entries: this.#entries(rows, branch, view, lsn), lsn, isEnd: lsn === end };
+    const entries = this.#entries(rows, branch, view, lsn);
+    const last = entries[limit - 1];
+    if (last === undefined || entries.length === limit) return { entries, lsn, isEnd: lsn === end };
+    return { entries: entries.slice(0, limit), lsn: Number(last.lsn), isEnd: false };
   }
 
   /** The first LSN of the transaction `tx`. */
