@@ -3,6 +3,7 @@ import { DoSQLError } from './error.ts';
 import { MAIN } from './schema/line.ts';
 import { all, first } from './sql/read.ts';
 import { parse } from './sql/statement.ts';
+import { describe } from './value/parameter.ts';
 
 /** One migration: its name orders and identifies it, its SQL is one or more statements. */
 export interface Migration {
@@ -29,19 +30,30 @@ export interface AppliedMigration {
 export const MIGRATION_TABLE =
   'CREATE TABLE IF NOT EXISTS __dosql_migration(branch INTEGER NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL, duration_ms REAL NOT NULL, lsn INTEGER NOT NULL, PRIMARY KEY(branch, name)) WITHOUT ROWID';
 
-/** The migrations that `source` gives, in order of their names. */
+/**
+ * The migrations that `source` gives, in order of their names.
+ *
+ * @throws DoSQLError `BAD_PARAMETER` for what is none, `MIGRATION_FAILED` for two of one name.
+ */
 export async function loadMigrations(source: Migrations): Promise<readonly Migration[]> {
+  const given: Exclude<Migrations, () => unknown> = typeof source === 'function' ? await source() : source;
   const migrations =
-    typeof source === 'function'
-      ? await source()
-      : 'folder' in source
-        ? await readFolder(source.folder)
-        : source;
+    typeof given === 'object' && given !== null && 'folder' in given ? await readFolder(given.folder) : given;
+  if (!Array.isArray(migrations) || !migrations.every(isMigration))
+    throw new DoSQLError(
+      'BAD_PARAMETER',
+      `migrations are ${describe(migrations)}: give { folder }, or [{ name, sql }], both texts`,
+    );
   const sorted = migrations.toSorted((a, b) => compareNames(a.name, b.name));
   const twice = sorted.find(({ name }, i) => name === sorted[i + 1]?.name);
   if (twice !== undefined)
     throw new DoSQLError('MIGRATION_FAILED', `there are two migrations called "${twice.name}"`);
   return sorted;
+}
+
+function isMigration(migration: unknown): migration is Migration {
+  const { name, sql } = (migration ?? {}) as Partial<Migration>;
+  return typeof name === 'string' && name !== '' && typeof sql === 'string';
 }
 
 /** By number where names begin with one, so that 10 comes after 9, then by name. */

@@ -160,7 +160,14 @@ describe('opening', () => {
         /storage is string here/,
       );
       expect((await failure(DB('a', undefined as never))).code).toBe('BAD_PARAMETER');
-      expect((await failure(DB('', { storage }))).code).toBe('BAD_PARAMETER');
+      expect((await failure(DB('', { storage }))).message).toMatch(/is text, not an empty text/);
+      expect((await failure(DB('a', { storage: undefined as never }))).message).toMatch(
+        /storage is undefined:/,
+      );
+      for (const migrations of [5, [{ sql: 'SELECT 1' }], async () => [{ name: '001_a' }]])
+        expect((await failure(DB('a', { storage, migrations: migrations as never }))).message).toMatch(
+          /^BAD_PARAMETER: migrations are .* \[{ name, sql }\]/,
+        );
       expect((await failure(DB('a', { storage, history: { keep: 'a week' } }))).message).toMatch(
         /history\.keep is string a week/,
       );

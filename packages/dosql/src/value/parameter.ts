@@ -170,6 +170,8 @@ export function describe(value: unknown): string {
   if (typeof value === 'object' && value !== null)
     return `an object (${value.constructor?.name ?? 'without prototype'})`;
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
+  if (value === undefined || value === null) return String(value);
+  if (value === '') return 'an empty text';
   return `${typeof value} ${String(value)}`.slice(0, 80);
 }
 
