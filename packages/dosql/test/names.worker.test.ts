@@ -33,6 +33,8 @@ describe('a table with a slash in its name', () => {
         { note: null },
       ]);
       expect(await db.get('SELECT count(*) AS n FROM "draft/a/b"')).toEqual({ n: 2 });
+      expect((await db.run('DELETE FROM "a/b"')).changes).toBe(3);
+      expect(await db.get('SELECT count(*) AS n FROM b')).toEqual({ n: 3 });
       expect(await db.asOf(past).get('SELECT note FROM "a/b" WHERE id = 1')).toEqual({ note: 'first' });
     }));
 

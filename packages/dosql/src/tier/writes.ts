@@ -199,13 +199,17 @@ export class Writes {
   #target(statement: Statement): { tiered: TieredTable; relation: Relation } | undefined {
     const name = clausesOf(statement)?.target.name;
     if (name === undefined) return undefined;
-    for (const one of namesBehind(name))
-      for (const id of this.#engine.catalog.tableIdsCalled(one)) {
+    const { catalog } = this.#engine;
+    for (const one of namesBehind(name)) {
+      for (const id of catalog.tableIdsCalled(one)) {
         const tiered = this.#manifest.tables.get(id);
-        const relation = this.#engine.catalog.present(id);
+        const relation = catalog.present(id);
         if (tiered !== undefined && tiered.files.length > 0 && relation !== undefined)
           return { tiered, relation };
       }
+      // A table without cold rows, or with none any more: what is called like its end is another.
+      if (catalog.current().some((table) => sameName(table.name, one))) return undefined;
+    }
     return undefined;
   }
 
