@@ -59,7 +59,9 @@ describe('a slot', () => {
         const events = await slot.read(2);
         if (events.length === 0) break;
         expect(events).toHaveLength(2);
-        seen.push(...events.map((event) => ('key' in event ? `${event.op} ${event.key['id']}` : event.op)));
+        seen.push(
+          ...events.map((event) => ('key' in event ? `${event.op} ${String(event.key['id'])}` : event.op)),
+        );
         await slot.ack(events[1]?.lsn as bigint);
       }
       expect(seen).toEqual(['insert 1', 'insert 2', 'insert 3', 'update 1', 'update 2', 'update 3']);

@@ -170,9 +170,9 @@ export function describe(value: unknown): string {
   if (typeof value === 'object' && value !== null)
     return `an object (${value.constructor?.name ?? 'without prototype'})`;
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
-  if (value === undefined || value === null) return String(value);
-  if (value === '') return 'an empty text';
-  return `${typeof value} ${String(value)}`.slice(0, 80);
+  const [type, text] = [typeof value, String(value)];
+  if (type === 'undefined' || type === 'object') return text;
+  return text === '' ? 'an empty text' : `${type} ${text}`.slice(0, 80);
 }
 
 /**
