@@ -411,23 +411,62 @@ function appFigures(): string {
   );
 }
 
+/** What can go wrong in the simulator, as it counts it. */
+const SIMULATED = [
+  'alarms lost',
+  'alarms twice at once',
+  'answers of the store lost',
+  'calls of the store refused',
+  'calls of the store that were too many',
+  'clock stands still',
+  'clock steps back',
+  'ends of the object',
+  'evictions',
+  'full storage',
+  'partial reads',
+  'slow calls of the store',
+  'stale lists',
+  'timeouts of the store',
+  'torn uploads',
+];
+
 /** What the search for faults has run, as Markdown. */
 function faultFigures(): string {
   const { date, machine, workerd, minutes, tests, counts, failures } = results<FaultResults>('faults');
+  const sum = (suite: RegExp, what: (name: string) => boolean): string =>
+    thousands(
+      Object.entries(counts)
+        .filter(([name]) => suite.test(name))
+        .flatMap(([, done]) => Object.entries(done))
+        .reduce((sum, [name, count]) => (what(name) ? sum + count : sum), 0),
+    );
+  const named =
+    (...names: string[]) =>
+    (name: string): boolean =>
+      names.includes(name);
   const rows = [
-    ['', 'done'],
-    ['---', '---'],
-    ...Object.entries(counts).map(([name, done]) => [
-      name,
-      Object.entries(done)
-        .map(([what, count]) => `${what} ${thousands(count)}`)
-        .join(', '),
-    ]),
+    ['', 'how many'],
+    ['---', '---:'],
+    ['what went wrong in the simulator', sum(/^simulator/, named(...SIMULATED))],
+    ['its checks meanwhile', sum(/^simulator/, named('checks'))],
+    ['answers to SQL beside those of SQLite', sum(/^SQL beside/, named('answers compared'))],
+    ['processes killed', sum(/^kills/, named('kills'))],
+    ['damaged files read', sum(/^damaged/, named('files'))],
+    [
+      'mutated texts of SQL, patterns and URLs',
+      sum(
+        /^(texts|disguised|scripts|patterns|URLs)/,
+        named('compared', 'refused by both', 'run', 'scripts', 'paths', 'parsed'),
+      ),
+    ],
+    [
+      'mutated messages and requests',
+      sum(/^(messages|HTTP)/, (name) => name === 'sent' || /^answered \d/.test(name)),
+    ],
   ];
-  const lines = rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
   return (
-    `\n${lines}\n\n${thousands(tests)} tests in ${minutes} minutes, ${failures.length} of them failed. ` +
-    `Taken ${date} on ${machine}, workerd ${workerd}.\n\n`
+    `\n${table(rows)}\n\n${thousands(tests)} tests in ${minutes} minutes, ${failures.length} of them failed. ` +
+    `[All counts](bench/results/index.html). Taken ${date} on ${machine}, workerd ${workerd}.\n\n`
   );
 }
 

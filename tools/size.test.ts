@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 import { beforeAll, expect, it } from 'vitest';
 import { bundleSize, type BundleSize } from '../bench/harness/bundle-size.ts';
 
-const OPENED_BYTES = 49_000;
+const OPENED_BYTES = 49_500;
 const SQLITE_BYTES = 118_000;
 const ALL_BYTES = 294_000;
 
@@ -13,7 +13,7 @@ beforeAll(async () => {
   size = await bundleSize();
 });
 
-it('what opening a database loads stays under 49 kB, minified and gzipped', () => {
+it('what opening a database loads stays under 49.5 kB, minified and gzipped', () => {
   console.log(`loaded at once: ${size.opened} bytes`);
   expect(size.opened).toBeGreaterThan(0);
   expect(size.opened).toBeLessThan(OPENED_BYTES);

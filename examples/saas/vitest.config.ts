@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     name: 'saas',
     // Each file has a runtime of its own beside it, and waits for it half of the time.
-    maxWorkers: 2,
+    maxWorkers: 3,
     include: ['test/**/*.test.ts'],
     // Starting a runtime and a browser takes a while on a busy machine.
     testTimeout: 60_000,

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     name: 'shop',
     // Each file has a runtime of its own beside it, and waits for it half of the time.
-    maxWorkers: 2,
+    maxWorkers: 3,
     include: ['test/**/*.test.ts'],
     // Most of these tests wait for a timer of an order.
     maxConcurrency: 15,

@@ -26,6 +26,8 @@ describe('a statement that SQLite refuses', () => {
     ["ATTACH 'x' AS y", 'FORBIDDEN', /not authorized/],
     ["INSERT OR ROLLBACK INTO person VALUES (2, 'b', 1, NULL)", 'FORBIDDEN', /OR ROLLBACK.*use ABORT/],
     ['CREATE TABLE t(a UNIQUE ON CONFLICT ROLLBACK)', 'FORBIDDEN', /ON CONFLICT ROLLBACK/],
+    ['CREATE TABLE t(a, "True")', 'FORBIDDEN', /column named True.*rename it/],
+    ['ALTER TABLE person RENAME COLUMN age TO "false"', 'FORBIDDEN', /column named false.*rename it/],
     [
       "CREATE TRIGGER t AFTER INSERT ON person BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
       'FORBIDDEN',
@@ -219,6 +221,10 @@ describe('points of the past', () => {
         });
         expect(await failure(db.asOf({ lsn: 1_000 }).query('SELECT 1 FROM person'))).toMatchObject({
           code: 'BAD_PARAMETER',
+        });
+        expect(await failure(db.asOf(2n as never).query('SELECT 1 FROM person'))).toMatchObject({
+          code: 'BAD_PARAMETER',
+          message: expect.stringMatching(/\{ lsn \} for an LSN/),
         });
         expect(await failure(db.asOf({ lsn: -1 }).query('SELECT 1 FROM person'))).toMatchObject({
           code: 'BAD_PARAMETER',

@@ -118,6 +118,8 @@ export class Points {
 
   /** The LSN of a point as `db.asOf` takes it. */
   resolve(point: Point): number {
+    // In SQL it may be ms, but here it is an LSN.
+    if (typeof (point as unknown) === 'bigint') throw noTime(point);
     if (typeof point === 'object' && point !== null && !(point instanceof Date)) {
       if ('lsn' in point) return this.lsn(point.lsn);
       if ('before' in point) return this.lsn(lsnOf(point.before) - 1);
@@ -240,15 +242,18 @@ function msOf(value: unknown): number {
         : typeof value === 'bigint'
           ? Number(value)
           : value;
-  if (typeof ms !== 'number')
-    throw new DoSQLError(
-      'BAD_PARAMETER',
-      `${describe(value)} is no point in time: give a Date, ISO-8601 text or ms, or AS OF LSN ? and { lsn } for an LSN`,
-    );
+  if (typeof ms !== 'number') throw noTime(value);
   if (Number.isFinite(ms)) return ms;
   throw new DoSQLError(
     'BAD_PARAMETER',
     `the point in time is ${value instanceof Date ? 'an invalid Date' : ms}`,
+  );
+}
+
+function noTime(value: unknown): DoSQLError {
+  return new DoSQLError(
+    'BAD_PARAMETER',
+    `${describe(value)} is no point in time: give a Date, ISO-8601 text or ms, or AS OF LSN ? and { lsn } for an LSN`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { DoSQLError } from '../error.ts';
 import type { Affinity, Column, Layout, RowKey, Slot } from '../schema/relation.ts';
 
 /**
@@ -35,12 +36,17 @@ export const INITIAL_WIDTHS: Widths = { integer: 4, text: 4, real: 1, numeric: 1
  *
  * An update's before and after image share a row as long as the log can be that wide; else they take a row
  * each; and an image that is wider than the log is continued in the rows after it.
+ *
+ * @throws DoSQLError `FORBIDDEN` for a column with a name that SQLite gives none in a subquery, as images are read.
  */
 export function layOut(
   columns: readonly Column[],
   key: RowKey,
   widths: Widths,
 ): { layout: Layout; widths: Widths } {
+  const lost = columns.find(({ name }) => /^(?:true|false)$/i.test(name));
+  if (lost !== undefined)
+    throw new DoSQLError('FORBIDDEN', `SQLite loses a column named ${lost.name} in subqueries: rename it`);
   // Columns of the key come first: they must lie in the first row of an image that takes several.
   const isKey = ({ id }: Column): boolean => key.kind === 'primary' && key.columnIds.includes(id);
   const stored = columns
