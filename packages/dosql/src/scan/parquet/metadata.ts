@@ -152,7 +152,7 @@ export function readChunk(metadata: FileMetadata, at: number, fileSize: number):
     type: meta.type,
     codec: meta.codec,
     valueCount: meta.valueCount,
-    place: placeIn(fileSize, offset, compressedSize) ?? malformed('a column has no place in it'),
+    place: placeIn(fileSize, offset, compressedSize + unsaid(metadata, offset + compressedSize, fileSize)),
     dataOffset,
     statistics: meta.statistics,
     bloom:
@@ -162,6 +162,20 @@ export function readChunk(metadata: FileMetadata, at: number, fileSize: number):
   };
 }
 
+/**
+ * Bytes that a column may have beyond its size: parquet-mr before 1.2.9 left the head of the dictionary's page out of it
+ * (https://issues.apache.org/jira/browse/PARQUET-816).
+ */
+function unsaid({ createdBy = '' }: FileMetadata, end: number, fileSize: number): number {
+  const version = /^parquet-mr(?: version (\d+)\.(\d+)\.(\d+))?/.exec(createdBy);
+  if (version === null) return 0;
+  const [major = 0, minor = 0, patch = 0] = version.slice(1).map((part) => Number(part ?? 0));
+  const isOld = major < 1 || (major === 1 && (minor < 2 || (minor === 2 && patch < 9)));
+  return isOld ? Math.max(0, Math.min(100, fileSize - end)) : 0;
+}
+
+function placeIn(fileSize: number, offset: number, length: number): Place;
+function placeIn(fileSize: number, offset: number | undefined, length: number | undefined): Place | undefined;
 function placeIn(
   fileSize: number,
   offset: number | undefined,
