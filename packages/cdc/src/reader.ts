@@ -40,6 +40,12 @@ export interface ReaderUse extends ReaderOptions {
 }
 
 /**
+ * Rows of a snapshot come when the changes before them have been read: at least so many of these at a time, or writers
+ * that are faster than its reader would keep it from ever ending.
+ */
+const LEAST_BETWEEN_ROWS = 50;
+
+/**
  * Reads a stream of changes, a page at a time: a snapshot's rows if it stands inside one, then the log.
  *
  * A snapshot reads table after table in chunks by key. Each chunk is read together with the changes until then
@@ -65,7 +71,10 @@ export class ChangeReader {
     return this.#position;
   }
 
-  /** The next events, from at most `limit` changes; empty when there are none now. */
+  /**
+   * The next events, from at most `limit` changes, or of a snapshot as many rows and what has changed meanwhile; empty
+   * when there are none now.
+   */
   async next(limit: number): Promise<ChangeEvent[]> {
     if (!Number.isSafeInteger(limit) || limit < 1)
       throw this.#log.error('BAD_PARAMETER', `${limit} changes at a time: give a whole number from 1`);
@@ -87,7 +96,7 @@ export class ChangeReader {
     const { lsn, snapshot } = this.#position as Required<StreamPosition>;
     const { table, after } = snapshot as SnapshotPosition;
     const chunk = { table, after, limit, deletions: this.#options.mayRepeat };
-    const page = await this.#read(lsn, limit, chunk);
+    const page = await this.#read(lsn, Math.max(limit, LEAST_BETWEEN_ROWS), chunk);
     const events = this.#events(page).map((event): ChangeEvent =>
       'table' in event ? { ...event, cursor: formatPosition({ lsn: event.lsn, snapshot }) } : event,
     );
