@@ -81,7 +81,7 @@ const APPS: readonly App[] = [
         });
       return { base: '/t/loaded', token: client.token };
     },
-    loads: [{ name: 'board, mixed', make: 'board', unit: 'requests/s', seed: '2,000–5,000', together: 32 }],
+    loads: [{ name: 'board, mixed', make: 'board', unit: 'requests/s', seed: '2,000–5,000', together: 64 }],
   },
   {
     name: 'shop',

@@ -11,12 +11,11 @@ export async function listProjects({ db, query }: Context): Promise<Response> {
   const projects = await rowsAt(
     db,
     as_of,
-    `SELECT p.*, u.name AS owner_name, count(t.id) AS task_count
+    `SELECT p.*, u.name AS owner_name, coalesce(t.task_count, 0) AS task_count
      FROM projects p
      JOIN users u ON u.id = p.owner_id
-     LEFT JOIN tasks t ON t.project_id = p.id
+     LEFT JOIN (SELECT project_id, count(*) AS task_count FROM tasks GROUP BY project_id) t ON t.project_id = p.id
      WHERE p.status = ?
-     GROUP BY p.id
      ORDER BY p.updated_at DESC, p.id DESC`,
     [status],
   );

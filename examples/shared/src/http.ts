@@ -59,7 +59,12 @@ export function json(value: unknown, init: ResponseInit = {}): Response {
 
 /** JSON text with every bigint as a number. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+  try {
+    // Several times as fast as with a function that is asked about each value.
+    return JSON.stringify(value);
+  } catch {
+    return JSON.stringify(value, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+  }
 }
 
 /** The JSON value in a request's body, read no further than the limit. */
