@@ -36,7 +36,9 @@ export function disguised(random: Random, sql: string, changesTexts: boolean): s
   return tokens
     .map((token, i) => {
       const before = i === 0 ? '' : gap(random, sql.slice((tokens[i - 1] as Token).end, token.start));
-      return before + dressed(random, sql, token, tokens[i + 1], changesTexts);
+      // ESCAPE takes one character. What another leads to depends on whether SQLite comes to ask.
+      const isText = changesTexts && tokens[i - 1]?.text !== 'ESCAPE';
+      return before + dressed(random, sql, token, tokens[i + 1], isText);
     })
     .join('');
 }
