@@ -20,8 +20,9 @@ export interface SlotOptions extends ShapeOptions, ReaderOptions {
 export interface Slot {
   readonly name: string;
   /**
-   * The next events, from at most `limit` changes, 500 by default; empty when there are none now. Reading does
-   * not move the slot: until they are acknowledged the same come again; in a snapshot, rows as they are by then. So that
+   * The next events, from at most `limit` changes, 500 by default, or of a snapshot as many rows and what has changed
+   * meanwhile; empty when there are none now. Reading does not move the slot: until they are acknowledged the same come
+   * again; in a snapshot, rows as they are by then. So that
    * rows that have gone meanwhile are taken back, deletions of rows come also before the rows themselves would have.
    *
    * @throws an error with code `LSN_EXPIRED` when the slot has fallen behind by more than `maxLag` and the log has

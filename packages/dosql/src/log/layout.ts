@@ -1,5 +1,6 @@
 import { DoSQLError } from '../error.ts';
 import type { Affinity, Column, Layout, RowKey, Slot } from '../schema/relation.ts';
+import { MAX_COLUMNS } from '../sql/read.ts';
 
 /**
  * The log's value columns, by affinity.
@@ -25,8 +26,7 @@ export type Widths = Readonly<Record<Affinity, number>>;
 
 /** Columns of the log that hold no values: lsn, rel, op, at, k. */
 const HEADER_COLUMNS = 5;
-/** SQLite in a Durable Object takes 100 columns in a table. */
-const MAX_VALUE_COLUMNS = 100 - HEADER_COLUMNS;
+const MAX_VALUE_COLUMNS = MAX_COLUMNS - HEADER_COLUMNS;
 
 /** The log starts narrow: every column costs each of its rows a byte. */
 export const INITIAL_WIDTHS: Widths = { integer: 4, text: 4, real: 1, numeric: 1, blob: 1 };
@@ -46,7 +46,7 @@ export function layOut(
 ): { layout: Layout; widths: Widths } {
   const lost = columns.find(({ name }) => /^(?:true|false)$/i.test(name));
   if (lost !== undefined)
-    throw new DoSQLError('FORBIDDEN', `SQLite loses a column named ${lost.name} in subqueries: rename it`);
+    throw new DoSQLError('FORBIDDEN', `subqueries lose a column named ${lost.name}: rename it`);
   // Columns of the key come first: they must lie in the first row of an image that takes several.
   const isKey = ({ id }: Column): boolean => key.kind === 'primary' && key.columnIds.includes(id);
   const stored = columns

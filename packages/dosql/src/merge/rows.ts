@@ -4,7 +4,7 @@ import { keyNames } from '../history/as-of.ts';
 import { defaultsOf } from '../history/default.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { columnOf } from '../schema/relation.ts';
-import { all } from '../sql/read.ts';
+import { all, MAX_COLUMNS } from '../sql/read.ts';
 import type { Binding, SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
 
@@ -77,8 +77,6 @@ export function storedOf(value: SqlParameter): Stored {
   return `t${value}`;
 }
 
-/** SQLite in a Durable Object gives 100 columns at most. */
-const MAX_COLUMNS = 100;
 /** Keys passed to SQL at once. */
 const KEYS_AT_ONCE = 5_000;
 

@@ -1,4 +1,5 @@
 import { DoSQLError } from '../error.ts';
+import { MAX_COLUMNS } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import type { Budget } from './budget.ts';
 import { writeCell, writeValue, type Cells, type Source } from './handoff-cells.ts';
@@ -38,8 +39,6 @@ export interface HandOffOptions {
   readonly budget?: Budget | undefined;
 }
 
-/** The platform's limit on the columns of a table and of a result. */
-const MAX_COLUMNS = 100;
 const DEFAULT_LIMIT_BYTES = 32 * 2 ** 20;
 
 /**

@@ -1,5 +1,8 @@
 import type { Binding } from '../value/parameter.ts';
 
+/** The platform's limit on the columns of a table, and of a result. */
+export const MAX_COLUMNS = 100;
+
 /** All rows of a statement of DoSQL's own, as arrays. */
 export function all<T extends readonly unknown[]>(
   sql: SqlStorage,

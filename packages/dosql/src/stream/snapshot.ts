@@ -2,13 +2,11 @@ import type { ChangeRow, ChangeValue, Chunk, SnapshotRow } from '@dotdo/cdc';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { columnOf, type Relation } from '../schema/relation.ts';
+import { MAX_COLUMNS } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import { isExact, marked, unmarked } from '../value/marked.ts';
 import { toValue, type RawValue } from '../value/row.ts';
 import type { TableView } from './selection.ts';
-
-/** SQLite in a Durable Object gives 100 columns at most. */
-const MAX_COLUMNS = 100;
 
 /** The rows of a table behind a position, in the order of what the log knows them by; `withCold` adds cold ones. */
 export function chunkOf(

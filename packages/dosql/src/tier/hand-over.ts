@@ -350,7 +350,7 @@ export function handOver(
       manifest.add({ ...written.file, path, place: 'local', etag }, gone);
       files++;
     }
-    if (leave.length === 0) return { rows: 0, files };
+    if (leave.length === 0) return { rows: 0, files: 0 };
     withoutTriggers(engine, relation.table, () => {
       const before = totalChanges(sql);
       deleteKeys(sql, relation, leave);
