@@ -59,17 +59,18 @@ class Consumer {
 /** Remembers every change that was ever shown, by its LSN: shown again it has to be the same. */
 class Recorder {
   readonly changes = new Map<number, string>();
-  #position = 0;
+  /** Up to where it has seen the log. */
+  position = 0;
 
   async step(): Promise<number> {
-    const from = random.chance(0.2) ? Math.floor(this.#position / 2) : this.#position;
+    const from = random.chance(0.2) ? Math.floor(this.position / 2) : this.position;
     const { changes, lsn } = await ask<{ changes: JsonEvent[]; lsn: number }>('read', { from, limit: 200 });
     for (const change of changes) {
       const text = JSON.stringify(change);
       expect(this.changes.get(change.lsn) ?? text).toBe(text);
       this.changes.set(change.lsn, text);
     }
-    this.#position = lsn;
+    this.position = lsn;
     return changes.length;
   }
 
@@ -175,7 +176,8 @@ it(
     await follower.check();
     await checkCopy([...recorder.changes.keys()].toSorted((a, b) => a - b));
     counted('kills in streams', { kills: KILLS, changes: recorder.changes.size, acknowledged });
-    expect(Math.max(...recorder.changes.keys())).toBeGreaterThanOrEqual(acknowledged - 1);
+    // Not the last change's LSN: what redefines a table has LSNs too, and may have been the last.
+    expect(recorder.position).toBeGreaterThanOrEqual(acknowledged);
     expect(recorder.changes.size).toBeGreaterThan(KILLS);
   },
 );
