@@ -6,6 +6,7 @@ import { SPINNING, type Stop } from './breakable.ts';
 import { Random } from './load.ts';
 import type { Stored } from './branched.ts';
 import { difference, Witness } from './witness.ts';
+import { until } from './until.ts';
 import { Workerd } from './workerd.ts';
 
 /** Kills at a random moment, and statements that each operation is aborted at; 600 are all of any operation's. */
@@ -51,10 +52,11 @@ describe('what branches are made with is done wholly or not at all', { timeout: 
     expect(attempts.length).toBeGreaterThan(40);
     await prepare(attempts);
     const answers = attempts.map(attempt);
-    await until(async () => {
+    const areHanging = async (): Promise<boolean> => {
       const { body } = await workerd.ask<string[]>('Branched', 'watcher', 'hanging');
       return body.length === attempts.length;
-    });
+    };
+    expect(await until(areHanging)).toBe(true);
     await restart();
     expect(await Promise.all(answers)).toEqual(attempts.map(() => false));
     expect(await judge(attempts)).toEqual([]);
@@ -87,7 +89,7 @@ describe('what branches are made with is done wholly or not at all', { timeout: 
       };
       await prepare([one]);
       const answer = attempt(one);
-      await until(async () => workerd.stderr.includes(SPINNING));
+      expect(await until(() => workerd.stderr.includes(SPINNING))).toBe(true);
       await restart();
       expect(await answer).toBe(false);
       wrong.push(...(await judge([one])));
@@ -148,7 +150,7 @@ describe('the check', { timeout: TIMEOUT }, () => {
     };
     await prepare([one]);
     const answer = attempt(one);
-    await until(async () => workerd.stderr.includes(SPINNING));
+    expect(await until(() => workerd.stderr.includes(SPINNING))).toBe(true);
     await restart();
     expect(await answer).toBe(false);
     expect((await judge([one])).join('\n')).toContain('neither as before nor as after');
@@ -234,13 +236,4 @@ async function judge(attempts: readonly Attempt[]): Promise<string[]> {
 async function restart(): Promise<void> {
   await workerd.kill();
   await workerd.start();
-}
-
-/** Waits for `condition`, however slow the machine. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 4_000; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error('what was waited for has not come');
 }

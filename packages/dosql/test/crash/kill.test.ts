@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { counted } from '../support/counted.ts';
 import { checkBalances, Client, Random } from './load.ts';
 import { check, records } from './replay.ts';
+import { until } from './until.ts';
 import type { Dump } from './worker.ts';
 import { Workerd } from './workerd.ts';
 
@@ -108,11 +109,6 @@ it(
 
 function acksOf(witnesses: readonly Witness[]): number {
   return witnesses.flatMap(({ clients }) => clients).reduce((sum, { acks }) => sum + acks, 0);
-}
-
-/** Waits for `condition`, however slow the machine; the load may also have been refused, which ends it. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 5_000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 /**

@@ -3,6 +3,7 @@ import { counted } from '../support/counted.ts';
 import { Random } from '../support/random.ts';
 import type { Reply } from './base.ts';
 import type { TieredOp } from './tiered.ts';
+import { until } from './until.ts';
 import { Workerd } from './workerd.ts';
 
 const KILLS = Number(process.env['DOSQL_KILLS'] ?? 12);
@@ -76,8 +77,7 @@ it(
       };
       const load = [...random.times(CLIENTS, client), passes(), passes()];
       const before = acknowledged.length;
-      for (let i = 0; i < 1_000 && acknowledged.length < before + 5; i++)
-        await new Promise((resolve) => setTimeout(resolve, 5));
+      await until(() => acknowledged.length >= before + 5 || wrong.length > 0);
       await new Promise((resolve) => setTimeout(resolve, random.int(300)));
       await workerd.kill();
       killed.abort();
