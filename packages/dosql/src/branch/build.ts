@@ -50,7 +50,7 @@ export class TableBuilder {
       const table = physicalName(id, relation.name);
       const now = this.#sameNow(relation);
       this.#sql.exec(overlayTable(id, relation));
-      copied.set(lowerName(table), relation);
+      copied.set(table, relation);
       if (now !== undefined) {
         this.#sql.exec(shadowTable(id, relation));
         if (isAutoincrement(relation)) this.#setSequence(branch, relation.name, table);
@@ -67,18 +67,19 @@ export class TableBuilder {
     for (const { type, sql, table } of catalog.objects.at(origin))
       if (type === 'index' && originals.some(({ name }) => sameName(name, table)))
         this.#sql.exec(overlayIndex(id, sql));
-    catalog.refresh(undefined, copied);
+    catalog.adopt(copied);
     this.#catchUp(branch, copied, end);
     if (this.retrigger(id)) catalog.refresh();
     else catalog.settle();
   }
 
   /** Makes new tables what main's were when the branch forked; how rows are copied up is said after that. */
-  #catchUp({ id, origin }: Branch, copied: ReadonlyMap<string, Relation>, end: number): void {
-    if (end > origin) {
+  #catchUp(branch: Branch, copied: ReadonlyMap<string, Relation>, end: number): void {
+    const { id, origin } = branch;
+    if ([...copied.values()].some((relation) => this.#branches.isBehind(branch, relation))) {
       const tables = [...this.#branches.tables(id).values()];
       const shapes = tables.filter(({ main }) => main !== undefined).map(({ shape }) => shape);
-      const added = tables.filter(({ own }) => copied.has(lowerName(own.table)));
+      const added = tables.filter(({ own }) => copied.has(own.table));
       for (const { main, shape } of added)
         if (main !== undefined) this.#sql.exec(copyTrigger(id, shape, shapes));
       catchUp(this.#sql, this.#engine.catalog, id, added, origin, end);
@@ -177,7 +178,7 @@ export class TableBuilder {
       else if (first.since <= lsn || this.#isCopy(from, first)) {
         const plain = { ...then, sql: plainNames(then.sql) };
         this.#sql.exec(overlayTable(id, plain));
-        copied.set(lowerName(physicalName(id, then.name)), plain);
+        copied.set(physicalName(id, then.name), plain);
         present.push(then);
       }
     }
@@ -191,7 +192,7 @@ export class TableBuilder {
       if (object.since <= lsn)
         catalog.objects.begin({ ...object, branch: id, since: lsn, until: isNow ? undefined : lsn });
     }
-    catalog.refresh(undefined, copied);
+    catalog.adopt(copied);
     this.retrigger(id);
     catalog.refresh();
   }

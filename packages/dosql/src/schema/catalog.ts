@@ -31,8 +31,8 @@ export class Catalog {
   #generation = 0;
   #now = 'julianday()';
   #isRecursive = true;
-  #captured: Set<string> = new Set();
-  #oneRowTables: Set<string> = new Set();
+  readonly #captured: Set<string> = new Set();
+  readonly #oneRowTables: Set<string> = new Set();
   #hasDeferredKeys = false;
 
   constructor(sql: SqlStorage, log: Log) {
@@ -207,10 +207,10 @@ export class Catalog {
   }
 
   /**
-   * Records what has become different in SQLite's schema; `ddl` tells renames from drops and additions, and
-   * `copied` which of a branch's new tables stand for which ones of its parent. Returns whether anything has.
+   * Records what has become different in SQLite's schema; `ddl` tells renames from drops and additions. Returns whether
+   * anything has.
    */
-  refresh(ddl?: Ddl, copied?: ReadonlyMap<string, Relation>): boolean {
+  refresh(ddl?: Ddl): boolean {
     const fingerprint = fingerprintOf(this.#sql);
     if (fingerprint === this.#fingerprint) return false;
     // Counted before anything is recorded: should that fail half-way, the rollback is to read it all again.
@@ -224,7 +224,7 @@ export class Catalog {
       );
       if (old !== undefined) kept.add(old);
       if (old === undefined || old.sql !== table.sql || old.table !== table.name)
-        this.#begin(table, old, ddl, copied?.get(lowerName(table.name)));
+        this.#begin(table, old, ddl);
       else if (ddl !== undefined && sameName(ddl.name, old.table)) this.#capture(old);
     }
     for (const old of before) if (!kept.has(old)) this.#end(old, this.#note(old.id));
@@ -237,6 +237,24 @@ export class Catalog {
     return true;
   }
 
+  /**
+   * Takes up tables that have just been made for a branch, each like the one that `copied` has under its name: they are
+   * recorded and captured, nothing has changed for a reader, and what else the schema has is not looked at.
+   */
+  adopt(copied: ReadonlyMap<string, Relation>): void {
+    this.#generation++;
+    const since = this.#log.end();
+    for (const [table, original] of copied) {
+      const text = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?";
+      const [sql] = first<[string]>(this.#sql, text, table) as [string];
+      const id = this.highest('id') + 1;
+      const relation = { ...original, ...lineOf(table), id, table, since, until: undefined, sql };
+      this.#record(relation);
+      this.#createTriggers(relation);
+      this.#learn(relation);
+    }
+  }
+
   /** Takes a dropped branch's tables for ended, though nobody's log says so. */
   release(branch: number, lsn: number): void {
     for (const relation of this.relationsOf(branch))
@@ -247,35 +265,9 @@ export class Catalog {
   }
 
   /** Takes note that a branch made of another has lost a table that that one has lost. */
-  copyEnded(
-    { tableId, name, sql, columns, primaryKey, key, layout }: Relation,
-    branch: number,
-    lsn: number,
-  ): void {
-    const id = this.highest('id') + 1;
-    const shape = { columns, primaryKey, key, layout };
-    this.#sql.exec(
-      'INSERT INTO __dosql_relation(id, table_id, branch, name, since, until, sql, shape) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
-      id,
-      tableId,
-      branch,
-      name,
-      lsn,
-      lsn,
-      sql,
-      JSON.stringify(shape),
-    );
-    this.#relations.push({
-      id,
-      tableId,
-      branch,
-      name,
-      table: physicalName(branch, name),
-      since: lsn,
-      until: lsn,
-      sql,
-      ...shape,
-    });
+  copyEnded(ended: Relation, branch: number, lsn: number): void {
+    const table = physicalName(branch, ended.name);
+    this.#record({ ...ended, id: this.highest('id') + 1, branch, table, since: lsn, until: lsn });
   }
 
   /**
@@ -304,15 +296,9 @@ export class Catalog {
       `SELECT type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
     );
     const texts = (type: string): string[] => sources.filter((row) => row[0] === type).map((row) => row[1]);
-    this.#captured = new Set(this.current().map(({ table }) => lowerName(table)));
-    this.#oneRowTables = new Set(
-      this.current()
-        // ON CONFLICT in a table's definition may make it no row, or take others away.
-        .filter(
-          ({ key, layout, sql }) => key.kind === 'rowid' && layout.parts === 1 && !/conflict/i.test(sql),
-        )
-        .map(({ table }) => lowerName(table)),
-    );
+    this.#captured.clear();
+    this.#oneRowTables.clear();
+    for (const relation of this.current()) this.#learn(relation);
     const triggered = all<[string]>(
       this.#sql,
       `SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE '${escapeLike(RESERVED)}%' ESCAPE '\\'`,
@@ -327,6 +313,14 @@ export class Catalog {
     );
     this.#hasDeferredKeys = texts('table').some((sql) => /\bDEFERRED\b/i.test(sql));
     this.#sql.exec(`PRAGMA recursive_triggers = ${this.#isRecursive ? 'ON' : 'OFF'}`);
+  }
+
+  /** Takes note of how a present table is logged. */
+  #learn({ table, key, layout, sql }: Relation): void {
+    const name = lowerName(table);
+    this.#captured.add(name);
+    // ON CONFLICT in a table's definition may make it no row, or take others away.
+    if (key.kind === 'rowid' && layout.parts === 1 && !/conflict/i.test(sql)) this.#oneRowTables.add(name);
   }
 
   /**
@@ -350,35 +344,33 @@ export class Catalog {
     );
   }
 
-  /** `original` is the parent's table that this one of a branch stands for: then nothing has changed for a reader. */
-  #begin(table: ActualTable, old: Relation | undefined, ddl: Ddl | undefined, original?: Relation): void {
+  #begin(table: ActualTable, old: Relation | undefined, ddl: Ddl | undefined): void {
     const id = this.highest('id') + 1;
-    const before = old ?? original;
-    const tableId = before?.tableId ?? this.highest('tableId') + 1;
-    const since = original === undefined ? this.#note(id) : this.#log.end();
+    const tableId = old?.tableId ?? this.highest('tableId') + 1;
+    const since = this.#note(id);
     if (old !== undefined) this.#end(old, since);
-    const { branch, name } = lineOf(table.name);
-    const relation = this.#describe(
-      table,
-      { id, tableId, branch, name, table: table.name, since },
-      before,
-      ddl,
-    );
-    const { columns, primaryKey, key, layout } = relation;
+    const identity = { id, tableId, ...lineOf(table.name), table: table.name, since };
+    const relation = this.#describe(table, identity, old, ddl);
+    this.#record(relation);
+    if (old !== undefined)
+      for (const trigger of triggerNames(old)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
+    this.#createTriggers(relation);
+  }
+
+  #record(relation: Relation): void {
+    const { id, tableId, branch, name, since, until, sql, columns, primaryKey, key, layout } = relation;
     this.#sql.exec(
-      'INSERT INTO __dosql_relation(id, table_id, branch, name, since, sql, shape) VALUES(?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO __dosql_relation(id, table_id, branch, name, since, until, sql, shape) VALUES(?, ?, ?, ?, ?, ?, ?, ?)',
       id,
       tableId,
       branch,
       name,
       since,
-      table.sql,
+      until ?? null,
+      sql,
       JSON.stringify({ columns, primaryKey, key, layout }),
     );
     this.#relations.push(relation);
-    if (old !== undefined)
-      for (const trigger of triggerNames(old)) this.#sql.exec(`DROP TRIGGER IF EXISTS ${trigger}`);
-    this.#createTriggers(relation);
   }
 
   /** Makes the triggers that log anew, for a table that has some. */
