@@ -4,7 +4,7 @@ import { keyExpressions, OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN, plainNames } from '../schema/line.ts';
 import type { Column, Relation, SchemaObject } from '../schema/relation.ts';
-import { compound } from '../sql/compound.ts';
+import { balanced, compound } from '../sql/compound.ts';
 import { first } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
 import type { Branches } from './branches.ts';
@@ -24,6 +24,8 @@ export interface RowSource {
   /** The values of the row's key in the log. */
   readonly key: readonly string[];
   value(column: Column): string;
+  /** Whether where a value is makes every number a REAL: then JavaScript's types tell what was stored. */
+  isTyped(column: Column): boolean;
 }
 
 /** Changes of one line, by the versions of a table that they were logged under. */
@@ -118,6 +120,8 @@ export class States {
         where: `l.rel = ${version.id} AND l.op <> ${OP.insert}`,
         key: keys.map((key) => `x.${key}`),
         value,
+        // A slot of the log has the affinity of its column.
+        isTyped: ({ id }) => isTyped(version, id),
       };
     });
     return { with: `WITH ${changed} `, sources: [...unchanged, ...images] };
@@ -206,18 +210,37 @@ function sourceOf(now: Relation, physical: string, where: string): RowSource {
       const name = now.columns.find(({ id }) => id === column.id)?.name;
       return name === undefined ? 'NULL' : `r.${quoteName(name)}`;
     },
+    isTyped: ({ id }) => isTyped(now, id),
   };
+}
+
+/** In a column of TEXT affinity a number becomes text, and in one of REAL a REAL: https://sqlite.org/datatype3.html. */
+function isTyped({ columns }: Relation, columnId: number): boolean {
+  const affinity = columns.find(({ id }) => id === columnId)?.affinity;
+  return affinity === 'text' || affinity === 'real';
 }
 
 /** Query for the keys, as the log has them, of all rows that changed in these stretches of it. */
 export function changedKeys(segments: readonly Segment[]): string | undefined {
-  const selects = segments.flatMap(({ versions, after, upTo }) =>
-    versions.map((version) => {
+  // Versions whose keys are in the same columns, as all rowids are, are looked for together.
+  const stretches = new Map<string, (Omit<Segment, 'versions'> & { readonly rel: number })[]>();
+  for (const { versions, after, upTo } of segments)
+    for (const version of versions) {
       const names = keyNames(version);
       const keys = keySlots(version).map((slot, i) => `${slot} AS ${names[i]}`);
-      return `SELECT DISTINCT ${keys.join(', ')} FROM __dosql_log WHERE lsn > ${after} AND lsn <= ${upTo} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
-    }),
-  );
+      const list = keys.join(', ');
+      stretches.set(list, [...(stretches.get(list) ?? []), { rel: version.id, after, upTo }]);
+    }
+  const selects = [...stretches].map(([keys, parts]) => {
+    const within = parts.map(
+      ({ rel, after, upTo }) => `(rel = ${rel} AND lsn > ${after} AND lsn <= ${upTo})`,
+    );
+    const [after, upTo] = [
+      Math.min(...parts.map((part) => part.after)),
+      Math.max(...parts.map((part) => part.upTo)),
+    ];
+    return `SELECT DISTINCT ${keys} FROM __dosql_log WHERE lsn > ${after} AND lsn <= ${upTo} AND op BETWEEN ${OP.insert} AND ${OP.rewrite} AND (${balanced(within, 'OR')})`;
+  });
   return selects.length === 0 ? undefined : compound(selects, 'UNION');
 }
 

@@ -87,34 +87,40 @@ function* differences(
 ): Generator<RowDiff> {
   const relation = now ?? old;
   const names = comparedColumns(relation).map(({ name }) => name);
+  const changedColumns = comparing(old, relation);
   for (const key of new Set([...before.keys(), ...after.keys()])) {
     const [was, is] = [before.get(key), after.get(key)];
-    const row = (is ?? was) as StoredRow;
-    const shape = is === undefined ? old : relation;
+    const columns = was === undefined || is === undefined ? undefined : changedColumns(was, is);
+    if (columns?.length === 0) continue;
     const common = {
       table: relation.name,
-      key: shownKey(shape, row),
+      key: is === undefined ? shownKey(old, was as StoredRow) : shownKey(relation, is),
       before: shownRow(old, was),
       after: shownRow(relation, is),
     };
-    if (was === undefined) yield { ...common, type: 'added', columns: names };
-    else if (is === undefined)
-      yield { ...common, type: 'removed', columns: comparedColumns(old).map(({ name }) => name) };
-    else {
-      const columns = changedColumns(old, relation, was, is);
-      if (columns.length > 0) yield { ...common, type: 'modified', columns };
-    }
+    if (columns !== undefined) yield { ...common, type: 'modified', columns };
+    else if (was === undefined) yield { ...common, type: 'added', columns: names };
+    else yield { ...common, type: 'removed', columns: comparedColumns(old).map(({ name }) => name) };
   }
 }
 
-function changedColumns(old: Relation, now: Relation, was: StoredRow, is: StoredRow): string[] {
+/** What tells the columns in which two rows differ. */
+function comparing(old: Relation, now: Relation): (was: StoredRow, is: StoredRow) => string[] {
   const before = comparedColumns(old);
-  return comparedColumns(now)
-    .filter((column, i) => {
-      const at = before.findIndex(({ id }) => id === column.id);
-      if (at < 0) return true;
+  const columns = comparedColumns(now).map(({ id, name }) => ({
+    name,
+    at: before.findIndex((column) => column.id === id),
+  }));
+  const isExact = isKeyless(now);
+  return (was, is) => {
+    const changed: string[] = [];
+    for (let i = 0; i < columns.length; i++) {
+      const { name, at } = columns[i] as { name: string; at: number };
       const [a, b] = [was.cells[at], is.cells[i]];
-      return a !== b && (!sameValue(shown(a), shown(b)) || (typeof a !== typeof b && isKeyless(now)));
-    })
-    .map(({ name }) => name);
+      const isSame =
+        at >= 0 && (a === b || (sameValue(shown(a), shown(b)) && (typeof a === typeof b || !isExact)));
+      if (!isSame) changed.push(name);
+    }
+    return changed;
+  };
 }

@@ -4,6 +4,7 @@ import { keyNames } from '../history/as-of.ts';
 import { defaultsOf } from '../history/default.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { columnOf } from '../schema/relation.ts';
+import { compound } from '../sql/compound.ts';
 import { all, MAX_COLUMNS } from '../sql/read.ts';
 import type { Binding, SqlParameter } from '../value/parameter.ts';
 import type { SqlValue } from '../value/row.ts';
@@ -17,7 +18,7 @@ export type Stored = string | number | null | Uint8Array;
 /** A row in which each value is stored exactly, and where it was read. */
 export interface StoredRow {
   readonly cells: readonly Stored[];
-  /** The rowid, or undefined for a row of a WITHOUT ROWID table. */
+  /** The rowid, which tells rows apart that have no primary key; undefined for those that have one. */
   readonly rowid: number | string | undefined;
 }
 
@@ -90,7 +91,7 @@ export class RowReader {
     this.#states = states;
   }
 
-  /** The rows that have one of the keys, as the log has them, that the query `keys` gives; by {@link keyOf}. */
+  /** The rows that have one of the keys, as the log has them, that the query `keys` gives; by {@link keyOf}, in the keys' order. */
   changed(
     state: LineState,
     relation: Relation,
@@ -104,7 +105,7 @@ export class RowReader {
     return this.#read(
       state,
       relation,
-      `__dosql_c(${names.join(', ')}) AS MATERIALIZED (${keys})`,
+      `__dosql_c(${names.join(', ')}) AS MATERIALIZED (SELECT * FROM (${keys}) ORDER BY ${names.map((_, i) => i + 1).join(', ')})`,
       same,
       [],
       isOwn,
@@ -184,39 +185,55 @@ export class RowReader {
     const { with: prefix, sources } = this.#sources(state, relation, isOwn);
     const columns = comparedColumns(relation);
     const found = new Map<string, StoredRow>();
-    const hasRowid = relation.key.kind === 'rowid';
+    const hasRowid = isKeyless(relation);
     // Next to its rowid a row may have one column more than a result.
     const width = hasRowid ? MAX_COLUMNS - 1 : MAX_COLUMNS;
-    for (const source of sources) {
-      const where = [same(source), source.where].filter((text) => text !== '').join(' AND ');
-      const read = (part: readonly Column[]): (Stored | ArrayBuffer)[][] => {
+    const isTyped = columns.map((column) => sources.every((source) => source.isTyped(column)));
+    // In one query the keys are found once. To mark a value in SQL takes a copy of it.
+    const read = (from: number, to: number): (Stored | ArrayBuffer)[][] => {
+      const arms = sources.map((source) => {
         const rowid = hasRowid ? [`CAST(${source.key[0]} AS TEXT)`] : [];
-        const values = [...rowid, ...part.map((column) => marked(source.value(column)))].join(', ');
-        const text = `${prefix === '' ? 'WITH ' : `${prefix.trimEnd()}, `}${keyTable} SELECT ${values} FROM __dosql_c AS c CROSS JOIN ${source.from} WHERE ${where}`;
-        return all(this.#sql, text, ...bindings);
+        const values = columns
+          .map((column, i) => (isTyped[i] === true ? source.value(column) : marked(source.value(column))))
+          .slice(from, to);
+        const where = [same(source), source.where].filter((text) => text !== '').join(' AND ');
+        return `SELECT ${[...rowid, ...values].join(', ')} FROM __dosql_c AS c CROSS JOIN ${source.from} WHERE ${where}`;
+      });
+      if (arms.length === 0) return [];
+      const text = `${prefix === '' ? 'WITH ' : `${prefix.trimEnd()}, `}${keyTable} ${compound(arms, 'UNION ALL')}`;
+      return all(this.#sql, text, ...bindings);
+    };
+    const rest =
+      columns.length > width
+        ? new Map(read(width, columns.length).map(([id, cell]) => [id, cell]))
+        : undefined;
+    for (const values of read(0, width)) {
+      const [id] = values;
+      const cells = hasRowid ? values.slice(1) : values;
+      if (rest !== undefined) cells.push(rest.get(id) ?? null);
+      const row = {
+        cells: cells.map((cell, i) => {
+          if (typeof cell === 'string') return isTyped[i] === true ? `t${cell}` : cell;
+          return cell instanceof ArrayBuffer ? new Uint8Array(cell) : cell;
+        }),
+        rowid: hasRowid ? (id as string) : undefined,
       };
-      const rest =
-        columns.length > width
-          ? new Map(read(columns.slice(width)).map(([id, cell]) => [id, cell]))
-          : undefined;
-      for (const values of read(columns.slice(0, width))) {
-        const [id] = values;
-        const cells = hasRowid ? values.slice(1) : values;
-        if (rest !== undefined) cells.push(rest.get(id) ?? null);
-        const row = {
-          cells: cells.map((cell) => (cell instanceof ArrayBuffer ? new Uint8Array(cell) : cell)),
-          rowid: hasRowid ? (id as string) : undefined,
-        };
-        found.set(keyOf(relation, row), row);
-      }
+      found.set(keyOf(relation, row), row);
     }
     return found;
   }
 }
 
+const compared = new WeakMap<Relation, readonly Column[]>();
+
 /** The columns that a row of a table is compared by: all that are stored. */
-export function comparedColumns(relation: Relation): Column[] {
-  return relation.columns.filter(({ isGenerated }) => !isGenerated);
+export function comparedColumns(relation: Relation): readonly Column[] {
+  let columns = compared.get(relation);
+  if (columns === undefined) {
+    columns = relation.columns.filter(({ isGenerated }) => !isGenerated);
+    compared.set(relation, columns);
+  }
+  return columns;
 }
 
 /** The primary key of a row. */
@@ -246,8 +263,12 @@ function numeric(value: Stored): Stored {
 /** A row as users see it. */
 export function shownRow(relation: Relation, row: StoredRow | undefined): Record<string, SqlValue> | null {
   if (row === undefined) return null;
-  const entries = comparedColumns(relation).map(({ name }, i) => [name, shown(row.cells[i])] as const);
-  return Object.fromEntries(entries);
+  const columns = comparedColumns(relation);
+  if (columns.some(({ name }) => name === '__proto__'))
+    return Object.fromEntries(columns.map(({ name }, i) => [name, shown(row.cells[i])]));
+  const cells: Record<string, SqlValue> = {};
+  for (let i = 0; i < columns.length; i++) cells[(columns[i] as Column).name] = shown(row.cells[i]);
+  return cells;
 }
 
 /** A row's key as users see it. */
