@@ -31,6 +31,39 @@ const CASES: Readonly<Record<string, Case>> = {
       'UPDATE t SET id = 5000 WHERE id = 3',
     ],
   },
+  'keys that an update changes by whatever name': {
+    setup: `CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE, "Two Words" TEXT COLLATE NOCASE, v, g AS (v * 2) UNIQUE);
+      CREATE UNIQUE INDEX both ON t("Two Words", v) WHERE v > 0;
+      CREATE TABLE w(a, b, c, PRIMARY KEY (a, b)) WITHOUT ROWID;
+      CREATE TABLE x(id INTEGER PRIMARY KEY, v); CREATE UNIQUE INDEX lowered ON x(lower(v));
+      CREATE TABLE o(oid TEXT, id INTEGER PRIMARY KEY);
+      CREATE TABLE bare(v);
+      INSERT INTO t(id, u, "Two Words", v) VALUES (1, 1, 'a', 1), (2, 2, 'b', 2), (3, 3, 'a', 3);
+      INSERT INTO w VALUES (1, 1, 1), (1, 2, 2); INSERT INTO x VALUES (1, 'a'), (2, 'B'), (3, 'c');
+      INSERT INTO o VALUES ('x', 1), ('y', 2); INSERT INTO bare VALUES (1), (2)`,
+    statements: [
+      'UPDATE t SET v = v WHERE id = 1',
+      'UPDATE t SET rowid = 2 WHERE id = 1',
+      'UPDATE t SET OID = 2 WHERE id = 1',
+      'UPDATE t SET "_rowid_" = 2 WHERE id = 1',
+      'UPDATE t SET ID = 2 WHERE id = 1',
+      'UPDATE t SET U = 2 WHERE id = 1',
+      'UPDATE t SET v = 2 WHERE id = 1',
+      'UPDATE t SET "two words" = \'B\', v = -1 WHERE id = 1',
+      'UPDATE t SET v = 2 WHERE id = 1',
+      'UPDATE OR REPLACE t SET rowid = 2 WHERE id = 1',
+      'INSERT INTO t(id, u) VALUES (2, 9) ON CONFLICT(id) DO UPDATE SET rowid = 3',
+      'UPDATE w SET b = 2 WHERE b = 1',
+      'UPDATE w SET c = 5, a = a WHERE b = 1',
+      "UPDATE x SET v = 'b' WHERE id = 1",
+      'UPDATE x SET rowid = 3 WHERE id = 1',
+      'UPDATE o SET rowid = 2 WHERE id = 1',
+      "UPDATE o SET oid = 'y' WHERE id = 1",
+      'UPDATE bare SET rowid = 2 WHERE rowid = 1',
+      'UPDATE OR REPLACE bare SET rowid = 2 WHERE rowid = 1',
+    ],
+    queries: ['SELECT rowid, * FROM bare ORDER BY rowid'],
+  },
   'chains over eight tables': {
     setup: Array.from({ length: 8 }, (_, i) =>
       i === 0

@@ -178,7 +178,7 @@ export function copyTriggers(
     ],
     [
       'update',
-      'BEFORE UPDATE',
+      `BEFORE UPDATE${updatedColumns(shape, shapes)}`,
       [...own, ...parentCopies(branch, shape, shapes, true), ...childCopies(branch, shape, shapes, true)],
     ],
     // A rowid that SQLite gives is known after the insert only, and foreign keys are checked after that.
@@ -197,6 +197,30 @@ export function copyTriggers(
     );
   }
   return triggers;
+}
+
+/**
+ * The columns of which an update names one that a constraint is about: those of unique keys, a rowid by any name, and of
+ * foreign keys in either direction. Without an end where a key is of an expression, or the rowid has no column.
+ */
+function updatedColumns(
+  { relation, indexes, foreignKeys }: TableShape,
+  shapes: readonly TableShape[],
+): string {
+  const { key, columns } = relation;
+  if (key.kind === 'rowid' && key.columnId === undefined) return '';
+  const named = [
+    ...indexes.flatMap((index) => (index.isUnique ? index.columns.map(({ name }) => name) : [])),
+    ...foreignKeys.flatMap(({ from }) => from),
+    ...shapes.flatMap((child) =>
+      child.foreignKeys.flatMap(({ parent, to }) => (sameName(parent, relation.name) ? to : [])),
+    ),
+  ];
+  const isPlain = (name: string | undefined): boolean =>
+    name !== undefined && columns.some((column) => sameName(column.name, name) && !column.isGenerated);
+  if (!named.every(isPlain)) return '';
+  const rowid = key.kind === 'rowid' ? [key.name, 'rowid', '_rowid_', 'oid'] : [];
+  return ` OF ${[...new Set([...named, ...rowid])].map((name) => quoteName(name as string)).join(', ')}`;
 }
 
 /** Rows to be copied up before a constraint is checked. */
