@@ -157,7 +157,7 @@ export class States {
 
   /** Whether rows of a table have changed between two states. */
   hasChanges(from: LineState, to: LineState, tableId: number): boolean {
-    const keys = changedKeys(this.segments(from, to, tableId));
+    const keys = changedKeys(this.segments(from, to, tableId), true);
     return (
       keys !== undefined && first(this.#engine.storage.sql, `SELECT 1 FROM (${keys}) LIMIT 1`) !== undefined
     );
@@ -220,8 +220,11 @@ function isTyped({ columns }: Relation, columnId: number): boolean {
   return affinity === 'text' || affinity === 'real';
 }
 
-/** Query for the keys, as the log has them, of all rows that changed in these stretches of it. */
-export function changedKeys(segments: readonly Segment[]): string | undefined {
+/**
+ * Query for the keys, as the log has them, of all rows that changed in these stretches of it: each once, or with `isOften`
+ * as often as it changed, which is enough to look for some and spares a table of them.
+ */
+export function changedKeys(segments: readonly Segment[], isOften: boolean = false): string | undefined {
   // Versions whose keys are in the same columns, as all rowids are, are looked for together.
   const stretches = new Map<string, (Omit<Segment, 'versions'> & { readonly rel: number })[]>();
   for (const { versions, after, upTo } of segments)
@@ -239,9 +242,9 @@ export function changedKeys(segments: readonly Segment[]): string | undefined {
       Math.min(...parts.map((part) => part.after)),
       Math.max(...parts.map((part) => part.upTo)),
     ];
-    return `SELECT DISTINCT ${keys} FROM __dosql_log WHERE lsn > ${after} AND lsn <= ${upTo} AND op BETWEEN ${OP.insert} AND ${OP.rewrite} AND (${balanced(within, 'OR')})`;
+    return `SELECT ${isOften ? '' : 'DISTINCT '}${keys} FROM __dosql_log WHERE lsn > ${after} AND lsn <= ${upTo} AND op BETWEEN ${OP.insert} AND ${OP.rewrite} AND (${balanced(within, 'OR')})`;
   });
-  return selects.length === 0 ? undefined : compound(selects, 'UNION');
+  return selects.length === 0 ? undefined : compound(selects, isOften ? 'UNION ALL' : 'UNION');
 }
 
 /** The table of `tables` called `name`. */

@@ -116,7 +116,7 @@ export class TableMerger {
         theirs.line !== MAIN &&
         segments.every(({ versions }) => versions.every(({ branch }) => branch === theirs.line));
       this.#segments = segments;
-      const keys = this.#contested(changedKeys(segments), [...baseRelations.values()]);
+      const keys = this.#contested([...baseRelations.values()]);
       this.#theirs = this.#reader.changed(theirs, this.#their, keys, this.#isOwn);
       for (const [state, relation] of baseRelations)
         this.#based.set(state, {
@@ -136,10 +136,10 @@ export class TableMerger {
    * Of the keys that theirs changed, those that ours changed too. Where both know one table in the same columns and by
    * the same key, the others need no looking at: ours has the rows as they were, so theirs are taken as they are.
    */
-  #contested(changed: string | undefined, based: readonly (Relation | undefined)[]): string | undefined {
+  #contested(based: readonly (Relation | undefined)[]): string | undefined {
     const { bases, ours } = this.#merge;
-    const [base] = bases;
-    const their = this.#their;
+    const [[base], segments, their] = [bases, this.#segments, this.#their];
+    const changed = changedKeys(segments);
     const sides = [this.#our, ...based];
     const isAlike = sides.every(
       (side) =>
@@ -153,9 +153,10 @@ export class TableMerger {
       their.primaryKey.every((id) => columnOf(their, id).collation === undefined);
     if (changed === undefined || base === undefined || bases.length > 1 || !isAlike || !isByKey)
       return changed;
-    const own = changedKeys(this.#states.segments(base, ours, their.tableId));
-    const both = `SELECT 1 FROM (${changed}) WHERE (${keyNames(their).join(', ')}) IN (${own}) LIMIT 1`;
-    const isNone = own === undefined || first(this.#engine.storage.sql, both) === undefined;
+    const ownSegments = this.#states.segments(base, ours, their.tableId);
+    const own = changedKeys(ownSegments);
+    const any = `SELECT 1 FROM (${changedKeys(segments, true)}) WHERE (${keyNames(their).join(', ')}) IN (${changedKeys(ownSegments, true)}) LIMIT 1`;
+    const isNone = own === undefined || first(this.#engine.storage.sql, any) === undefined;
     this.#taken = isNone ? changed : `SELECT * FROM (${changed}) EXCEPT SELECT * FROM (${own})`;
     return isNone ? undefined : `SELECT * FROM (${changed}) INTERSECT SELECT * FROM (${own})`;
   }
