@@ -31,8 +31,9 @@ export function actualTables(sql: SqlStorage): ActualTable[] {
  * trigger does to the very row would be logged before the change that fired it.
  */
 export function firedTooLate(sql: SqlStorage): string[] {
+  const isUsers = `(substr(u.name, 1, 8) <> '${RESERVED}' OR u.name GLOB '${RESERVED}b[0-9]*')`;
   return all<[string]>(
     sql,
-    `SELECT DISTINCT u.tbl_name FROM sqlite_schema AS u JOIN sqlite_schema AS c ON c.tbl_name = u.tbl_name COLLATE NOCASE AND c.rowid < u.rowid WHERE u.type = 'trigger' AND c.type = 'trigger' AND substr(u.name, 1, 8) <> '${RESERVED}' AND substr(c.name, 1, 8) = '${RESERVED}'`,
+    `SELECT DISTINCT u.tbl_name FROM sqlite_schema AS u JOIN sqlite_schema AS c ON c.tbl_name = u.tbl_name COLLATE NOCASE AND c.rowid < u.rowid WHERE u.type = 'trigger' AND c.type = 'trigger' AND ${isUsers} AND c.name GLOB '${RESERVED}[disu]*'`,
   ).flat();
 }
