@@ -5,6 +5,7 @@ import type { Ddl, Statement } from './sql/statement.ts';
 import type { Bound, SqlParameter, SqlParameters } from './value/parameter.ts';
 import type { KeyColumn } from './history/row-key.ts';
 import type { FormatOptions } from './scan/source/formats.ts';
+import type { Lineage } from './schema/line.ts';
 import type { Relation } from './schema/relation.ts';
 import type { RawValue, SqlValue } from './value/row.ts';
 
@@ -91,7 +92,7 @@ export interface Branching {
   /** The state of main, as an LSN, that the oldest branch forked from: the log after it is needed. */
   readonly heldFrom: number | undefined;
   /** The lines that a line is made of, itself first, and the LSN up to which it has the states of each. */
-  lineage(line: number): readonly { readonly line: number; readonly upTo: number }[];
+  lineage(line: number): Lineage;
   /** Whether a statement on main names a table of a branch. */
   names(statement: Statement): boolean;
   prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { DoSQLError, type Database, type Session } from '../src/index.ts';
+import type { Database, Session } from '../src/index.ts';
 import { withDatabase } from './support/database.ts';
 import { alter, change, schemaOf, shapeOf } from './support/history.ts';
 import { Random } from './support/random.ts';
+import { attempt, exact, quote, readRows, texts, type RecordedRow } from './support/recorded.ts';
 import { seeds } from './support/seeds.ts';
 import { Statements, type KnownTable, type Step } from './support/statements.ts';
 
@@ -11,7 +12,7 @@ interface Recorded {
   readonly tableId: number;
   readonly name: string;
   readonly columns: ReadonlyMap<number, string>;
-  readonly rows: readonly ReadonlyMap<number, string>[];
+  readonly rows: readonly RecordedRow[];
 }
 
 interface Moment {
@@ -19,10 +20,6 @@ interface Moment {
   readonly ms: number;
   readonly tables: readonly Recorded[];
 }
-
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-/** Every value with its type, exactly; integers leave SQLite as text. */
-const exact = (name: string): string => `typeof(${quote(name)}) || ' ' || quote(${quote(name)})`;
 
 /** What the log calls each table that there is now. */
 function relations(sql: SqlStorage): Omit<Recorded, 'rows'>[] {
@@ -35,13 +32,6 @@ function relations(sql: SqlStorage): Omit<Recorded, 'rows'>[] {
   });
 }
 
-function readRows(
-  raw: Iterable<readonly unknown[]>,
-  columns: ReadonlyMap<number, string>,
-): ReadonlyMap<number, string>[] {
-  return [...raw].map((values) => new Map([...columns.keys()].map((id, i) => [id, values[i] as string])));
-}
-
 function record(sql: SqlStorage, lsn: number, ms: number): Moment {
   const tables = relations(sql).map((relation): Recorded => {
     const list = [...relation.columns.values()].map(exact).join(', ');
@@ -51,20 +41,6 @@ function record(sql: SqlStorage, lsn: number, ms: number): Moment {
     };
   });
   return { lsn, ms, tables };
-}
-
-/** Rows as sorted text, of these columns only. */
-function texts(rows: readonly ReadonlyMap<number, string>[], ids: readonly number[]): string[] {
-  return rows.map((row) => ids.map((id) => row.get(id)).join(' | ')).toSorted();
-}
-
-/** A statement that SQLite refuses changes nothing; another error is a bug. */
-async function attempt(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!(error instanceof DoSQLError) && !(error instanceof Error && error.message === 'undo')) throw error;
-  }
 }
 
 async function take(db: Session, step: Step): Promise<void> {

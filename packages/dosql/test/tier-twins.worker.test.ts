@@ -75,9 +75,20 @@ class Model {
     for (const name of this.#world.branches) {
       const branch = await this.#db.checkout(name);
       for (const table of ['r', 'q']) await this.#both(`SELECT * FROM ${table}`, [], branch);
+      await this.#versions(branch);
     }
+    await this.#versions(this.#db);
     const sqlite = await this.#db.query('SELECT r.id FROM r GROUP BY r.id HAVING count(*) > 1');
     expect(sqlite, this.trace).toEqual([]);
+  }
+
+  /** The versions of rows since a point; when they held is not the same for the twin, which is written after. */
+  async #versions(on: Database): Promise<void> {
+    const [point] = this.#world.points;
+    if (point === undefined) return;
+    const since = `FOR SYSTEM_TIME BETWEEN LSN ${point} AND ${this.#db.lsn()}`;
+    await this.#both(`SELECT id, s, v, at, x, "it's", _lsn_to IS NULL AS holds FROM r ${since}`, [], on);
+    await this.#both(`SELECT k, n, v, at, __proto__ FROM q ${since} WHERE k = 'a' OR n > 3`, [], on);
   }
 
   async #pass(): Promise<void> {

@@ -1,17 +1,22 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
-import { asOf } from '../history/as-of.ts';
 import { oneRowid, rowidName, spellStars, unqualify } from '../history/mention.ts';
+import type { Interval } from '../history/point.ts';
+import { versionsOfView, type SchemaChoice } from '../history/rewrite.ts';
+import { wantedOf } from '../history/stand-in.ts';
+import { refuseWrite } from '../history/system-time.ts';
 import { sameName } from '../schema/catalog.ts';
 import { isConflictTable, MAIN, physicalName } from '../schema/line.ts';
 import type { Relation, SchemaObject } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
 import type { TableReference } from '../sql/scan.ts';
 import { isUrl, RESERVED, type Statement } from '../sql/statement.ts';
-import { lowerName, quoteName } from '../sql/token.ts';
+import { lowerName, quoteName, quoteText } from '../sql/token.ts';
 import type { SqlParameter } from '../value/parameter.ts';
 import { indexedBy, isReservedWord } from './clauses.ts';
 import { MAIN_NAME, type Branch, type Branches } from './branches.ts';
+import { BranchPast } from './past.ts';
+import { States, tableNamed } from './states.ts';
 import type { BranchTable } from './table.ts';
 import { viewSource } from './view.ts';
 import type { Edit } from './write.ts';
@@ -21,6 +26,19 @@ export interface Scope {
   readonly line: number;
   /** Undefined for the present. */
   readonly lsn: number | undefined;
+  /** With whose columns the past is read; those of then by default. */
+  readonly schema?: SchemaChoice | undefined;
+  /** False where present rows of main's are not all in its tables. */
+  readonly canSeek?: boolean;
+}
+
+/** What stands in for a reference. */
+interface Source {
+  readonly text: string;
+  /** The table that it is, with the columns that it has there; undefined for a view. */
+  readonly shape: Relation | undefined;
+  /** Columns that it has beside the table's. */
+  readonly more: readonly string[];
 }
 
 /** What the text made of a statement rests on, besides the schema. */
@@ -50,12 +68,16 @@ const LEAST_UNDONE = 50;
 export class BranchReader {
   readonly #engine: Engine;
   readonly #branches: Branches;
+  readonly #past: BranchPast;
+  readonly #states: States;
   /** Tables of branches that are known to hold rows or hide some. */
   readonly #touched = new WeakSet<BranchTable>();
 
   constructor(engine: Engine, branches: Branches) {
     this.#engine = engine;
     this.#branches = branches;
+    this.#past = new BranchPast(engine, branches);
+    this.#states = new States(engine, branches);
   }
 
   /** Which line a name is looked up on, and the name there: `"feature/tasks"` is the table tasks of the branch feature. */
@@ -85,42 +107,35 @@ export class BranchReader {
     basis: Basis = newBasis(),
   ): Edit[] {
     return statement.references.flatMap((reference) => {
+      if (reference.systemTime !== undefined) refuseWrite(statement, reference);
       if (reference.isCte || (reference.kind !== 'from' && reference.kind !== 'in')) return [];
       if (isReservedWord(statement.sql, reference) || isUrl(reference.name)) return [];
       const source = this.#source(statement, reference, values, scope, basis);
       if (source === undefined) return [];
+      const { text } = source;
       const { whole, alias, kind, name } = reference;
-      if (kind === 'in')
-        return [{ ...whole, text: source.startsWith('(') ? source : `(SELECT * FROM ${source})` }];
+      if (kind === 'in') return [{ ...whole, text: text.startsWith('(') ? text : `(SELECT * FROM ${text})` }];
       const shown = alias ?? this.address(name, scope.line).name;
       // What indexes a branch's table has, has other names, and a subquery has none.
       const indexed = indexedBy(statement.tokens, whole.end);
       return [
-        { ...whole, text: `${source} AS ${quoteName(shown)}` },
+        { ...whole, text: `${text} AS ${quoteName(shown)}` },
         ...(indexed === undefined ? [] : [{ ...indexed, text: '' }]),
-        ...this.#names(statement, { ...reference, alias: shown }, source, scope),
+        ...this.#names(statement, { ...reference, alias: shown }, source),
       ];
     });
   }
 
   /** What is known by one name in place of a table: `main.` goes from `main.t.a`, and a rowid is in no `*`. */
-  #names(statement: Statement, reference: TableReference, source: string, scope: Scope): Edit[] {
+  #names(statement: Statement, reference: TableReference, { text, shape, more }: Source): Edit[] {
     const { whole, inside } = unqualify(statement, [reference.alias as string]);
     const named = (edits: readonly Edit[]): Edit[] => edits.map((edit) => ({ ...edit, isNamed: true }));
     const qualified = [...inside, ...named(whole)];
-    const { line, name } = this.address(reference.name, scope.line);
-    if (!source.startsWith('(')) return qualified;
-    const { catalog, log } = this.#engine;
-    const relation =
-      line === MAIN
-        ? catalog.relationAt(name, scope.lsn ?? log.end())
-        : (this.#branches.tables(line).get(lowerName(name))?.own ??
-          this.#branches.seenThrough(this.#branches.branch(line), name));
-    if (relation === undefined) return qualified;
-    const rowid = oneRowid(statement, reference, relation);
+    if (!text.startsWith('(') || shape === undefined) return qualified;
+    const rowid = oneRowid(statement, reference, shape);
     const renamed = [...qualified, ...rowid.inside, ...named(rowid.whole)];
-    if (rowidName(statement, relation) === undefined) return renamed;
-    const columns = relation.columns.map((column) => column.name);
+    if (rowidName(statement, shape) === undefined) return renamed;
+    const columns = [...shape.columns.map((column) => column.name), ...more];
     return [...renamed, ...named(spellStars(statement, reference, columns))];
   }
 
@@ -130,17 +145,29 @@ export class BranchReader {
     values: readonly SqlParameter[],
     scope: Scope,
     basis: Basis,
-  ): string | undefined {
+  ): Source | undefined {
+    const { times } = this.#engine.rewriter;
     const { line, name } = this.address(reference.name, scope.line);
-    const at = this.#engine.rewriter.lsnOf(statement, reference, values) ?? scope.lsn;
+    const at =
+      times.intervalOf(statement, reference, values) ??
+      times.lsnOf(statement, reference, values) ??
+      scope.lsn;
     if (line !== MAIN) basis.lines.add(line);
     if (at !== undefined) basis.isLasting = false;
-    if (line !== MAIN && /^sqlite_(?:master|schema)$/i.test(name)) return this.#schema(line);
-    if (/^(?:sqlite_|pragma_)/i.test(name) || isConflictTable(name)) return undefined;
-    const found = this.#find(statement, reference, values, { line, lsn: at }, name, basis);
+    if (reference.systemTime === undefined) {
+      if (line !== MAIN && /^sqlite_(?:master|schema)$/i.test(name))
+        return { text: this.#schema(line), shape: undefined, more: [] };
+      if (/^(?:sqlite_|pragma_)/i.test(name) || isConflictTable(name)) return undefined;
+    }
+    const found =
+      at === undefined
+        ? this.#present(statement, reference, values, { ...scope, line }, name, basis)
+        : this.#ofPast(statement, reference, values, { ...scope, line }, at, name, basis);
     if (found !== undefined) return found;
     if (line === MAIN && at === undefined)
-      return name === reference.name ? undefined : `main.${quoteName(name)}`;
+      return name === reference.name
+        ? undefined
+        : { text: `main.${quoteName(name)}`, shape: undefined, more: [] };
     if (this.#engine.catalog.isVirtual(name))
       throw new DoSQLError(
         'NO_SUCH_TABLE',
@@ -150,83 +177,83 @@ export class BranchReader {
         },
       );
     // SQLite itself is to say that there is none, in its own order of errors; not main's table of that name, if any.
-    if (at === undefined) return quoteName(physicalName(line, name));
+    if (at === undefined) return { text: quoteName(physicalName(line, name)), shape: undefined, more: [] };
     const lineName = this.#branches.nameOf(line);
-    throw new DoSQLError('NO_SUCH_TABLE', `there was no table "${name}" on ${lineName} as of LSN ${at}`, {
+    const lsn = typeof at === 'number' ? at : at.at;
+    throw new DoSQLError('NO_SUCH_TABLE', `there was no table "${name}" on ${lineName} as of LSN ${lsn}`, {
       sql: statement.sql,
     });
   }
 
-  /** The text for a table or view called `name`; undefined when the line has none. */
-  #find(
+  /** A table or view of a branch as it is now, called `name`; undefined when it has none. */
+  #present(
     statement: Statement,
     reference: TableReference,
     values: readonly SqlParameter[],
-    { line, lsn }: Scope,
+    scope: Scope,
     name: string,
     basis: Basis,
-  ): string | undefined {
-    const { catalog, log, rewriter } = this.#engine;
-    if (line === MAIN) {
-      if (lsn === undefined) return undefined;
-      const relation = catalog.relationAt(name, lsn);
-      if (relation !== undefined) return rewriter.source(statement, reference, values, relation, lsn);
-      const view = catalog.viewAt(name, lsn);
-      return view === undefined ? undefined : this.#view(view, { line, lsn }, basis);
-    }
+  ): Source | undefined {
+    const { line, canSeek = true } = scope;
+    if (line === MAIN) return undefined;
     const branch = this.#branches.branch(line);
-    if (lsn !== undefined && lsn < branch.base)
-      return this.#find(statement, reference, values, { line: branch.parent, lsn }, name, basis);
     this.#branches.watch(branch);
-    const own = this.#own(branch, name, lsn ?? log.end(), statement, basis);
+    const own = this.#own(branch, name, statement, basis);
     if (own !== undefined) return own;
-    const view = this.#branches
-      .objects(line, 'view', lsn ?? log.end())
-      .find((object) => sameName(object.name, name));
-    if (view !== undefined) return this.#view(view, { line, lsn }, basis);
-    const through = this.#branches.seenThrough(branch, name);
-    if (through === undefined) return undefined;
-    if (!this.#branches.isBehind(branch, through)) return `main.${quoteName(through.table)}`;
-    if (lsn === undefined && this.#isOverlayWorth(branch, through)) {
+    const view = this.#branches.objects(line, 'view').find((object) => sameName(object.name, name));
+    if (view !== undefined) return this.#view(view, scope, basis);
+    const shape = this.#branches.seenThrough(branch, name);
+    if (shape === undefined) return undefined;
+    if (!this.#branches.isBehind(branch, shape))
+      return { text: `main.${quoteName(shape.table)}`, shape, more: [] };
+    if (scope.lsn === undefined && this.#isOverlayWorth(branch, shape)) {
       this.#branches.ensure(branch, [name]);
-      return this.#own(branch, name, log.end(), statement, basis);
+      return this.#own(branch, name, statement, basis);
     }
     basis.isLasting = false;
-    return rewriter.source(statement, reference, values, through, branch.origin);
+    const past = { statement, reference, values, shape, canSeek };
+    return { text: this.#past.asOf(MAIN, past, branch.origin), shape, more: [] };
   }
 
-  /** A table that the branch has of its own, as of `lsn`. */
-  #own(branch: Branch, name: string, lsn: number, statement: Statement, basis: Basis): string | undefined {
-    const { catalog, log } = this.#engine;
-    const table = this.#branches.tables(branch.id).get(lowerName(name));
-    if (lsn >= log.end()) {
-      if (table?.main === undefined) return table?.rows();
-      if (!table.isAlike || this.isTouched(table)) return table.rows(rowidName(statement, table.own));
-      basis.untouched.add(table);
-      return `main.${quoteName(table.main.table)}`;
+  /** A table or view called `name` as it was, or versions of a table's rows; undefined when the line had none. */
+  #ofPast(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlParameter[],
+    scope: Scope,
+    at: number | Interval,
+    name: string,
+    basis: Basis,
+  ): Source | undefined {
+    const { line, schema, canSeek = true } = scope;
+    const end = this.#engine.log.end();
+    const lsn = typeof at === 'number' ? at : at.at;
+    if (typeof at === 'number' && at >= end && line !== MAIN)
+      return this.#present(statement, reference, values, { ...scope, lsn }, name, basis);
+    const named = { line, lsn: schema === 'present' ? end : lsn };
+    const shape = tableNamed(this.#states.tables(named), name);
+    if (shape !== undefined) {
+      const past = { statement, reference, values, shape, canSeek };
+      if (typeof at === 'number') return { text: this.#past.asOf(line, past, at), shape, more: [] };
+      return { text: this.#past.versions(line, past, at), shape, more: wantedOf(statement, shape) };
     }
-    // A table that the branch got of its own later was until then the parent's.
-    const versions = catalog.relationsOf(branch.id);
-    const then =
-      catalog.relationAt(name, lsn, branch.id) ??
-      versions.find(
-        (relation) =>
-          relation.since > lsn &&
-          sameName(relation.name, name) &&
-          catalog.relationAt(name, branch.origin)?.tableId === relation.tableId &&
-          !versions.some(({ tableId, since }) => tableId === relation.tableId && since < relation.since),
-      );
-    if (then === undefined) return undefined;
-    const later = versions.filter(({ tableId, id }) => tableId === then.tableId && id >= then.id);
-    const now = later.find(({ until }) => until === undefined);
-    const present = now && this.#branches.tables(branch.id).get(lowerName(now.name));
-    const key = now?.key.kind === 'rowid' && now.key.columnId === undefined ? now.key.name : undefined;
-    return asOf(
-      { at: then, now, versions: later, rows: present?.rows(key) },
-      String(lsn),
-      'probe',
-      rowidName(statement, then),
-    );
+    const view = this.#states
+      .objects(named)
+      .find((object) => object.type === 'view' && sameName(object.name, name));
+    if (view !== undefined && typeof at !== 'number') throw versionsOfView(statement, reference);
+    return view === undefined ? undefined : this.#view(view, { ...scope, lsn }, basis);
+  }
+
+  /** A table that the branch has of its own now. */
+  #own(branch: Branch, name: string, statement: Statement, basis: Basis): Source | undefined {
+    const table = this.#branches.tables(branch.id).get(lowerName(name));
+    if (table === undefined) return undefined;
+    const shape = table.own;
+    if (table.main === undefined) return { text: table.rows(), shape, more: [] };
+    if (!table.isAlike || this.isTouched(table))
+      return { text: table.rows(rowidName(statement, shape)), shape, more: [] };
+    basis.untouched.add(table);
+    return { text: `main.${quoteName(table.main.table)}`, shape, more: [] };
   }
 
   /** Whether a table that main has changed since the branch forked is to be read from an overlay from now on. */
@@ -253,8 +280,9 @@ export class BranchReader {
   }
 
   /** The query of a view, every table in it read in the same scope. */
-  #view(view: SchemaObject, scope: Scope, basis: Basis): string {
-    return viewSource(view, (body) => this.edits(body, [], scope, basis));
+  #view(view: SchemaObject, scope: Scope, basis: Basis): Source {
+    const text = viewSource(view, (body) => this.edits(body, [], scope, basis));
+    return { text, shape: undefined, more: [] };
   }
 
   /** SQLite's schema table as the branch would have it. */
@@ -277,8 +305,4 @@ export class BranchReader {
       `UNION ALL SELECT 'view', value ->> 'name', value ->> 'name', 0, value ->> 'sql' FROM json_each(${quoteText(views)}))`
     );
   }
-}
-
-function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

@@ -4,7 +4,7 @@ import { rowidMention } from '../history/mention.ts';
 import type { Point } from '../history/point.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN, physicalName } from '../schema/line.ts';
+import { MAIN, physicalName, type Lineage } from '../schema/line.ts';
 import { disguise } from '../sql/disguise.ts';
 import { keepNames } from '../sql/names.ts';
 import type { Span } from '../sql/scan.ts';
@@ -133,7 +133,7 @@ export class BranchRunner implements Branching {
     return origins.length === 0 ? undefined : Math.min(...origins);
   }
 
-  lineage(line: number, upTo: number = Infinity): { line: number; upTo: number }[] {
+  lineage(line: number, upTo: number = Infinity): Lineage {
     if (line === MAIN) return [{ line, upTo }];
     const { parent, base } = this.branches.branch(line);
     return [{ line, upTo }, ...this.lineage(parent, base)];
@@ -166,14 +166,15 @@ export class BranchRunner implements Branching {
   }
 
   /** The text that SQLite is to run, and its bindings; rows that the statement is to write have been copied up. */
-  prepare(statement: Statement, values: readonly SqlParameter[], { at, branch = MAIN }: RunOptions): Bound {
+  prepare(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound {
+    const { at, branch = MAIN } = options;
     const encoded = encode(statement.sql, values);
     const end = this.#engine.log.end();
     const known = at === undefined ? this.#plans.get(statement)?.get(branch) : undefined;
     const plan =
       known !== undefined && known.variant === encoded.variant && this.#isFresh(known, end)
         ? known
-        : this.#plan(statement, values, encoded, { at, branch });
+        : this.#plan(statement, values, encoded, options);
     const { text, target } = plan;
     const bound = { sql: text.sql, bindings: encoded.bindings.slice(0, text.bindingCount) };
     if (text.copy !== undefined) this.#copyUp(text.copy, encoded.bindings, bound);
@@ -203,11 +204,11 @@ export class BranchRunner implements Branching {
     statement: Statement,
     values: readonly SqlParameter[],
     encoded: Encoded,
-    { at, branch = MAIN }: RunOptions,
+    { at, branch = MAIN, schema, redirect }: RunOptions,
   ): Plan {
     const { catalog, log, points, lastChanges } = this.#engine;
     const lsn = at === undefined ? undefined : points.resolve(at);
-    const scope: Scope = { line: branch, lsn };
+    const scope: Scope = { line: branch, lsn, schema, canSeek: redirect === undefined };
     const basis = newBasis();
     const clauses = clausesOf(statement);
     const target = clauses && this.#target(clauses, scope, statement);

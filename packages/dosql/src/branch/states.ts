@@ -60,12 +60,12 @@ export class States {
     if (line === MAIN) return catalog.tablesAt(at);
     const branch = this.#branches.branch(line);
     const own = catalog.relationsOf(line);
-    // A table that the branch got of its own later was until then what it saw of main's.
+    // A table that the branch got of its own later was until then what it saw of its parent's.
     const isTouched = (tableId: number): boolean =>
       own.some((relation) => relation.tableId === tableId && relation.since <= at);
     return [
       ...catalog.tablesAt(at, line),
-      ...catalog.tablesAt(branch.origin).filter(({ tableId }) => !isTouched(tableId)),
+      ...this.tables({ line: branch.parent, lsn: branch.base }).filter(({ tableId }) => !isTouched(tableId)),
     ];
   }
 

@@ -141,6 +141,11 @@ export function baseColumns(
   return rowid === undefined ? columns : [`${rowidOf(now.key)} AS ${quoteName(rowid)}`, ...columns];
 }
 
+/** Where the present rows are; a table with its schema, so that a common table expression of that name is not meant. */
+export function presentRows({ rows }: Pick<Past, 'rows'>, now: Relation): string {
+  return rows ?? `main.${quoteName(now.table)}`;
+}
+
 /** SELECT of the rows whose keys are not in `__dosql_changed`, with `more` result columns behind the table's. */
 export function unchanged(
   past: Omit<Past, 'now' | 'versions'>,
@@ -150,8 +155,7 @@ export function unchanged(
   more: readonly string[],
 ): string {
   const { key } = now;
-  // With its schema, so that a common table expression of that name is not meant.
-  const table = past.rows ?? `main.${quoteName(now.table)}`;
+  const table = presentRows(past, now);
   const select = `SELECT ${[...baseColumns(past, now, rowid), ...more].join(', ')} FROM`;
   if (key.kind === 'primary' || access === 'probe') {
     const keys = keyNames(now);

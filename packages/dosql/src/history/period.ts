@@ -1,6 +1,7 @@
 import type { Log } from '../log/log.ts';
 import { keyExpressions, OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
+import type { Lineage } from '../schema/line.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
@@ -10,6 +11,7 @@ import {
   imageSource,
   keyNames,
   keySlots,
+  presentRows,
   unchanged,
   type BaseAccess,
   type Past,
@@ -24,8 +26,10 @@ export type VersionColumn = (typeof VERSION_COLUMNS)[number];
 
 /** What to read of the versions of a table's rows. */
 export interface Period {
-  /** The table, with the columns that are wanted. */
+  /** The table, with the columns that are wanted; its versions are those of all lines of `lineage`. */
   readonly past: Past;
+  /** The lines whose logs have the changes, each up to where the next one forked from it. */
+  readonly lineage: Lineage;
   /** Those of {@link VERSION_COLUMNS} that are wanted and are no columns of the table itself. */
   readonly wanted: readonly VersionColumn[];
   readonly access: BaseAccess;
@@ -80,7 +84,7 @@ export function periodBinding(
  * logged, and lasts from the end of the transaction that changed the row before. What no transaction has ended
  * is the row as it is now. Rows without a change are read like those of {@link asOf}.
  */
-export function versionsOf({ past, wanted, access, rowid, isKeyed }: Period, bound: string): string {
+export function versionsOf({ past, lineage, wanted, access, rowid, isKeyed }: Period, bound: string): string {
   const { at: then, now, versions } = past;
   const keys = keyNames(then).join(', ');
   const value = valuesIn(bound, isKeyed);
@@ -88,7 +92,7 @@ export function versionsOf({ past, wanted, access, rowid, isKeyed }: Period, bou
   const steps =
     `SELECT ${keys}, min(lsn) AS lsn, t, max(op <> ${OP.rewrite}) AS real FROM ` +
     `(SELECT ${keys}, lsn, op, ${transactionEnd(value)} AS t FROM (${compound(
-      versions.map((version) => changesOf(version, value, losesColumns)),
+      versions.map((version) => changesOf(version, lineage, value, losesColumns)),
       'UNION ALL',
     )}) AS l) GROUP BY ${keys}, t`;
   // What a column dropped later took with it is a step for its image only: the version goes on past it.
@@ -107,7 +111,7 @@ export function versionsOf({ past, wanted, access, rowid, isKeyed }: Period, bou
     now === undefined
       ? []
       : [
-          unchanged({ at: then, defaults: past.defaults }, now, access, rowid, system('NULL', 'NULL')),
+          unchanged(past, now, access, rowid, system('NULL', 'NULL')),
           open(past, now, system('c.t', 'NULL'), value, rowid),
         ];
   return `(${withClause} ${compound([...base, ...arms], 'UNION ALL')})`;
@@ -159,12 +163,19 @@ function dropsColumn(versions: readonly Relation[], i: number): boolean {
   );
 }
 
-function changesOf(version: Relation, { after, to, log }: Values, losesColumns: boolean): string {
+function changesOf(
+  version: Relation,
+  lineage: Lineage,
+  { after, to, log }: Values,
+  losesColumns: boolean,
+): string {
+  const upTo = lineage.find(({ line }) => line === version.branch)?.upTo ?? Infinity;
+  const within = upTo === Infinity ? '' : ` AND lsn <= ${upTo}`;
   const slots = keySlots(version).map((slot, i) => (slot === 'k' ? 'k' : `${slot} AS k${i}`));
   const kinds = losesColumns
     ? `op BETWEEN ${OP.insert} AND ${OP.rewrite} AND (op <> ${OP.rewrite} OR lsn > ${to})`
     : `op BETWEEN ${OP.insert} AND ${OP.updateAfter}`;
-  return `SELECT ${slots.join(', ')}, lsn, op FROM ${log} WHERE lsn > ${after} AND rel = ${version.id} AND ${kinds}`;
+  return `SELECT ${slots.join(', ')}, lsn, op FROM ${log} WHERE lsn > ${after}${within} AND rel = ${version.id} AND ${kinds}`;
 }
 
 /** The last LSN of the transaction of `l.lsn`. */
@@ -179,7 +190,8 @@ function versionColumn(name: VersionColumn, from: string, to: string, { known, k
   const time = (lsn: string): string =>
     lsn === 'NULL'
       ? 'NULL'
-      : `strftime('%Y-%m-%dT%H:%M:%fZ', (SELECT x.at FROM __dosql_log AS x WHERE x.lsn = ${lsn}))`;
+      : // A transaction's last change may be gone with the branch that it was of.
+        `strftime('%Y-%m-%dT%H:%M:%fZ', (SELECT x.at FROM __dosql_log AS x WHERE x.lsn <= ${lsn} ORDER BY x.lsn DESC LIMIT 1))`;
   const value = {
     _valid_from: from === 'NULL' ? knownAt : `ifnull(${time(from)}, ${knownAt})`,
     _valid_to: time(to),
@@ -224,5 +236,5 @@ function open(
     ...(now.key.kind === 'primary' ? [`${key} = c.${keys[i]} COLLATE BINARY`] : []),
   ]);
   const columns = [...baseColumns(past, now, rowid), ...system].join(', ');
-  return `SELECT ${columns} FROM __dosql_changed AS c CROSS JOIN main.${quoteName(now.table)} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
+  return `SELECT ${columns} FROM __dosql_changed AS c CROSS JOIN ${presentRows(past, now)} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
 }

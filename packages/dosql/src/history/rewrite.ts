@@ -1,10 +1,11 @@
 import { DoSQLError } from '../error.ts';
 import type { Log } from '../log/log.ts';
 import type { Catalog } from '../schema/catalog.ts';
+import { MAIN, MAIN_LINEAGE, type Lineage } from '../schema/line.ts';
 import type { Column, Relation, SchemaObject } from '../schema/relation.ts';
-import type { Span, TableReference } from '../sql/scan.ts';
+import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
-import { quoteName, type Token } from '../sql/token.ts';
+import { quoteName, quoteText, type Token } from '../sql/token.ts';
 import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
 import { all, first } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
@@ -12,18 +13,11 @@ import { asOf, imageAt, withDropped, type BaseAccess, type Past } from './as-of.
 import { defaultsOf } from './default.ts';
 import { KeyIndexes } from './key-index.ts';
 import { findPointLookup, type PointLookup } from './lookup.ts';
-import {
-  hintEnd,
-  mentions,
-  namedColumns,
-  oneRowid,
-  rowidName,
-  spellStars,
-  unqualify,
-  type Edit,
-} from './mention.ts';
-import { changesAfter, periodBinding, versionColumns, versionsOf, type VersionColumn } from './period.ts';
+import { oneRowid, rowidName, spellStars, unqualify, type Edit } from './mention.ts';
+import { changesAfter, periodBinding } from './period.ts';
 import type { Interval, Points } from './point.ts';
+import { frozen, narrowed, nothingStandIn, standIn, versionsStandIn, wantedOf } from './stand-in.ts';
+import { SystemTimes } from './system-time.ts';
 
 /** A statement's replaced text, and how many of the values and points it refers to. */
 interface Text {
@@ -75,8 +69,12 @@ export class Rewriter {
   readonly #points: Points;
   /** Indexes of the log, for lookups by key. */
   readonly indexes: KeyIndexes;
+  readonly times: SystemTimes;
   readonly #texts = new WeakMap<Statement, Map<string, Text>>();
-  readonly #lookups = new WeakMap<Statement, { generation: number; lookup: PointLookup | undefined }>();
+  readonly #lookups = new WeakMap<
+    Statement,
+    { generation: number; relation: number; lookup: PointLookup | undefined }
+  >();
   readonly #searches = new WeakMap<Statement, Map<string, boolean>>();
   #canSeek = true;
 
@@ -86,6 +84,7 @@ export class Rewriter {
     this.#log = log;
     this.#points = points;
     this.indexes = new KeyIndexes(sql, catalog);
+    this.times = new SystemTimes(sql, points);
   }
 
   /** Forgets what a rolled-back transaction may have shown. */
@@ -122,16 +121,43 @@ export class Rewriter {
     return { sql: text.sql, bindings: bindings.slice(0, text.bindingCount) };
   }
 
-  /** What stands in for a reference to main's table `relation` as of `lsn`. */
+  /**
+   * What stands in for a reference to main's table at a point, or to versions of its rows. `shape` is the version
+   * whose columns are read, which may be one that a branch has of the same table.
+   */
   source(
     statement: Statement,
     reference: TableReference,
     values: readonly SqlParameter[],
-    relation: Relation,
-    lsn: number,
+    shape: Relation,
+    at: number | Interval,
+    canSeek: boolean,
   ): string {
-    const target = this.#target(statement, reference, relation, values, lsn, this.#log.end(), undefined);
-    return this.#source(statement, target, String(target.lsn));
+    this.#canSeek = canSeek;
+    const [lsn, interval] = typeof at === 'number' ? [at, undefined] : [at.at, at];
+    const target = this.#target(statement, reference, shape, values, lsn, this.#log.end(), interval);
+    const binding = this.#binding(statement, target);
+    const point = typeof binding === 'number' ? String(binding) : quoteText(binding);
+    return this.#source(statement, target, point);
+  }
+
+  /** What stands in for a reference to versions of rows whose changes are in the logs of several lines. */
+  versions(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlParameter[],
+    shape: Relation,
+    past: Past,
+    lineage: Lineage,
+    interval: Interval,
+  ): string {
+    const wanted = wantedOf(statement, shape);
+    const after = changesAfter(this.#log, interval.from, wanted);
+    const lsns = this.#changesOfKey(statement, reference, values, shape, lineage, after);
+    const isKeyed = lsns !== undefined;
+    const bound = periodBinding(this.#log, interval, { past, wanted }, lsns);
+    const reading = { shape, past, lineage, interval, access: 'probe', isKeyed } as const;
+    return versionsStandIn(statement, reference, reading, quoteText(bound));
   }
 
   /** All rows of main's table `relation` as of `lsn`, as a subquery; with the rowid where that is the key. */
@@ -153,8 +179,8 @@ export class Rewriter {
     const views: PastView[] = [];
     const targets: Target[] = [];
     for (const reference of statement.references) {
-      const interval = this.#intervalOf(statement, reference, values);
-      const lsn = interval === undefined ? (this.lsnOf(statement, reference, values) ?? at) : interval.at;
+      const interval = this.times.intervalOf(statement, reference, values);
+      const lsn = interval?.at ?? this.times.lsnOf(statement, reference, values) ?? at;
       if (lsn === undefined || (reference.kind !== 'from' && reference.kind !== 'in') || reference.isCte)
         continue;
       const shape = this.#catalog.relationAt(reference.name, schema === 'present' ? end : lsn);
@@ -163,7 +189,7 @@ export class Rewriter {
         schema === 'present' || interval !== undefined ? end : lsn,
       );
       if (shape !== undefined && reference.systemTime?.kind === 'all')
-        this.#points.reachAll(this.#catalog.versions(shape.tableId, shape.branch));
+        this.#points.reachAll(this.#catalog.versions(shape.tableId));
       if (shape !== undefined)
         targets.push(this.#target(statement, reference, shape, values, lsn, end, interval));
       else if (view !== undefined && interval === undefined) views.push({ reference, view, lsn });
@@ -172,68 +198,6 @@ export class Rewriter {
         throw this.#missing(reference, lsn);
     }
     return { targets, views };
-  }
-
-  #intervalOf(
-    statement: Statement,
-    reference: TableReference,
-    values: readonly SqlParameter[],
-  ): Interval | undefined {
-    const { systemTime } = reference;
-    if (systemTime === undefined || systemTime.kind === 'as of') return undefined;
-    refuseWrite(statement, reference);
-    if (systemTime.kind === 'all') return this.#points.all();
-    const [low, high] = systemTime.operands.map((operand) => this.#evaluate(statement, operand, values));
-    return this.#points.interval(systemTime.kind, systemTime.unit, low, high);
-  }
-
-  /** The LSN at which a reference names its table; undefined when it names no point. */
-  lsnOf(
-    statement: Statement,
-    reference: TableReference,
-    values: readonly SqlParameter[],
-  ): number | undefined {
-    const { systemTime } = reference;
-    if (systemTime === undefined) return undefined;
-    refuseWrite(statement, reference);
-    if (systemTime.kind !== 'as of')
-      throw new DoSQLError('SYNTAX', `versions of "${reference.name}" can be read on main only`, {
-        sql: statement.sql,
-        offset: systemTime.start,
-      });
-    const value = this.#evaluate(statement, systemTime.operands[0] as Span, values);
-    return systemTime.unit === 'lsn' ? this.#points.lsn(value) : this.#points.timestamp(value);
-  }
-
-  /** The value of the expression at `span`: a parameter's as it was given, any other as SQLite computes it. */
-  #evaluate(statement: Statement, span: Span, values: readonly SqlParameter[]): unknown {
-    const inside = statement.parameters.filter(({ start, end }) => start >= span.start && end <= span.end);
-    const [only] = inside;
-    if (only !== undefined && only.start === span.start && only.end === span.end)
-      return values[only.index - 1];
-    const text = splice(
-      statement.sql.slice(span.start, span.end),
-      inside.map(({ start, end }, i) => ({
-        start: start - span.start,
-        end: end - span.start,
-        text: `?${i + 1}`,
-      })),
-    );
-    const { bindings } = encode(
-      statement.sql,
-      inside
-        .map(({ index }) => values[index - 1])
-        .map((value) => (typeof value === 'bigint' ? Number(value) : value)),
-    );
-    try {
-      return first(this.#sql, `SELECT ${text}`, ...bindings)?.[0];
-    } catch (cause) {
-      throw new DoSQLError('SYNTAX', `the point "${text}" is no constant expression`, {
-        sql: statement.sql,
-        offset: span.start,
-        cause,
-      });
-    }
   }
 
   #target(
@@ -247,26 +211,25 @@ export class Rewriter {
   ): Target {
     const holds = ({ since, until }: Relation): boolean =>
       since <= lsn && (until === undefined || lsn < until);
-    const versions = this.#catalog.versions(shape.tableId, shape.branch);
-    const relation = holds(shape) ? shape : versions.find(holds);
+    const isOwn = shape.branch === MAIN;
+    const relation = isOwn && holds(shape) ? shape : this.#catalog.versions(shape.tableId).find(holds);
     const target = { reference, relation: relation ?? shape, shape, lsn, interval };
     // With the columns of the present a table that was not there yet is one without rows.
     if (relation === undefined) return { ...target, access: 'nothing' };
-    if (relation.until === undefined && (interval !== undefined || lsn < end)) {
+    if (!isOwn) return { ...target, access: 'probe' };
+    if (relation.until === undefined && interval !== undefined) {
+      const after = changesAfter(this.#log, interval.from, wantedOf(statement, shape));
+      const lsns = this.#changesOfKey(statement, reference, values, relation, MAIN_LINEAGE, after);
+      if (lsns !== undefined) return { ...target, access: 'search', lsns };
+    } else if (relation.until === undefined && lsn < end) {
       const lookup = this.#lookup(statement, reference, relation);
       const key = lookup?.key(values);
       const index = lookup === undefined ? undefined : this.indexes.of(relation, lookup.by);
       if (key !== undefined && index !== undefined) {
-        if (interval !== undefined) {
-          const after = changesAfter(this.#log, interval.from, wanted(statement, shape));
-          const lsns = index.candidates(key, after, end, true);
-          if (lsns !== undefined) return { ...target, access: 'search', lsns };
-        } else {
-          const changed = index.firstAfter(key, lsn, end);
-          return changed === undefined
-            ? { ...target, access: 'present' }
-            : { ...target, access: 'image', lsn: changed };
-        }
+        const changed = index.firstAfter(key, lsn, end);
+        return changed === undefined
+          ? { ...target, access: 'present' }
+          : { ...target, access: 'image', lsn: changed };
       }
     }
     if (interval === undefined && relation.until === undefined && lsn >= end)
@@ -275,11 +238,34 @@ export class Rewriter {
     return { ...target, access: this.#access(statement, reference, shape, changes) };
   }
 
+  /** LSNs after `after` of the changes of the one key that a statement asks for; undefined where it asks for more, or no index has them. */
+  #changesOfKey(
+    statement: Statement,
+    reference: TableReference,
+    values: readonly SqlParameter[],
+    relation: Relation,
+    lineage: Lineage,
+    after: number,
+  ): number[] | undefined {
+    const lookup = this.#lookup(statement, reference, relation);
+    const key = lookup?.key(values);
+    if (lookup === undefined || key === undefined) return undefined;
+    const found: number[] = [];
+    for (const { line, upTo } of lineage) {
+      const index = this.indexes.of({ ...relation, branch: line }, lookup.by);
+      const lsns = index?.candidates(key, after, Math.min(upTo, this.#log.end()), true);
+      if (lsns === undefined) return undefined;
+      found.push(...lsns.filter((lsn) => lsn <= upTo));
+    }
+    return found;
+  }
+
   #lookup(statement: Statement, reference: TableReference, relation: Relation): PointLookup | undefined {
+    const { generation } = this.#catalog;
     const known = this.#lookups.get(statement);
-    if (known?.generation === this.#catalog.generation) return known.lookup;
+    if (known?.generation === generation && known.relation === relation.id) return known.lookup;
     const lookup = findPointLookup(statement, reference, relation);
-    this.#lookups.set(statement, { generation: this.#catalog.generation, lookup });
+    this.#lookups.set(statement, { generation, relation: relation.id, lookup });
     return lookup;
   }
 
@@ -356,9 +342,11 @@ export class Rewriter {
     const edits = [
       ...targets.map((target, i) => {
         const at = target.access === 'present' || target.access === 'nothing' ? '' : use(point(i));
-        return edit(statement, target.reference, this.#source(statement, target, at));
+        return standIn(statement, target.reference, this.#source(statement, target, at));
       }),
-      ...views.map(({ reference, view, lsn }) => edit(statement, reference, this.#view(view, lsn, schema))),
+      ...views.map(({ reference, view, lsn }) =>
+        standIn(statement, reference, this.#view(view, lsn, schema)),
+      ),
     ];
     const names = [...targets, ...views].map(({ reference: { name, alias } }) => alias ?? name);
     const parameters = statement.parameters
@@ -377,13 +365,12 @@ export class Rewriter {
   #stars(statement: Statement, targets: readonly Target[]): Edit[] {
     return targets.flatMap((target) => {
       const { reference, shape, interval, access } = target;
-      if (access === 'present' || access === 'nothing' || rowidName(statement, shape) === undefined)
-        return [];
+      if (access === 'present' || rowidName(statement, shape) === undefined) return [];
       const names = shape.columns.map(({ name }) => name);
       return spellStars(
         statement,
         reference,
-        interval === undefined ? names : [...names, ...wanted(statement, shape)],
+        interval === undefined ? names : [...names, ...wantedOf(statement, shape)],
       );
     });
   }
@@ -392,30 +379,22 @@ export class Rewriter {
     const { reference, relation, shape, access, interval } = target;
     const rowid = rowidName(statement, shape);
     if (access === 'present') return frozen(statement, `main.${quoteName(shape.name)}`, rowid);
-    if (access === 'nothing') return `(SELECT * FROM main.${quoteName(shape.name)} WHERE 0)`;
+    if (access === 'nothing') return nothingStandIn(statement, shape, interval !== undefined);
     const past = this.#past(target);
     if (access === 'image') return imageAt(past, relation, point, rowid);
-    const columns = reference.kind === 'in' ? shape.columns : namedColumns(statement, shape);
-    const at = { ...past.at, columns };
-    const source =
-      interval === undefined
-        ? asOf({ ...past, at }, point, access, rowid)
-        : versionsOf(
-            {
-              past: { ...past, at },
-              wanted: wanted(statement, shape),
-              access,
-              rowid,
-              isKeyed: target.lsns !== undefined,
-            },
-            point,
-          );
-    const whole = interval?.isEmpty === true ? `(SELECT * FROM ${source} WHERE 0)` : source;
-    return frozen(statement, whole, undefined);
+    if (interval === undefined)
+      return frozen(
+        statement,
+        asOf(narrowed(statement, reference, shape, past), point, access, rowid),
+        undefined,
+      );
+    const isKeyed = target.lsns !== undefined;
+    const reading = { shape, past, lineage: MAIN_LINEAGE, interval, access, isKeyed };
+    return versionsStandIn(statement, reference, reading, point);
   }
 
   #past({ relation, shape, interval }: Target): Past {
-    const versions = this.#catalog.versions(relation.tableId, relation.branch);
+    const versions = this.#catalog.versions(relation.tableId);
     const now = versions.find(({ until }) => until === undefined);
     const isThere = (column: Column): boolean => now?.columns.some(({ id }) => id === column.id) === true;
     const losesNone = relation === shape && interval === undefined && shape.columns.every(isThere);
@@ -430,7 +409,7 @@ export class Rewriter {
   #binding(statement: Statement, target: Target): number | string {
     const { interval, shape, lsn, lsns } = target;
     if (interval === undefined) return lsn;
-    const period = { past: this.#past(target), wanted: wanted(statement, shape) };
+    const period = { past: this.#past(target), wanted: wantedOf(statement, shape) };
     return periodBinding(this.#log, interval, period, lsns);
   }
 
@@ -458,38 +437,11 @@ function textKey({ relation, shape, access, interval, lsns }: Target): string {
   return `${relation.id}:${shape.id}${access}${kind}`;
 }
 
-function wanted(statement: Statement, { columns }: Relation): VersionColumn[] {
-  return versionColumns(columns, mentions(statement));
-}
-
-function refuseWrite({ sql }: Statement, { name, kind, systemTime }: TableReference): void {
-  if (kind === 'from') return;
-  const message = `"${name}" as of a point cannot be written: the past does not change`;
-  throw new DoSQLError('READ_ONLY', message, { sql, offset: systemTime?.start });
-}
-
-function versionsOfView({ sql }: Statement, { name, systemTime }: TableReference): DoSQLError {
+/** Says that views have no versions. */
+export function versionsOfView({ sql }: Statement, { name, systemTime }: TableReference): DoSQLError {
   return new DoSQLError(
     'SYNTAX',
     `"${name}" is a view, which has no rows of its own and so no versions: read it AS OF a point, or the versions of its tables`,
     { sql, offset: systemTime?.start },
   );
-}
-
-function edit(statement: Statement, reference: TableReference, source: string): Edit {
-  const { whole, alias, name, kind } = reference;
-  if (kind === 'in') return { ...whole, text: source.startsWith('(') ? source : `(SELECT * FROM ${source})` };
-  // Which index to use can be asked of a table only: without, the answer is the same.
-  const end = source.startsWith('(') ? hintEnd(statement, reference) : whole.end;
-  return { start: whole.start, end, text: `${source} AS ${quoteName(alias ?? name)}` };
-}
-
-/**
- * `source` for a statement whose subqueries may run while it is changing rows: read whole when it is first asked
- * for, so that what the statement has changed by then is not taken for the past.
- */
-function frozen({ references }: Statement, source: string, rowid: string | undefined): string {
-  if (!references.some(({ kind }) => kind === 'update' || kind === 'delete')) return source;
-  const columns = rowid === undefined ? '*' : `${rowid}, *`;
-  return `(WITH __dosql_past AS MATERIALIZED (SELECT ${columns} FROM ${source}) SELECT * FROM __dosql_past)`;
 }

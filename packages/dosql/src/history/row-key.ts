@@ -4,7 +4,7 @@ import { DoSQLError } from '../error.ts';
 import { Entries } from '../log/entries.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN } from '../schema/line.ts';
+import { MAIN, MAIN_LINEAGE, type Lineage } from '../schema/line.ts';
 import { columnOf, type Affinity, type Relation } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
@@ -31,12 +31,9 @@ export interface RowChange {
   readonly after: ChangeRow | undefined;
 }
 
-/** A line of history, or several, one after the other: each with the LSN up to which it counts. */
-type Lineage = readonly { readonly line: number; readonly upTo: number }[];
-
 /** The lines that a line's states come from, itself first. */
-function lineageOf({ branching }: Engine, line: number): Lineage {
-  return branching?.lineage(line) ?? [{ line, upTo: Infinity }];
+export function lineageOf({ branching }: Engine, line: number): Lineage {
+  return branching?.lineage(line) ?? MAIN_LINEAGE;
 }
 
 /**

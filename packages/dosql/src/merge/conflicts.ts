@@ -4,7 +4,7 @@ import { DoSQLError } from '../error.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
 import { all, first } from '../sql/read.ts';
-import { quoteName } from '../sql/token.ts';
+import { quoteName, quoteText } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
 import type { Row, SqlValue } from '../value/row.ts';
 import type { MergeConflict } from './merge.ts';
@@ -356,8 +356,4 @@ function isKey(
       ([other, wanted]) => sameName(name, other) && String(value) === String(wanted),
     ),
   );
-}
-
-function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

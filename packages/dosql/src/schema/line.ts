@@ -3,6 +3,12 @@ import { RESERVED } from '../sql/statement.ts';
 /** The line of history that has no branch row: the database as it is without branches. */
 export const MAIN = 0;
 
+/** A line and those that it came from, itself first: each with the LSN up to which it counts. */
+export type Lineage = readonly { readonly line: number; readonly upTo: number }[];
+
+/** Main came from no other line. */
+export const MAIN_LINEAGE: Lineage = [{ line: MAIN, upTo: Infinity }];
+
 const COPY = new RegExp(`^${RESERVED}b(\\d+)_([\\s\\S]*)$`, 'i');
 
 /** The name in SQLite's schema of what a branch calls `name`. */

@@ -140,7 +140,7 @@ export class Analytics {
     const [reference] = statement.references;
     if (reference === undefined || reference.systemTime?.kind !== (reference.systemTime && 'as of'))
       return undefined;
-    const named = rewriter.lsnOf(statement, reference, values);
+    const named = rewriter.times.lsnOf(statement, reference, values);
     const lsn = named ?? (at === undefined ? undefined : points.resolve(at));
     const relation = catalog.relationAt(reference.name, lsn ?? log.end());
     const tiered = relation && this.#manifest.tables.get(relation.tableId);
