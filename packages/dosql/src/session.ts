@@ -310,7 +310,8 @@ export class Session extends Reader {
 
   /**
    * A read-only handle on every table as of `point`, with the columns of that time; with `schema: 'present'` they
-   * are those of the present, under their present names: a column added since has its constant default, or NULL.
+   * are those of the present, under their present names: a column added since has its constant default, or NULL; a
+   * generated one is computed from the others.
    */
   asOf(point: Point, { schema }: Pick<QueryOptions, 'schema'> = {}): Reader {
     // No point at all is a mistake, and must not read the present.

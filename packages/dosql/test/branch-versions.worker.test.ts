@@ -167,6 +167,18 @@ async function check(
         const where = `${about}: ${line}/${name} ${period} ${params.join()} at ${moment.lsn}`;
         expect(texts(readRows(held, columns), ids), where).toEqual(texts(then?.rows ?? [], ids));
         checked++;
+        if (end !== last || !random.chance(0.1)) continue;
+        // With the columns of the present, those that have come since and all.
+        const cells = [...columns.values()].map((column, i) => `${exact(column)} AS c${i}`);
+        const present = await db
+          .asOf({ lsn: moment.lsn }, { schema: 'present' })
+          .query(`SELECT ${cells.join(', ')} FROM ${quote(name)}`);
+        const found = readRows(
+          present.map((row) => Object.values(row)),
+          columns,
+        );
+        const all = [...columns.keys()];
+        expect(texts(found, all), `${where}, present`).toEqual(texts(readRows(held, columns), all));
       }
       if (name === 'item' && end === last)
         await checkKeys(db, [...columns.keys()], columns, raw, random, about);

@@ -514,6 +514,92 @@ describe('the schema of the present', () => {
       expect(rows[0]?.type).toBe(rows[1]?.type);
     });
   });
+
+  it.each([
+    ['', 'a || n'],
+    ['TEXT', 'n'],
+    ['TEXT', 'r'],
+    ['TEXT', 'x'],
+    ['INTEGER', 'a'],
+    ['INTEGER', 'r'],
+    ['INT', 'x'],
+    ['REAL', 'n'],
+    ['REAL', 'a'],
+    ['NUMERIC', 'a'],
+    ['NUMERIC', 'num'],
+    ['TEXT COLLATE NOCASE', "a || ')' /* ) */"],
+    ['', "a = 'ABC'"],
+    ['', "n = '5'"],
+    ['', "x = '5'"],
+    ['', 'a = 5'],
+    ['', 'num < "it\'s"'],
+    ['BLOB', 'CAST(a AS BLOB)'],
+    ['', 'later || "new"'],
+    ['INTEGER', "iif(n > 3, json_extract('{\"k\": [7]}', '$.k[0]'), id)"],
+  ])(
+    'computes a generated column that has come since as SQLite does: %s AS (%s)',
+    async (type, expression) => {
+      const columns =
+        'id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE, n INTEGER, r REAL, x, num NUMERIC, "it\'s" INT';
+      const rows = `(1, 'abc', 5, 5, '5', '5', 1), (2, 5, '6', 6.5, 5, 1e300, '7'), (3, ' 7.0 ', 'text', 'r', x'35', '0x10', NULL),
+      (4, NULL, NULL, NULL, NULL, NULL, 0), (5, '9223372036854775807', 9223372036854775807, -9223372036854775808, 2.0, 9007199254740993, 5), (6, x'00', 1.5, '1e2', -0.0, 'é', 6)`;
+      const added = `ADD COLUMN later DEFAULT 'l'; ALTER TABLE t ADD COLUMN g ${type} GENERATED ALWAYS AS (${expression}) VIRTUAL`;
+      await withDatabase(async (db) => {
+        await db.exec(
+          `CREATE TABLE t(${columns}); INSERT INTO t VALUES ${rows}; CREATE TABLE same(${columns})`,
+        );
+        const lsn = db.lsn();
+        await db.exec(
+          `INSERT INTO same VALUES ${rows}; ALTER TABLE same ${added.replaceAll(' t ', ' same ')}`,
+        );
+        await db.exec('UPDATE t SET n = 0, x = 0 WHERE id < 4; DELETE FROM t WHERE id = 5');
+        await db.exec(`ALTER TABLE t ${added}; UPDATE t SET a = 'new' WHERE id = 6`);
+        const shown = (from: string): string =>
+          `SELECT id, typeof(g) || quote(g), g = 'ABC)', later FROM ${from}`;
+        const expected = await rowsOf(db, `${shown('same')}`);
+        const read = (sql: string): Promise<unknown[]> =>
+          db.query(sql, [lsn], { schema: 'present' }).then((found) => found.map((row) => Object.values(row)));
+        expect(await read(`${shown('t FOR SYSTEM_TIME AS OF LSN ?')} ORDER BY id`)).toEqual(expected);
+        const versions = 't FOR SYSTEM_TIME BETWEEN LSN ? AND ?1';
+        expect(await read(`${shown(versions)} ORDER BY id`)).toEqual(expected);
+        for (const id of [1, 5, 6]) {
+          const one = expected.filter((row) => row[0] === id);
+          expect(await read(`${shown('t FOR SYSTEM_TIME AS OF LSN ?')} WHERE id = ${id}`)).toEqual(one);
+          expect(await read(`${shown(versions)} WHERE id = ${id}`)).toEqual(one);
+        }
+        // All versions have the columns of the present, on a branch as well.
+        const first = `${shown('t FOR SYSTEM_TIME ALL')} WHERE _lsn_from <= ${lsn}`;
+        expect(await rowsOf(db, first)).toEqual(expected);
+        const branch = await db.branch('b');
+        await branch.run('UPDATE t SET n = 1');
+        expect(await rowsOf(branch, first)).toEqual(expected);
+      });
+    },
+  );
+
+  it('computes generated columns from one another, in whichever order they have come', async () => {
+    await withDatabase(async (db) => {
+      await db.exec('CREATE TABLE t(a, _lsn_to); INSERT INTO t VALUES (1, 0), (2, 0)');
+      const lsn = db.lsn();
+      await db.exec('UPDATE t SET a = 3 WHERE a = 2');
+      await db.exec(
+        'ALTER TABLE t ADD COLUMN b INT AS (a * 10); ALTER TABLE t ADD COLUMN c TEXT AS (a || \'/\' || b); ALTER TABLE t RENAME a TO "the a"',
+      );
+      const then = db.asOf({ lsn }, { schema: 'present' });
+      expect(await then.query('SELECT rowid, c, * FROM t')).toEqual([
+        { rowid: 1, c: '1/10', 'the a': 1, _lsn_to: 0, b: 10 },
+        { rowid: 2, c: '2/20', 'the a': 2, _lsn_to: 0, b: 20 },
+      ]);
+      expect(await then.query('SELECT c FROM t WHERE b = 20')).toEqual([{ c: '2/20' }]);
+      expect(
+        await db.query('SELECT c, _valid_to IS NULL AS now FROM t FOR SYSTEM_TIME ALL ORDER BY c'),
+      ).toEqual([
+        { c: '1/10', now: 1 },
+        { c: '2/20', now: 0 },
+        { c: '3/30', now: 1 },
+      ]);
+    });
+  });
 });
 
 describe('a point in time', () => {

@@ -1,6 +1,6 @@
 import type { Engine } from '../engine.ts';
 import { asOf } from '../history/as-of.ts';
-import { defaultsOf } from '../history/default.ts';
+import { addedOf } from '../history/generated.ts';
 import { rowidName } from '../history/mention.ts';
 import type { Interval } from '../history/point.ts';
 import { lineageOf, versionsOn } from '../history/row-key.ts';
@@ -50,7 +50,7 @@ export class BranchPast {
         at: shape,
         ...this.#present(branch, shape.tableId),
         versions,
-        defaults: defaultsOf(shape),
+        ...addedOf(shape),
       }),
       String(lsn),
       'probe',
@@ -75,7 +75,7 @@ export class BranchPast {
         at: shape,
         ...this.#present(this.#branches.branch(line), shape.tableId),
         versions,
-        defaults: defaultsOf(shape),
+        ...addedOf(shape),
       },
       lineageOf(this.#engine, line),
       interval,

@@ -2,6 +2,7 @@ import { keyExpressions, OP } from '../schema/capture.ts';
 import { type Column, type Relation, type RowKey } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
+import { computed, type Generated } from './generated.ts';
 
 /** A table's past: the version that held then, and everything that has come since. */
 export interface Past {
@@ -15,6 +16,8 @@ export interface Past {
   readonly rows?: string | undefined;
   /** SQL for the values of columns that an image does not have, by the columns' ids; NULL for all others. */
   readonly defaults?: ReadonlyMap<number, string> | undefined;
+  /** How those of them are computed that are generated. */
+  readonly generated?: ReadonlyMap<number, Generated> | undefined;
 }
 
 /**
@@ -59,7 +62,7 @@ export function asOf(past: Past, point: string, access: BaseAccess, rowid: strin
  * A group's other columns are those of the row that has its min(): https://sqlite.org/lang_select.html#bareagg.
  */
 function carriedImages(
-  { at: then, versions, defaults }: Past,
+  { at: then, versions, defaults, generated }: Past,
   rowid: string | undefined,
 ): { version: Relation; slots: string[]; arm: string } | undefined {
   const [version] = versions;
@@ -72,6 +75,7 @@ function carriedImages(
     const nth = key.kind === 'primary' ? key.columnIds.indexOf(column.id) : -1;
     if (key.kind === 'rowid' && column.id === key.columnId) values.push('c.k');
     else if (nth >= 0) values.push(`c.k${nth}`);
+    else if (slot === undefined && generated?.has(column.id) === true) return undefined;
     else if (slot === undefined) values.push(defaults?.get(column.id) ?? nullOf(column));
     else if (slot.part > 0 || column.affinity === 'text' || column.affinity === 'blob') return undefined;
     else {
@@ -89,17 +93,46 @@ function carriedImages(
 
 /** One row of a table as of a point: the before-image in the log row `lsn`, if that has one, as a subquery. */
 export function imageAt(
-  { at: then, defaults }: Omit<Past, 'now' | 'versions'>,
+  past: Omit<Past, 'now' | 'versions'>,
   version: Relation,
   lsn: string,
   rowid: string | undefined,
 ): string {
-  const { from, value, key } = imageSource(version, '__dosql_log AS l', defaults);
-  const columns = then.columns.map(
-    (column) => `${collated(value(column), column)} AS ${quoteName(column.name)}`,
-  );
-  const extra = rowid === undefined ? [] : [`${key} AS ${quoteName(rowid)}`];
-  return `(SELECT ${[...extra, ...columns].join(', ')} FROM ${from} WHERE l.lsn = ${lsn} AND l.op NOT IN (${OP.insert}, ${OP.updateAfter}))`;
+  const where = `l.lsn = ${lsn} AND l.op NOT IN (${OP.insert}, ${OP.updateAfter})`;
+  return `(${imageSelect(past, version, '__dosql_log AS l', where, rowid)})`;
+}
+
+/**
+ * SELECT of images of `version` in log rows called `l`: the rowid if that is wanted, the columns of the point, and
+ * `more` result columns with their names. A generated column that the version lacks is computed from the others.
+ */
+export function imageSelect(
+  { at: then, defaults, generated }: Omit<Past, 'now' | 'versions'>,
+  version: Relation,
+  from: string,
+  where: string,
+  rowid: string | undefined,
+  more: readonly { readonly name: string; readonly value: string }[] = [],
+): string {
+  const source = imageSource(version, from, defaults);
+  const isLacking = ({ id }: Column): boolean =>
+    generated?.has(id) === true && !version.columns.some((column) => column.id === id);
+  const needed = new Set(then.columns);
+  for (const column of needed)
+    if (isLacking(column)) for (const other of generated?.get(column.id)?.reads ?? []) needed.add(other);
+  const lacking = [...needed].filter(isLacking);
+  const columns = lacking.length === 0 ? then.columns : [...needed].filter((column) => !isLacking(column));
+  const values = [
+    ...(rowid === undefined ? [] : [{ name: rowid, value: source.key }]),
+    ...columns.map((column) => ({ name: column.name, value: collated(source.value(column), column) })),
+    ...more,
+  ];
+  const list = values.map(({ name, value }) => `${value} AS ${quoteName(name)}`);
+  const images = `SELECT ${list.join(', ')} FROM ${source.from} WHERE ${where}`;
+  if (generated === undefined || lacking.length === 0) return images;
+  const kept = values.map(({ name }) => name);
+  const names = [rowid ?? [], then.columns.map(({ name }) => name), more.map(({ name }) => name)].flat();
+  return `SELECT ${names.map(quoteName).join(', ')} FROM (${computed(images, kept, lacking, generated)})`;
 }
 
 /** The log's names for a row's key, one for each expression of it. */
@@ -172,17 +205,9 @@ export function unchanged(
   return `${select} ${gaps} CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`;
 }
 
-function images({ at: then, defaults }: Past, version: Relation, rowid: string | undefined): string {
-  const { from, value, key } = imageSource(
-    version,
-    '__dosql_changed AS c JOIN __dosql_log AS l ON l.lsn = c.lsn',
-    defaults,
-  );
-  const columns = then.columns.map(
-    (column) => `${collated(value(column), column)} AS ${quoteName(column.name)}`,
-  );
-  const extra = rowid === undefined ? [] : [`${key} AS ${quoteName(rowid)}`];
-  return `SELECT ${[...extra, ...columns].join(', ')} FROM ${from} WHERE l.rel = ${version.id} AND l.op <> ${OP.insert}`;
+function images(past: Past, version: Relation, rowid: string | undefined): string {
+  const from = '__dosql_changed AS c JOIN __dosql_log AS l ON l.lsn = c.lsn';
+  return imageSelect(past, version, from, `l.rel = ${version.id} AND l.op <> ${OP.insert}`, rowid);
 }
 
 /** Reads images of `version` from log rows called `l`: the joins for their continuations, and each value. */

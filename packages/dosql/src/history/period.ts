@@ -4,11 +4,9 @@ import { sameName } from '../schema/catalog.ts';
 import type { Lineage } from '../schema/line.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
-import { quoteName } from '../sql/token.ts';
 import {
   baseColumns,
-  collated,
-  imageSource,
+  imageSelect,
   keyNames,
   keySlots,
   presentRows,
@@ -104,14 +102,14 @@ export function versionsOf({ past, lineage, wanted, access, rowid, isKeyed }: Pe
     (now === undefined
       ? ''
       : `, __dosql_changed AS MATERIALIZED (SELECT ${keys}, max(t) AS t FROM __dosql_step GROUP BY ${keys})`);
-  const system = (from: string, to: string): string[] =>
-    wanted.map((name) => versionColumn(name, from, to, value));
+  const system = (from: string, to: string): SystemColumn[] =>
+    wanted.map((name) => ({ name, value: versionColumn(name, from, to, value) }));
   const arms = versions.map((version) => closed(past, version, system('s.f', 's.e'), value, rowid));
   const base =
     now === undefined
       ? []
       : [
-          unchanged(past, now, access, rowid, system('NULL', 'NULL')),
+          unchanged(past, now, access, rowid, system('NULL', 'NULL').map(named)),
           open(past, now, system('c.t', 'NULL'), value, rowid),
         ];
   return `(${withClause} ${compound([...base, ...arms], 'UNION ALL')})`;
@@ -199,33 +197,39 @@ function versionColumn(name: VersionColumn, from: string, to: string, { known, k
     _lsn_to: to,
   }[name];
   // With the affinity that a column of such values would have.
-  return `CAST(${value} AS ${name.startsWith('_lsn') ? 'INTEGER' : 'TEXT'}) AS ${name}`;
+  return `CAST(${value} AS ${name.startsWith('_lsn') ? 'INTEGER' : 'TEXT'})`;
+}
+
+/** One of {@link VERSION_COLUMNS}, and SQL for it. */
+interface SystemColumn {
+  readonly name: string;
+  readonly value: string;
+}
+
+function named({ name, value }: SystemColumn): string {
+  return `${value} AS ${name}`;
 }
 
 /** Versions that a change has ended. */
 function closed(
-  { at: then, defaults }: Past,
+  past: Past,
   version: Relation,
-  system: readonly string[],
+  system: readonly SystemColumn[],
   { from, to }: Values,
   rowid: string | undefined,
 ): string {
-  const source = imageSource(version, '__dosql_step AS s JOIN __dosql_log AS l ON l.lsn = s.lsn', defaults);
-  const columns = then.columns.map(
-    (column) => `${collated(source.value(column), column)} AS ${quoteName(column.name)}`,
-  );
-  const extra = rowid === undefined ? [] : [`${source.key} AS ${quoteName(rowid)}`];
-  return (
-    `SELECT ${[...extra, ...columns, ...system].join(', ')} FROM ${source.from} ` +
-    `WHERE l.rel = ${version.id} AND l.op NOT IN (${OP.insert}, ${OP.updateAfter}) AND s.t > ${from} AND ifnull(s.f, 0) <= ${to}`
-  );
+  const where =
+    `l.rel = ${version.id} AND l.op NOT IN (${OP.insert}, ${OP.updateAfter}) ` +
+    `AND s.t > ${from} AND ifnull(s.f, 0) <= ${to}`;
+  const steps = '__dosql_step AS s JOIN __dosql_log AS l ON l.lsn = s.lsn';
+  return imageSelect(past, version, steps, where, rowid, system);
 }
 
 /** The present versions of rows that have changed. */
 function open(
   past: Past,
   now: Relation,
-  system: readonly string[],
+  system: readonly SystemColumn[],
   { to }: Values,
   rowid: string | undefined,
 ): string {
@@ -235,6 +239,6 @@ function open(
     `${key} = c.${keys[i]}`,
     ...(now.key.kind === 'primary' ? [`${key} = c.${keys[i]} COLLATE BINARY`] : []),
   ]);
-  const columns = [...baseColumns(past, now, rowid), ...system].join(', ');
+  const columns = [...baseColumns(past, now, rowid), ...system.map(named)].join(', ');
   return `SELECT ${columns} FROM __dosql_changed AS c CROSS JOIN ${presentRows(past, now)} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
 }

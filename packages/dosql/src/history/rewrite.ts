@@ -10,7 +10,7 @@ import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
 import { all, first } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
 import { asOf, imageAt, withDropped, type BaseAccess, type Past } from './as-of.ts';
-import { defaultsOf } from './default.ts';
+import { addedOf } from './generated.ts';
 import { KeyIndexes } from './key-index.ts';
 import { findPointLookup, type PointLookup } from './lookup.ts';
 import { oneRowid, rowidName, spellStars, unqualify, type Edit } from './mention.ts';
@@ -402,7 +402,7 @@ export class Rewriter {
       at: { ...relation, columns: shape.columns },
       now: now === undefined || this.#canSeek ? now : withDropped(now, shape),
       versions: interval === undefined ? versions.filter(({ id }) => id >= relation.id) : versions,
-      defaults: losesNone ? undefined : defaultsOf(shape),
+      ...(losesNone ? {} : addedOf(shape)),
     };
   }
 
