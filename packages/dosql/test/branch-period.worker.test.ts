@@ -142,6 +142,9 @@ describe('versions on a branch', () => {
         code: 'SYNTAX',
         message: expect.stringContaining('"tv" is a view'),
       });
+      await branch.exec('CREATE VIEW late AS SELECT 1');
+      const period = 'FOR SYSTEM_TIME FROM LSN 0 TO 1';
+      expect(await failure(branch.query(`SELECT * FROM late ${period}`))).toMatchObject({ code: 'SYNTAX' });
       expect(await failure(branch.run(`DELETE FROM w ${ALL}`))).toMatchObject({ code: 'READ_ONLY' });
     }));
 

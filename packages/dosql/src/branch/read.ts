@@ -230,15 +230,15 @@ export class BranchReader {
     const lsn = typeof at === 'number' ? at : at.at;
     if (typeof at === 'number' && at >= end && line !== MAIN)
       return this.#present(statement, reference, values, { ...scope, lsn }, name, basis);
-    const named = { line, lsn: schema === 'present' ? end : lsn };
-    const shape = tableNamed(this.#states.tables(named), name);
+    const shape = tableNamed(this.#states.tables({ line, lsn: schema === 'present' ? end : lsn }), name);
     if (shape !== undefined) {
       const past = { statement, reference, values, shape, canSeek };
       if (typeof at === 'number') return { text: this.#past.asOf(line, past, at), shape, more: [] };
       return { text: this.#past.versions(line, past, at), shape, more: wantedOf(statement, shape) };
     }
+    const isNow = schema === 'present' || typeof at !== 'number';
     const view = this.#states
-      .objects(named)
+      .objects({ line, lsn: isNow ? end : lsn })
       .find((object) => object.type === 'view' && sameName(object.name, name));
     if (view !== undefined && typeof at !== 'number') throw versionsOfView(statement, reference);
     return view === undefined ? undefined : this.#view(view, { ...scope, lsn }, basis);

@@ -110,7 +110,7 @@ export function versionsOf({ past, lineage, wanted, access, rowid, isKeyed }: Pe
       ? []
       : [
           unchanged(past, now, access, rowid, system('NULL', 'NULL').map(named)),
-          open(past, now, system('c.t', 'NULL'), value, rowid),
+          open(past, now, system('c.t', 'NULL'), value, rowid, isKeyed),
         ];
   return `(${withClause} ${compound([...base, ...arms], 'UNION ALL')})`;
 }
@@ -232,13 +232,17 @@ function open(
   system: readonly SystemColumn[],
   { to }: Values,
   rowid: string | undefined,
+  isKeyed: boolean,
 ): string {
   const keys = keyNames(now);
+  const rows = presentRows(past, now);
+  // Images among them would be looked for one by one: read at once they get an index. LIMIT keeps SQLite from looking inside.
+  const source = isKeyed || !rows.startsWith('(') ? rows : `(SELECT * FROM ${rows} LIMIT -1)`;
   // Keys that differ by what the column's collation ignores are two keys of the log.
   const same = keyExpressions(now, 'b').flatMap((key, i) => [
     `${key} = c.${keys[i]}`,
     ...(now.key.kind === 'primary' ? [`${key} = c.${keys[i]} COLLATE BINARY`] : []),
   ]);
   const columns = [...baseColumns(past, now, rowid), ...system.map(named)].join(', ');
-  return `SELECT ${columns} FROM __dosql_changed AS c CROSS JOIN ${presentRows(past, now)} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
+  return `SELECT ${columns} FROM __dosql_changed AS c CROSS JOIN ${source} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
 }
