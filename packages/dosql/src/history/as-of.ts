@@ -102,37 +102,56 @@ export function imageAt(
   return `(${imageSelect(past, version, '__dosql_log AS l', where, rowid)})`;
 }
 
-/**
- * SELECT of images of `version` in log rows called `l`: the rowid if that is wanted, the columns of the point, and
- * `more` result columns with their names. A generated column that the version lacks is computed from the others.
- */
+/** A result column beside the table's: its name, and SQL for its value. */
+export interface ResultColumn {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** SELECT of images of `version` in log rows called `l`: the rowid if that is wanted, the columns of the point, and `more`. */
 export function imageSelect(
-  { at: then, defaults, generated }: Omit<Past, 'now' | 'versions'>,
+  past: Omit<Past, 'now' | 'versions'>,
   version: Relation,
   from: string,
   where: string,
   rowid: string | undefined,
-  more: readonly { readonly name: string; readonly value: string }[] = [],
+  more: readonly ResultColumn[] = [],
 ): string {
-  const source = imageSource(version, from, defaults);
+  const source = imageSource(version, from, past.defaults);
+  const value = (column: Column): string => collated(source.value(column), column);
+  return select(past, version, { ...source, value }, `${source.from} WHERE ${where}`, rowid, more);
+}
+
+/**
+ * SELECT of rows that have the columns of `version`; `rest` is what comes behind FROM. A generated column that they lack
+ * is computed from the others.
+ */
+function select(
+  { at: then, generated = new Map<number, Generated>() }: Omit<Past, 'now' | 'versions'>,
+  version: Relation,
+  { key, value }: { readonly key: string; value(column: Column): string },
+  rest: string,
+  rowid: string | undefined,
+  more: readonly ResultColumn[],
+): string {
   const isLacking = ({ id }: Column): boolean =>
-    generated?.has(id) === true && !version.columns.some((column) => column.id === id);
+    generated.has(id) && !version.columns.some((column) => column.id === id);
   const needed = new Set(then.columns);
   for (const column of needed)
-    if (isLacking(column)) for (const other of generated?.get(column.id)?.reads ?? []) needed.add(other);
+    if (isLacking(column)) for (const other of generated.get(column.id)?.reads ?? []) needed.add(other);
   const lacking = [...needed].filter(isLacking);
   const columns = lacking.length === 0 ? then.columns : [...needed].filter((column) => !isLacking(column));
-  const values = [
-    ...(rowid === undefined ? [] : [{ name: rowid, value: source.key }]),
-    ...columns.map((column) => ({ name: column.name, value: collated(source.value(column), column) })),
+  const results = [
+    ...(rowid === undefined ? [] : [{ name: rowid, value: key }]),
+    ...columns.map((column) => ({ name: column.name, value: value(column) })),
     ...more,
   ];
-  const list = values.map(({ name, value }) => `${value} AS ${quoteName(name)}`);
-  const images = `SELECT ${list.join(', ')} FROM ${source.from} WHERE ${where}`;
-  if (generated === undefined || lacking.length === 0) return images;
-  const kept = values.map(({ name }) => name);
+  const list = results.map((result) => `${result.value} AS ${quoteName(result.name)}`);
+  const rows = `SELECT ${list.join(', ')} FROM ${rest}`;
+  if (lacking.length === 0) return rows;
+  const kept = results.map(({ name }) => name);
   const names = [rowid ?? [], then.columns.map(({ name }) => name), more.map(({ name }) => name)].flat();
-  return `SELECT ${names.map(quoteName).join(', ')} FROM (${computed(images, kept, lacking, generated)})`;
+  return `SELECT ${names.map(quoteName).join(', ')} FROM (${computed(rows, kept, lacking, generated)})`;
 }
 
 /** The log's names for a row's key, one for each expression of it. */
@@ -158,20 +177,21 @@ function changesOf(version: Relation, point: string, more: readonly string[] = [
   return `SELECT ${[...slots, 'lsn', ...more].join(', ')} FROM __dosql_log WHERE lsn > ${point} AND rel = ${version.id} AND op BETWEEN ${OP.insert} AND ${OP.rewrite}`;
 }
 
-/** The columns of `then` as the present table, called `b`, has them; a rowid that is wanted comes first. */
-export function baseColumns(
-  { at: then, defaults }: Pick<Past, 'at' | 'defaults'>,
+/** SELECT of present rows, called `b` in `rest`, which is what comes behind FROM; otherwise as {@link imageSelect}. */
+export function presentSelect(
+  past: Omit<Past, 'now' | 'versions'>,
   now: Relation,
+  rest: string,
   rowid: string | undefined,
-): string[] {
-  const columns = then.columns.map((column) => {
+  more: readonly ResultColumn[],
+): string {
+  const value = (column: Column): string => {
     const name = now.columns.find(({ id }) => id === column.id)?.name;
+    if (name !== undefined) return `b.${quoteName(name)}`;
     // A column that is gone took an image of every row with it, but for those that were cold while there was the column.
-    const gone = defaults?.get(column.id) ?? nullOf(column);
-    const value = name === undefined ? collated(gone, column) : `b.${quoteName(name)}`;
-    return `${value} AS ${quoteName(column.name)}`;
-  });
-  return rowid === undefined ? columns : [`${rowidOf(now.key)} AS ${quoteName(rowid)}`, ...columns];
+    return collated(past.defaults?.get(column.id) ?? nullOf(column), column);
+  };
+  return select(past, now, { key: rowidOf(now.key), value }, rest, rowid, more);
 }
 
 /** Where the present rows are; a table with its schema, so that a common table expression of that name is not meant. */
@@ -185,24 +205,26 @@ export function unchanged(
   now: Relation,
   access: BaseAccess,
   rowid: string | undefined,
-  more: readonly string[],
+  more: readonly ResultColumn[],
 ): string {
   const { key } = now;
   const table = presentRows(past, now);
-  const select = `SELECT ${[...baseColumns(past, now, rowid), ...more].join(', ')} FROM`;
+  const rows = (rest: string): string => presentSelect(past, now, rest, rowid, more);
   if (key.kind === 'primary' || access === 'probe') {
     const keys = keyNames(now);
     const same = keyExpressions(now, 'b').map((expression, i) => `c.${keys[i]} = ${expression}`);
-    return `${select} ${table} AS b WHERE NOT EXISTS (SELECT 1 FROM __dosql_changed AS c WHERE ${same.join(' AND ')})`;
+    return rows(
+      `${table} AS b WHERE NOT EXISTS (SELECT 1 FROM __dosql_changed AS c WHERE ${same.join(' AND ')})`,
+    );
   }
   if (access === 'search')
-    return `${select} ${table} AS b WHERE ${rowidOf(key)} NOT IN (SELECT k FROM __dosql_changed)`;
+    return rows(`${table} AS b WHERE ${rowidOf(key)} NOT IN (SELECT k FROM __dosql_changed)`);
   // The gaps between changed keys; with none, one gap from end to end. Before the smallest integer there is none:
   // one less than it would be a REAL that equals it.
   const gaps =
     '(SELECT ifnull(lag(k) OVER (ORDER BY k) + 1, -9223372036854775808) AS low, nullif(k, -9223372036854775808) - 1 AS high FROM __dosql_changed ' +
     'UNION ALL SELECT ifnull(max(k) + 1, -9223372036854775808), 9223372036854775807 FROM __dosql_changed) AS g';
-  return `${select} ${gaps} CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`;
+  return rows(`${gaps} CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`);
 }
 
 function images(past: Past, version: Relation, rowid: string | undefined): string {

@@ -5,14 +5,15 @@ import type { Lineage } from '../schema/line.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
 import {
-  baseColumns,
   imageSelect,
   keyNames,
   keySlots,
   presentRows,
+  presentSelect,
   unchanged,
   type BaseAccess,
   type Past,
+  type ResultColumn,
 } from './as-of.ts';
 import type { Interval } from './point.ts';
 
@@ -102,14 +103,14 @@ export function versionsOf({ past, lineage, wanted, access, rowid, isKeyed }: Pe
     (now === undefined
       ? ''
       : `, __dosql_changed AS MATERIALIZED (SELECT ${keys}, max(t) AS t FROM __dosql_step GROUP BY ${keys})`);
-  const system = (from: string, to: string): SystemColumn[] =>
+  const system = (from: string, to: string): ResultColumn[] =>
     wanted.map((name) => ({ name, value: versionColumn(name, from, to, value) }));
   const arms = versions.map((version) => closed(past, version, system('s.f', 's.e'), value, rowid));
   const base =
     now === undefined
       ? []
       : [
-          unchanged(past, now, access, rowid, system('NULL', 'NULL').map(named)),
+          unchanged(past, now, access, rowid, system('NULL', 'NULL')),
           open(past, now, system('c.t', 'NULL'), value, rowid, isKeyed),
         ];
   return `(${withClause} ${compound([...base, ...arms], 'UNION ALL')})`;
@@ -200,21 +201,11 @@ function versionColumn(name: VersionColumn, from: string, to: string, { known, k
   return `CAST(${value} AS ${name.startsWith('_lsn') ? 'INTEGER' : 'TEXT'})`;
 }
 
-/** One of {@link VERSION_COLUMNS}, and SQL for it. */
-interface SystemColumn {
-  readonly name: string;
-  readonly value: string;
-}
-
-function named({ name, value }: SystemColumn): string {
-  return `${value} AS ${name}`;
-}
-
 /** Versions that a change has ended. */
 function closed(
   past: Past,
   version: Relation,
-  system: readonly SystemColumn[],
+  system: readonly ResultColumn[],
   { from, to }: Values,
   rowid: string | undefined,
 ): string {
@@ -229,7 +220,7 @@ function closed(
 function open(
   past: Past,
   now: Relation,
-  system: readonly SystemColumn[],
+  system: readonly ResultColumn[],
   { to }: Values,
   rowid: string | undefined,
   isKeyed: boolean,
@@ -243,6 +234,6 @@ function open(
     `${key} = c.${keys[i]}`,
     ...(now.key.kind === 'primary' ? [`${key} = c.${keys[i]} COLLATE BINARY`] : []),
   ]);
-  const columns = [...baseColumns(past, now, rowid), ...system.map(named)].join(', ');
-  return `SELECT ${columns} FROM __dosql_changed AS c CROSS JOIN ${source} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
+  const rest = `__dosql_changed AS c CROSS JOIN ${source} AS b ON ${same.join(' AND ')} WHERE c.t <= ${to}`;
+  return presentSelect(past, now, rest, rowid, system);
 }
