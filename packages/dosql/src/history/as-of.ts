@@ -129,7 +129,7 @@ export function imageSelect(
 function select(
   { at: then, generated = new Map<number, Generated>() }: Omit<Past, 'now' | 'versions'>,
   version: Relation,
-  { key, value }: { readonly key: string; value(column: Column): string },
+  { key, value }: { readonly key: string; readonly value: (column: Column) => string },
   rest: string,
   rowid: string | undefined,
   more: readonly ResultColumn[],
