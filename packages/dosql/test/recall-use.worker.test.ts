@@ -344,6 +344,10 @@ it('branches read their past before the fork, and are not disturbed', async () =
     await db.dropBranch('gone');
     const { lsn, picture: then } = days[1] as Day;
     const wanted = then.filter((line) => line.startsWith('entry: ')).length;
+    expect((await db.earliest()).lsn).toBeGreaterThan(lsn);
+    const versions =
+      'SELECT * FROM entry FOR SYSTEM_TIME ALL WHERE _lsn_from <= ?1 AND ifnull(_lsn_to > ?1, TRUE)';
+    expect(await draft.query(versions, [lsn])).toHaveLength(wanted);
     expect(await draft.asOf({ lsn }).query('SELECT * FROM entry')).toHaveLength(wanted);
     expect(await draft.query('SELECT * FROM entry ORDER BY id')).toEqual(rows);
     expect((await draft.history('entry', 1)).map(({ op }) => op)).toContain('insert');
