@@ -140,8 +140,7 @@ export class TableMerger {
     const { bases, ours } = this.#merge;
     const [[base], segments, their] = [bases, this.#segments, this.#their];
     const changed = changedKeys(segments);
-    const sides = [this.#our, ...based];
-    const isAlike = sides.every(
+    const isAlike = [this.#our, ...based].every(
       (side) =>
         side?.tableId === their.tableId &&
         JSON.stringify([side.columns, side.key, side.primaryKey]) ===
