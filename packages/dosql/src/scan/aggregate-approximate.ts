@@ -2,9 +2,11 @@ import { DoSQLError } from '../error.ts';
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
-import { grown, hashBytes } from './group-table.ts';
+import { hashBytes } from './group-table.ts';
+import { ready, type Results } from './results.ts';
 import { encodeText, type Scalar } from './scalar.ts';
-import { expand, flatNumbers, numberValues, scalarReader, type Values } from './values.ts';
+import { grown } from './scratch.ts';
+import { expand, flatNumbers, numberValues, scalarReader } from './values.ts';
 
 /** 2^11 registers a group: an error of about 2.3%. */
 const BITS = 11;
@@ -51,12 +53,12 @@ export class ApproximateCount implements Accumulator {
     }
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     this.#registers = grown(this.#registers, size * REGISTERS);
     const out = new Float64Array(size);
     for (let group = 0; group < size; group++)
       out[group] = estimate(this.#registers.subarray(group * REGISTERS, (group + 1) * REGISTERS));
-    return numberValues('integer', out, undefined);
+    return ready(numberValues('integer', out, undefined));
   }
 }
 

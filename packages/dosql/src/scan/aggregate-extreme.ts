@@ -1,8 +1,9 @@
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
-import { grown } from './group-table.ts';
+import { allGroups, ready, type Results } from './results.ts';
 import { compareScalars, decodeText, type Scalar } from './scalar.ts';
+import { grown } from './scratch.ts';
 import {
   expand,
   flatNumbers,
@@ -147,14 +148,15 @@ export class ExtremeAccumulator implements Accumulator {
     return toScalars(this.#numberResult(this.#type, this.#isSet.length));
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     if (this.#texts !== undefined) {
       const texts = this.#texts;
-      return mixedValues(Array.from({ length: size }, (_, group) => textOrNull(texts[group])));
+      return (groups = allGroups(size)) =>
+        mixedValues(Array.from(groups, (group) => textOrNull(texts[group])));
     }
-    if (this.#type !== undefined) return this.#numberResult(this.#type, size);
+    if (this.#type !== undefined) return ready(this.#numberResult(this.#type, size));
     const scalars = this.#scalars ?? [];
-    return fromScalars(Array.from({ length: size }, (_, group) => scalars[group] ?? null));
+    return ready(fromScalars(Array.from({ length: size }, (_, group) => scalars[group] ?? null)));
   }
 
   #numberResult(type: ValueType, size: number): Values {

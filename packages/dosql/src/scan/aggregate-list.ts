@@ -2,6 +2,7 @@ import { DoSQLError } from '../error.ts';
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
+import { ready, type Results } from './results.ts';
 import { toNumber, toText, type Scalar } from './scalar.ts';
 import { instantOf } from './time.ts';
 import {
@@ -54,8 +55,8 @@ export class ConcatAccumulator implements Accumulator {
     }
   }
 
-  result(size: number): Values {
-    return mixedValues(Array.from({ length: size }, (_, group) => this.#texts[group] ?? null));
+  result(size: number): Results {
+    return ready(mixedValues(Array.from({ length: size }, (_, group) => this.#texts[group] ?? null)));
   }
 }
 
@@ -92,7 +93,7 @@ export class QuantileAccumulator implements Accumulator {
     this.#batches.push({ values: kept, groups: of });
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     const starts = new Uint32Array(size + 1);
     const count = this.#count;
     for (const { values, groups } of this.#batches)
@@ -115,7 +116,7 @@ export class QuantileAccumulator implements Accumulator {
       else out[group] = this.#pick(own);
     }
     const isReal = this.#kind === 'continuous' && this.#type.type === 'integer';
-    return numberValues(isReal ? 'real' : this.#type.type, out, nulls, this.#type);
+    return ready(numberValues(isReal ? 'real' : this.#type.type, out, nulls, this.#type));
   }
 
   #pick(values: Float64Array): number {

@@ -2,8 +2,9 @@ import { DoSQLError } from '../error.ts';
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Frame } from './frame.ts';
 import type { Node } from './expression-node.ts';
-import { grown } from './group-table.ts';
+import { allGroups, ready, type Results } from './results.ts';
 import { toNumber, type Scalar } from './scalar.ts';
+import { grown } from './scratch.ts';
 import {
   expand,
   flatNumbers,
@@ -218,38 +219,48 @@ export class SumAccumulator implements Accumulator {
     this.#addOne(group, Number(value & 0xffffffffn));
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     this.#grow(size);
-    if (this.#kind !== 'sum' || this.#allReal) return this.#realResult(size);
-    const integers = this.#integerResult(size);
-    if (integers !== undefined) return integers;
+    if (this.#kind !== 'sum' || this.#allReal) return (groups = allGroups(size)) => this.#realResult(groups);
+    if (this.#areIntegers(size)) return (groups = allGroups(size)) => this.#integerResult(groups);
+    // Of all groups, also where few are asked for: one that overflows is an error whatever is asked.
     const out: Scalar[] = [];
     for (let group = 0; group < size; group++) out.push(this.#sumOf(group));
-    return fromScalars(out);
+    return ready(fromScalars(out));
   }
 
-  /** Where all sums are integers that a double holds. */
-  #integerResult(size: number): Values | undefined {
-    const out = new Float64Array(size);
-    const nulls = new Uint8Array(size);
-    for (let group = 0; group < size; group++) {
-      const sum = this.#sums[group]! + (this.#rests?.[group] ?? 0);
-      if (this.#reals?.[group] === 1 || !Number.isSafeInteger(sum)) return undefined;
-      out[group] = sum;
-      nulls[group] = this.#counts[group] === 0 ? 1 : 0;
+  /** Whether all sums are integers that a double holds. */
+  #areIntegers(size: number): boolean {
+    if (this.#rests === undefined && this.#reals === undefined) return true;
+    for (let group = 0; group < size; group++)
+      if (this.#reals?.[group] === 1 || !Number.isSafeInteger(this.#integer(group))) return false;
+    return true;
+  }
+
+  #integer(group: number): number {
+    return this.#sums[group]! + (this.#rests?.[group] ?? 0);
+  }
+
+  #integerResult(groups: Uint32Array): Values {
+    const out = new Float64Array(groups.length);
+    const nulls = new Uint8Array(groups.length);
+    for (let i = 0; i < out.length; i++) {
+      out[i] = this.#integer(groups[i]!);
+      nulls[i] = this.#counts[groups[i]!] === 0 ? 1 : 0;
     }
     return numberValues('integer', out, nulls.includes(1) ? nulls : undefined);
   }
 
-  #realResult(size: number): Values {
-    const out = new Float64Array(size);
-    const nulls = new Uint8Array(size);
+  #realResult(groups: Uint32Array): Values {
+    const out = new Float64Array(groups.length);
+    const nulls = new Uint8Array(groups.length);
     const isAverage = this.#kind === 'avg';
-    for (let group = 0; group < size; group++) {
+    for (let i = 0; i < out.length; i++) {
+      const group = groups[i]!;
       const count = this.#counts[group]!;
       const sum = this.#real(group);
-      out[group] = isAverage ? sum / count : sum;
-      nulls[group] = (count === 0 && this.#kind !== 'total') || out[group] !== out[group] ? 1 : 0;
+      out[i] = isAverage ? sum / count : sum;
+      nulls[i] = (count === 0 && this.#kind !== 'total') || out[i] !== out[i] ? 1 : 0;
     }
     return numberValues('real', out, nulls.includes(1) ? nulls : undefined);
   }

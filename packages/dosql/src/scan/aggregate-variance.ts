@@ -1,9 +1,10 @@
 import type { Accumulator, Groups } from './aggregate.ts';
 import type { Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
-import { grown } from './group-table.ts';
+import { ready, type Results } from './results.ts';
 import { toReal } from './scalar.ts';
-import { flatNumbers, numberValues, scalarReader, type Values } from './values.ts';
+import { grown } from './scratch.ts';
+import { flatNumbers, numberValues, scalarReader } from './values.ts';
 import type { NumberVector } from './vector.ts';
 
 /** Variances and standard deviations, by Welford's running mean. */
@@ -62,7 +63,7 @@ export class VarianceAccumulator implements Accumulator {
     this.#squares[group]! += difference * (value - mean);
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     const out = new Float64Array(size);
     const nulls = new Uint8Array(size);
     for (let group = 0; group < size; group++) {
@@ -71,6 +72,6 @@ export class VarianceAccumulator implements Accumulator {
       out[group] = this.#isDeviation ? Math.sqrt(variance) : variance;
       nulls[group] = Number.isNaN(out[group]) ? 1 : 0;
     }
-    return numberValues('real', out, nulls);
+    return ready(numberValues('real', out, nulls));
   }
 }

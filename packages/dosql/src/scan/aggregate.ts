@@ -8,11 +8,11 @@ import { nullsOf, type Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { KeyNumbers, PairNumbers } from './group-key.ts';
 import { RowNumbers } from './group-rows.ts';
-import { grown } from './group-table.ts';
 import { Declined } from './plan-expression.ts';
 import type { Call } from './plan-syntax.ts';
+import { ready, type Results } from './results.ts';
 import { toReal, toText } from './scalar.ts';
-import { integers } from './scratch.ts';
+import { grown, integers } from './scratch.ts';
 import { gather, numberValues, type Values } from './values.ts';
 
 /** The group of each row, or the one group that all rows are in. */
@@ -22,8 +22,8 @@ export type Groups = Uint32Array | number;
 export interface Accumulator {
   /** Takes in the rows of a frame. All groups are below `size`. */
   add(frame: Frame, groups: Groups, size: number): void;
-  /** The result of each group below `size`. */
-  result(size: number): Values;
+  /** The results of the groups, which are below `size`. */
+  result(size: number): Results;
 }
 
 /** The accumulator of an aggregate over `args`; `filter` says which rows it sees, `isWhole` that there is one group only. */
@@ -103,9 +103,10 @@ class CountAccumulator implements Accumulator {
     else for (let i = 0; i < groups.length; i++) counts[groups[i]!]! += 1 - nulls[i]!;
   }
 
-  result(size: number): Values {
-    this.#counts = grown(this.#counts, size);
-    return numberValues('integer', new Float64Array(this.#counts.subarray(0, size)), undefined);
+  result(size: number): Results {
+    const counts = (this.#counts = grown(this.#counts, size)).subarray(0, size);
+    return (groups) =>
+      numberValues('integer', new Float64Array(groups?.map((group) => counts[group]!) ?? counts), undefined);
   }
 }
 
@@ -140,14 +141,14 @@ class DistinctCount implements Accumulator {
     this.#rows.add([own, withoutNulls(gather(values, rows))], rows.length);
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     const out = new Float64Array(size);
     if (this.#isWhole) out[0] = this.#keys.size - 1;
     else {
       const groups = this.#rows.numbersOf(0);
       for (let i = 0; i < groups.length; i++) out[groups[i]!]!++;
     }
-    return numberValues('integer', out, undefined);
+    return ready(numberValues('integer', out, undefined));
   }
 }
 
@@ -186,7 +187,7 @@ class DistinctAccumulator implements Accumulator {
     addRows(this.#inner, frame, groups, size, rows.subarray(0, count));
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     return this.#inner.result(size);
   }
 }
@@ -205,7 +206,7 @@ class FilteredAccumulator implements Accumulator {
     addRows(this.#inner, frame, groups, size, trueRows(this.#filter.truths(frame)));
   }
 
-  result(size: number): Values {
+  result(size: number): Results {
     return this.#inner.result(size);
   }
 }

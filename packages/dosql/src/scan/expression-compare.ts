@@ -182,8 +182,15 @@ function compareBigints(operator: Comparison, vector: BigintVector, constant: bi
   const halves = words(vector.values);
   const high = Number(BigInt.asIntN(32, constant >> 32n));
   const low = Number(BigInt.asUintN(32, constant));
-  const outcome = OUTCOMES[operator];
   const out = scratchBytes(vector.length);
+  if (operator === '=') {
+    // Both halves must be the same, which is told without a branch.
+    const last = high >>> 0;
+    for (let i = 0; i < out.length; i++)
+      out[i] = ((halves[2 * i]! ^ low) | (halves[2 * i + 1]! ^ last)) === 0 ? 1 : 0;
+    return out;
+  }
+  const outcome = OUTCOMES[operator];
   for (let i = 0; i < out.length; i++) {
     const h = halves[2 * i + 1]! | 0;
     const l = halves[2 * i]!;

@@ -4,11 +4,18 @@ import { gather, slice, type Values } from './values.ts';
 export class Frame {
   readonly length: number;
   readonly #read: (column: number) => Values;
+  readonly #readSome: ((column: number, rows: Uint32Array) => Values) | undefined;
   readonly #columns = new Map<number, Values>();
 
-  constructor(length: number, read: (column: number) => Values) {
+  /** `readSome` reads a column at some rows only, where that is less work than to read it all. */
+  constructor(
+    length: number,
+    read: (column: number) => Values,
+    readSome?: (column: number, rows: Uint32Array) => Values,
+  ) {
     this.length = length;
     this.#read = read;
+    this.#readSome = readSome;
   }
 
   /** The column's values, read when they are first asked for. */
@@ -21,7 +28,11 @@ export class Frame {
   /** The rows `rows`, rising, of this frame. */
   select(rows: Uint32Array): Frame {
     if (rows.length === this.length) return this;
-    return new Frame(rows.length, (column) => gather(this.column(column), rows));
+    return new Frame(rows.length, (column) =>
+      this.#readSome === undefined || this.#columns.has(column)
+        ? gather(this.column(column), rows)
+        : this.#readSome(column, rows),
+    );
   }
 
   /** The rows from `from` up to `to`. */

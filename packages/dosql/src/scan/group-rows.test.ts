@@ -76,7 +76,7 @@ describe('numbers of rows', () => {
             throw new Error(`batch ${batch}, row ${i}: ${numbers[i]}`);
       }
       expect(rows.size).toBe(model.keys.size);
-      const columns = rows.values().map(toScalars);
+      const columns = rows.results().map((read) => toScalars(read()));
       const found = Array.from({ length: rows.size }, (_, i) =>
         columns.map((column) => text(column[i])).join(),
       );

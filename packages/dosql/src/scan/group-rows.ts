@@ -1,5 +1,6 @@
 import { KeyNumbers, PairNumbers } from './group-key.ts';
 import { putIntegers } from './group-table.ts';
+import { allGroups, type Results } from './results.ts';
 import { RowHash } from './row-hash.ts';
 import { doubles, integers } from './scratch.ts';
 import type { PlainVector, Vector } from './vector.ts';
@@ -108,36 +109,40 @@ export class RowNumbers {
 
   /** What the hash knows of each key: values, or numbers. */
   #hashed(hash: RowHash): (Values | Uint32Array)[] {
-    let at = 0;
-    return (this.#direct ?? []).map((type) => {
-      const from = at;
-      at += type === undefined ? 1 : 2;
-      return type === undefined ? takeNumbers(hash, from) : takeValues(hash, from, type);
+    return (this.#direct ?? []).map((type, key) => {
+      const at = this.#place(key);
+      return type === undefined ? takeNumbers(hash, at) : takeValues(hash, at, type);
     });
   }
 
   /** For each row the numbers of a key that came numbered. */
   numbersOf(key: number): Uint32Array {
     const hash = this.#hash;
-    if (hash === undefined) return this.#columns()[key] as Uint32Array;
-    const before = (this.#direct ?? []).slice(0, key);
-    return takeNumbers(
-      hash,
-      before.reduce((sum, type) => sum + (type === undefined ? 1 : 2), 0),
-    );
+    return hash === undefined ? (this.#columns()[key] as Uint32Array) : takeNumbers(hash, this.#place(key));
   }
 
-  /** For each row the values of its keys, which came as values. */
-  values(): Values[] {
-    return this.#columns().map((column, i) => {
-      if (!(column instanceof Uint32Array)) return column;
-      const { vector, ...type } = (this.#keys[i] as KeyNumbers).values();
-      return { ...type, vector: numbered(expand(vector), column) };
+  /** Where a key's words are among those of a row that the hash knows. */
+  #place(key: number): number {
+    const before = (this.#direct ?? []).slice(0, key);
+    return before.reduce((sum, type) => sum + (type === undefined ? 1 : 2), 0);
+  }
+
+  /** For each key, which came as values, those of the rows. */
+  results(): Results[] {
+    const hash = this.#hash;
+    const columns = hash === undefined ? this.#columns() : [];
+    return this.#keys.map((key, i) => {
+      const type = this.#direct?.[i];
+      if (hash !== undefined && type !== undefined)
+        return (rows) => takeValues(hash, this.#place(i), type, rows);
+      const numbers = columns[i] ?? takeNumbers(hash as RowHash, this.#place(i));
+      const { vector, ...own } = key.values();
+      const plain = expand(vector);
+      return (rows) => ({ ...own, vector: numbered(plain, rows?.map((row) => numbers[row]!) ?? numbers) });
     });
   }
 
-  #columns(): (Values | Uint32Array)[] {
-    if (this.#hash !== undefined) return this.#hashed(this.#hash);
+  #columns(): Uint32Array[] {
     // From the last pair back: its second number is the last key's, its first the number of the pair before.
     const columns: Uint32Array[] = [];
     let index: Uint32Array | undefined;
@@ -215,9 +220,16 @@ function takeNumbers({ keys, width, size }: RowHash, at: number): Uint32Array {
   return out;
 }
 
-function takeValues({ keys, width, size }: RowHash, at: number, type: ValueType): Values {
+function takeValues(
+  { keys, width, size: all }: RowHash,
+  at: number,
+  type: ValueType,
+  rows: Uint32Array = allGroups(all),
+): Values {
+  const size = rows.length;
   const halves = new Uint32Array(2 * size);
-  for (let i = 0, k = width + at; i < size; i++, k += width) {
+  for (let i = 0; i < size; i++) {
+    const k = (rows[i]! + 1) * width + at;
     halves[2 * i] = keys[k]!;
     halves[2 * i + 1] = keys[k + 1]!;
   }

@@ -1,7 +1,7 @@
 import { keyOf } from './expression-match.ts';
 import { CACHED, place, RowHash } from './row-hash.ts';
 import type { Scalar } from './scalar.ts';
-import { doubles, integers } from './scratch.ts';
+import { doubles, free, grown, integers } from './scratch.ts';
 import { mixedValues, numberValues, typeOnly, words, type Values, type ValueType } from './values.ts';
 import type { BytesVector, PlainVector } from './vector.ts';
 
@@ -19,24 +19,13 @@ export interface ValueTable {
   values(): Values;
 }
 
-/** Small integers are found without hashing, while there are no others: from -LOW up to SPAN - LOW. */
+/** Small integers are found without hashing, while there are no others: from -LOW up to MOST - LOW, by a table of 4 MB at most. */
 const LOW = 65_536;
 const SPAN = 131_072;
+const MOST = 2 ** 20;
 
 const bits = new Float64Array(1);
 const halves = new Uint32Array(bits.buffer);
-
-/** A longer copy of a typed array, where it is too short. */
-export function grown<T extends Float64Array | Uint32Array | Int32Array | Uint8Array>(
-  array: T,
-  length: number,
-): T {
-  if (array.length >= length) return array;
-  const Typed = array.constructor as new (length: number) => T;
-  const longer = new Typed(Math.max(length, array.length * 2));
-  longer.set(array);
-  return longer;
-}
 
 /** Doubles. */
 export class NumberTable implements ValueTable {
@@ -68,12 +57,13 @@ export class NumberTable implements ValueTable {
 
   /** Up to the first value that is not found directly; gives its row. */
   #addDirect(values: Float64Array, nulls: Uint8Array | undefined, out: Uint32Array): number {
-    const direct = this.#direct;
+    let direct = this.#direct;
     if (direct === undefined) return 0;
     for (let i = 0; i < values.length; i++) {
       const value = values[i]!;
       const at = (value | 0) + LOW;
-      if (at - LOW === value && at >= 0 && at < SPAN) {
+      if (at - LOW === value && at >= 0 && at < MOST) {
+        if (at >= direct.length) direct = this.#direct = grown(direct, at + 1);
         const id = direct[at]!;
         out[i] = id === 0 && nulls?.[i] !== 1 ? (direct[at] = this.#append(value)) : id;
       } else if (nulls?.[i] !== 1) return i;
@@ -110,9 +100,10 @@ export class NumberTable implements ValueTable {
   #add(vector: PlainVector, row: number): number {
     const value = vector.kind === 'number' ? (vector.values[row] ?? 0) : 0;
     const at = (value | 0) + LOW;
-    const direct = this.#direct;
-    if (direct !== undefined && at - LOW === value && at >= 0 && at < SPAN)
-      return (direct[at] ||= this.#append(value));
+    if (this.#direct !== undefined && at - LOW === value && at >= 0 && at < MOST) {
+      this.#direct = grown(this.#direct, at + 1);
+      return (this.#direct[at] ||= this.#append(value));
+    }
     this.#leaveDirect();
     bits[0] = value + 0;
     return this.#hash.addPair(halves[0]!, halves[1]!);
@@ -302,6 +293,7 @@ export class BytesTable implements ValueTable {
     this.#shift = 33 - Math.log2(length);
     for (let i = 0; i < old.length; i += 2)
       if (old[i + 1] !== 0) place(slots, this.#shift, old[i]!, old[i + 1]!);
+    free(old);
     this.#slots = slots;
   }
 

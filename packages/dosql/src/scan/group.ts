@@ -6,7 +6,8 @@ import { Frame } from './frame.ts';
 import { KeyNumbers } from './group-key.ts';
 import { RowNumbers } from './group-rows.ts';
 import type { Grouping } from './plan-resolve.ts';
-import { pick, type Values } from './values.ts';
+import { ready, type Results } from './results.ts';
+import { pick, slice, type Values } from './values.ts';
 
 /** Runs of so many rows are worth being taken as a whole. */
 const LONG_RUN = 256;
@@ -97,17 +98,26 @@ export class Grouper {
     return groups;
   }
 
-  /** The groups as rows: keys, then results. */
+  /** The groups as rows: keys, then results. Of many groups few may be wanted, and only these are read then. */
   finish(): Frame {
     const { size } = this;
-    const columns: Values[] = [...this.#keyColumns(), ...this.#accumulators.map((one) => one.result(size))];
-    const frame = new Frame(size, (column) => columns[column] as Values);
-    if (this.#keys.length !== 1 || this.#hasNull) return frame;
-    return frame.slice(1, size);
+    const columns = [...this.#keyColumns(), ...this.#accumulators.map((one) => one.result(size))];
+    if (this.#keys.length !== 1 || this.#hasNull)
+      return new Frame(
+        size,
+        (column) => (columns[column] as Results)(),
+        (column, rows) => (columns[column] as Results)(rows),
+      );
+    // Without a NULL no group has the number 0.
+    return new Frame(
+      size - 1,
+      (column) => slice((columns[column] as Results)(), 1, size),
+      (column, rows) => (columns[column] as Results)(rows.map((row) => row + 1)),
+    );
   }
 
-  #keyColumns(): Values[] {
+  #keyColumns(): Results[] {
     if (this.#keys.length === 0) return [];
-    return this.#rows?.values() ?? [this.#numbers.values()];
+    return this.#rows?.results() ?? [ready(this.#numbers.values())];
   }
 }

@@ -1,3 +1,5 @@
+import { free, grown } from './scratch.ts';
+
 /** So many rows are looked up together. */
 const CHUNK = 512;
 /** A table of so many words is near the processor anyway. */
@@ -53,7 +55,7 @@ export class RowHash {
   /** Numbers a pair that is known to be new, without making it known to look-ups; the width is 2. */
   appendPair(first: number, second: number): number {
     const number = ++this.size;
-    if (2 * number + 2 > this.keys.length) this.keys = longer(this.keys, 2 * number + 2);
+    this.keys = grown(this.keys, 2 * number + 2);
     this.keys[2 * number] = first;
     this.keys[2 * number + 1] = second;
     return number;
@@ -116,7 +118,7 @@ export class RowHash {
   /** Makes room for `more` rows, at least, beside `size`: three fifths of the table are filled at most. */
   #reserve(size: number, more: number): void {
     const words = (size + more + 1) * this.width;
-    if (words > this.keys.length) this.keys = longer(this.keys, words);
+    this.keys = grown(this.keys, words);
     let length = this.#slots.length;
     while ((size + more) * 10 > length * 3) length *= 2;
     if (length === this.#slots.length) return;
@@ -125,6 +127,7 @@ export class RowHash {
     this.#shift = 33 - Math.log2(length);
     for (let i = 0; i < old.length; i += 2)
       if (old[i + 1] !== 0) place(slots, this.#shift, old[i]!, old[i + 1]!);
+    free(old);
     this.#slots = slots;
   }
 }
@@ -158,10 +161,4 @@ function mix(hash: number, word: number): number {
 function finish(hash: number): number {
   const mixed = Math.imul(hash, 0x9e3779b1);
   return Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35) >>> 0;
-}
-
-function longer(array: Uint32Array, length: number): Uint32Array {
-  const copy = new Uint32Array(Math.max(length, array.length * 2));
-  copy.set(array);
-  return copy;
 }
