@@ -9,7 +9,7 @@ import type {
   ReadOptions,
   WriteOptions,
 } from './file-store.ts';
-import { LooseContents } from './loose-contents.ts';
+import { LooseContents, noContent } from './loose-contents.ts';
 import {
   checkList,
   checkRange,
@@ -51,17 +51,18 @@ const chunkBytes = 262_144;
 /**
  * Both tables keep their rows in the primary key's tree, so a file of one chunk costs two rows
  * written; the file's row is apart from its bytes so that listing reads no content. A file's `content`
- * says under which name its chunks are. Numbers arrive as REAL in a Durable Object, and the INTEGER
- * columns make them integers again.
+ * is the number of its first chunk, and the others have those after it. Numbers arrive as REAL in a
+ * Durable Object, and the INTEGER columns make them integers again.
+ *
+ * Chunks have no key but that number: at each step of a search SQLite reads the whole of a row whose key
+ * is of any other kind, bytes and all, which took five times as long.
  */
 const createTables = [
   `CREATE TABLE IF NOT EXISTS __dosql_file (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL,
-    content TEXT NOT NULL, nonce TEXT
+    content INTEGER NOT NULL, nonce TEXT
   ) STRICT, WITHOUT ROWID`,
-  `CREATE TABLE IF NOT EXISTS __dosql_file_chunk (
-    content TEXT NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (content, chunk)
-  ) STRICT, WITHOUT ROWID`,
+  'CREATE TABLE IF NOT EXISTS __dosql_file_chunk (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT',
 ];
 
 const columns = 'path, size, etag, modified, content, nonce';
@@ -71,7 +72,7 @@ type FileRow = {
   size: number;
   etag: string;
   modified: number;
-  content: string;
+  content: number;
   nonce: string | null;
 };
 
@@ -194,16 +195,15 @@ class DurableObjectFileStore implements DOBackend {
         const before = this.#file(key);
         requireCondition(key, before ? toStat(before) : null, wanted);
         // Written over in place, which saves deleting rows, unless a stream is being read from there.
-        const isKept = before !== undefined && this.#loose.isRead(before.content);
-        const content = before === undefined || isKept ? crypto.randomUUID() : before.content;
+        const isOver = before !== undefined && before.size > 0 && !this.#loose.isRead(before.content);
+        const content = bytes.length === 0 ? noContent : isOver ? before.content : this.#loose.fresh();
         const row = this.#row(key, bytes.length, content, wanted);
         this.#putRow(row);
         const chunks = Math.ceil(bytes.length / chunkBytes);
         for (let chunk = 0; chunk < chunks; chunk++)
           this.#putChunk(content, chunk, bytes.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes));
-        if (isKept) this.#loose.add(before.content);
-        else if (before && before.size > bytes.length)
-          this.#exec('DELETE FROM __dosql_file_chunk WHERE content = ? AND chunk >= ?', content, chunks);
+        if (before && before.content !== content) this.#loose.remove(before.content);
+        else if (before && before.size > bytes.length) this.#loose.removeChunks(content, chunks);
         return toStat(row);
       }),
     );
@@ -244,10 +244,9 @@ class DurableObjectFileStore implements DOBackend {
       await pieces.next();
       return this.writeSync(key, first.value ?? new Uint8Array(0), { ...wanted, size: undefined });
     }
-    const content = crypto.randomUUID();
+    const content = attempt(`write ${show(key)}`, () => this.#stage());
     try {
       let size = 0;
-      attempt(`write ${show(key)}`, () => this.#stage(content));
       for (let piece: IteratorResult<Uint8Array, void> = first; !piece.done; piece = await pieces.next()) {
         const bytes = piece.value;
         attempt(`write ${show(key)}`, () => {
@@ -265,17 +264,17 @@ class DurableObjectFileStore implements DOBackend {
     }
   }
 
-  /** Notes `content` as that of a stream which is being written. */
-  #stage(content: string): void {
-    this.storage.transactionSync(() => {
+  /** The content that a stream is to be written as. */
+  #stage(): number {
+    return this.storage.transactionSync(() => {
       this.#createTables();
       this.#loose.sweep();
-      this.#loose.begin(content);
+      return this.#loose.begin();
     });
   }
 
   /** Makes chunks that are stored already the file at `key`. */
-  #adopt(key: string, content: string, size: number, wanted: WriteOptions): FileStat {
+  #adopt(key: string, content: number, size: number, wanted: WriteOptions): FileStat {
     const stat = this.storage.transactionSync(() => {
       const before = this.#file(key);
       requireCondition(key, before ? toStat(before) : null, wanted);
@@ -304,7 +303,7 @@ class DurableObjectFileStore implements DOBackend {
     );
   }
 
-  #row(path: string, size: number, content: string, { nonce }: WriteOptions): FileRow {
+  #row(path: string, size: number, content: number, { nonce }: WriteOptions): FileRow {
     const modified = this.#clock();
     return { path, size, etag: crypto.randomUUID(), modified, content, nonce: nonce ?? null };
   }
@@ -328,12 +327,11 @@ class DurableObjectFileStore implements DOBackend {
     );
   }
 
-  #putChunk(content: string, chunk: number, bytes: Uint8Array): void {
+  #putChunk(content: number, chunk: number, bytes: Uint8Array): void {
     this.#exec(
-      `INSERT INTO __dosql_file_chunk (content, chunk, bytes) VALUES (?, ?, ?)
-      ON CONFLICT (content, chunk) DO UPDATE SET bytes = excluded.bytes`,
-      content,
-      chunk,
+      `INSERT INTO __dosql_file_chunk (id, bytes) VALUES (?, ?)
+      ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes`,
+      content + chunk,
       bytes,
     );
   }
@@ -363,16 +361,14 @@ class DurableObjectFileStore implements DOBackend {
     const isMost = wanted > size / 2;
     const [row] = isMost
       ? this.#rows<{ bytes: ArrayBuffer }>(
-          'SELECT bytes FROM __dosql_file_chunk WHERE content = ? AND chunk = ?',
-          file.content,
-          chunk,
+          'SELECT bytes FROM __dosql_file_chunk WHERE id = ?',
+          file.content + chunk,
         )
       : this.#rows<{ bytes: ArrayBuffer }>(
-          'SELECT substr(bytes, ?, ?) AS bytes FROM __dosql_file_chunk WHERE content = ? AND chunk = ?',
+          'SELECT substr(bytes, ?, ?) AS bytes FROM __dosql_file_chunk WHERE id = ?',
           within + 1,
           wanted,
-          file.content,
-          chunk,
+          file.content + chunk,
         );
     if (row?.bytes.byteLength !== (isMost ? size : wanted)) {
       throw new FileStoreError(

@@ -1,3 +1,9 @@
+/** A content is the number of its first chunk; so many are its own, which at 256 KiB each are more than an object holds. */
+const contentChunks = 65_536;
+
+/** The content of files that have no bytes, and so no chunks. */
+export const noContent = 0;
+
 /**
  * Contents in a Durable Object that belong to no file: streams that are being written, and versions
  * that were replaced or deleted while a stream was being read from them.
@@ -11,9 +17,9 @@ export class LooseContents {
   static readonly #all = new WeakMap<DurableObjectStorage, LooseContents>();
 
   readonly #storage: DurableObjectStorage;
-  readonly #writing = new Set<string>();
+  readonly #writing = new Set<number>();
   /** How many streams are being read from a content. */
-  readonly #reading = new Map<string, number>();
+  readonly #reading = new Map<number, number>();
   #isSwept = false;
 
   private constructor(storage: DurableObjectStorage) {
@@ -28,17 +34,17 @@ export class LooseContents {
   }
 
   /** Whether a stream is being read from a content, so that its chunks have to stay as they are. */
-  isRead(content: string): boolean {
+  isRead(content: number): boolean {
     return this.#reading.has(content);
   }
 
   /** A stream begins to read from a content. */
-  hold(content: string): void {
+  hold(content: number): void {
     this.#reading.set(content, (this.#reading.get(content) ?? 0) + 1);
   }
 
   /** A stream has ended reading from a content, which is removed if it is no file's any more. */
-  release(content: string): void {
+  release(content: number): void {
     const count = (this.#reading.get(content) ?? 1) - 1;
     if (count > 0) this.#reading.set(content, count);
     else {
@@ -47,20 +53,36 @@ export class LooseContents {
     }
   }
 
-  /** A content begins to be written. */
-  begin(content: string): void {
+  /** A content that has no chunks and is not going to be written by anybody else. */
+  fresh(): number {
+    for (;;) {
+      const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
+      const content = random * contentChunks;
+      const [chunk] = this.#rows(
+        'SELECT 1 FROM __dosql_file_chunk WHERE id >= ? AND id < ?',
+        content,
+        content + contentChunks,
+      );
+      if (content !== noContent && chunk === undefined && !this.has(content)) return content;
+    }
+  }
+
+  /** The content that a stream begins to be written as. */
+  begin(): number {
+    const content = this.fresh();
     this.add(content);
     this.#writing.add(content);
+    return content;
   }
 
   /** Whether a content that is being written is still in the table, as its chunks have to be. */
-  has(content: string): boolean {
+  has(content: number): boolean {
     return this.#rows('SELECT 1 FROM __dosql_file_loose WHERE content = ?', content).length > 0;
   }
 
   /** Takes a content that was written out of the table, for a file to have. False where it is not there. */
-  take(content: string): boolean {
-    const [row] = this.#rows<{ content: string }>(
+  take(content: number): boolean {
+    const [row] = this.#rows<{ content: number }>(
       'DELETE FROM __dosql_file_loose WHERE content = ? RETURNING content',
       content,
     );
@@ -68,27 +90,34 @@ export class LooseContents {
   }
 
   /** A content that was written is a file's now. */
-  finish(content: string): void {
+  finish(content: number): void {
     this.#writing.delete(content);
   }
 
   /** Gives up a content that was being written. */
-  end(content: string): void {
+  end(content: number): void {
     if (this.#writing.delete(content)) this.#removeLoose(content);
   }
 
   /** Notes a content as no file's. */
-  add(content: string): void {
-    this.#exec(
-      'CREATE TABLE IF NOT EXISTS __dosql_file_loose (content TEXT PRIMARY KEY) STRICT, WITHOUT ROWID',
-    );
+  add(content: number): void {
+    this.#exec('CREATE TABLE IF NOT EXISTS __dosql_file_loose (content INTEGER PRIMARY KEY) STRICT');
     this.#exec('INSERT OR IGNORE INTO __dosql_file_loose (content) VALUES (?)', content);
   }
 
   /** Removes the chunks of a content that no file has any more: at once, or when nobody reads them. */
-  remove(content: string): void {
+  remove(content: number): void {
     if (this.isRead(content)) this.add(content);
-    else this.#exec('DELETE FROM __dosql_file_chunk WHERE content = ?', content);
+    else this.removeChunks(content);
+  }
+
+  /** Removes the chunks of a content from the one with the number `from` on. */
+  removeChunks(content: number, from = 0): void {
+    this.#exec(
+      'DELETE FROM __dosql_file_chunk WHERE id >= ? AND id < ?',
+      content + from,
+      content + contentChunks,
+    );
   }
 
   /** Removes what an object before this one left, unless this one has looked already. */
@@ -100,18 +129,18 @@ export class LooseContents {
 
   /** Removes every loose content that is not in use. */
   sweep(): void {
-    for (const { content } of this.#rows<{ content: string }>('SELECT content FROM __dosql_file_loose')) {
+    for (const { content } of this.#rows<{ content: number }>('SELECT content FROM __dosql_file_loose')) {
       if (this.#writing.has(content) || this.isRead(content)) continue;
-      this.#exec('DELETE FROM __dosql_file_chunk WHERE content = ?', content);
+      this.removeChunks(content);
       this.#exec('DELETE FROM __dosql_file_loose WHERE content = ?', content);
     }
   }
 
   /** Removes a content if it is loose. Where that fails it stays in the table, and a later sweep finds it. */
-  #removeLoose(content: string): void {
+  #removeLoose(content: number): void {
     try {
       this.#storage.transactionSync(() => {
-        if (this.take(content)) this.#exec('DELETE FROM __dosql_file_chunk WHERE content = ?', content);
+        if (this.take(content)) this.removeChunks(content);
       });
     } catch {
       this.#isSwept = false;

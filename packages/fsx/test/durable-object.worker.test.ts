@@ -18,7 +18,7 @@ function tables(storage: DurableObjectStorage): string[] {
 function chunks(storage: DurableObjectStorage): { chunk: number; size: number }[] {
   return storage.sql
     .exec<{ chunk: number; size: number }>(
-      'SELECT chunk, length(bytes) AS size FROM __dosql_file_chunk ORDER BY content, chunk',
+      'SELECT id % 65536 AS chunk, length(bytes) AS size FROM __dosql_file_chunk ORDER BY id',
     )
     .toArray();
 }
@@ -60,10 +60,10 @@ describe('createDOBackend', () => {
   it('keeps integers as integers, though numbers bind as REAL', () =>
     withStorage(async (storage) => {
       await createDOBackend(storage).write('a', 'x');
-      const query = `SELECT typeof(size) AS size, typeof(modified) AS modified, typeof(chunk) AS chunk
-        FROM __dosql_file JOIN __dosql_file_chunk USING (content)`;
+      const query = `SELECT typeof(size) AS size, typeof(modified) AS modified, typeof(content) AS content
+        FROM __dosql_file JOIN __dosql_file_chunk ON id = content`;
       expect(storage.sql.exec(query).toArray()).toEqual([
-        { size: 'integer', modified: 'integer', chunk: 'integer' },
+        { size: 'integer', modified: 'integer', content: 'integer' },
       ]);
     }));
 
@@ -97,6 +97,10 @@ describe('createDOBackend', () => {
       expect(Buffer.from((await files.read('a')) ?? []).equals(bytes.subarray(0, chunkBytes))).toBe(true);
       await files.write('a', '');
       expect(chunks(storage)).toEqual([]);
+      await files.write('b', '');
+      await files.write('b', 'x');
+      await files.delete('a');
+      expect(chunks(storage)).toEqual([{ chunk: 0, size: 1 }]);
     }));
 
   it('reads any range across chunks', () =>
@@ -124,7 +128,7 @@ describe('createDOBackend', () => {
       const files = createDOBackend(storage);
       const bytes = pattern(3 * chunkBytes);
       await files.write('a', bytes);
-      storage.sql.exec('DELETE FROM __dosql_file_chunk WHERE chunk <> 1').toArray();
+      storage.sql.exec('DELETE FROM __dosql_file_chunk WHERE id % 65536 <> 1').toArray();
       const middle = await files.read('a', { offset: chunkBytes, length: chunkBytes });
       expect(Buffer.from(middle ?? []).equals(bytes.subarray(chunkBytes, 2 * chunkBytes))).toBe(true);
       await expectError(
@@ -140,7 +144,7 @@ describe('createDOBackend', () => {
       const { etag } = await files.write('a', 'before');
       storage.sql
         .exec(
-          `CREATE TRIGGER stop BEFORE INSERT ON __dosql_file_chunk WHEN NEW.chunk = 1 BEGIN SELECT RAISE(ABORT, 'no room'); END`,
+          `CREATE TRIGGER stop BEFORE INSERT ON __dosql_file_chunk WHEN NEW.id % 65536 = 1 BEGIN SELECT RAISE(ABORT, 'no room'); END`,
         )
         .toArray();
       await expectError(
