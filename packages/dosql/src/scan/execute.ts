@@ -104,7 +104,9 @@ export async function execute(
     else afterGroups(kept);
   };
   if (!result.isFull)
-    for await (const batch of table.scan(request)) {
+    for await (const batch of areExtremes(resolved) && table.extremes !== undefined
+      ? table.extremes(request)
+      : table.scan(request)) {
       signal?.throwIfAborted();
       // A frame keeps what it has read in the scratch's arrays, so each work gets one of its own.
       const frame = (): Frame => frameOf(batch, table.columns);
@@ -220,6 +222,18 @@ function lateColumns(where: readonly Expression[], isTop: boolean): number {
   if (equal.length >= MANY_EQUAL) return 1;
   const isSearched = where.some((conjunct) => conjunct.kind === 'like' && !conjunct.not);
   return isTop || equal.length > 0 || isSearched ? LATE_COLUMNS : Infinity;
+}
+
+/** Whether nothing but the least and the greatest value of some columns is asked for. */
+function areExtremes({ where, grouping }: Resolved): boolean {
+  return (
+    where.length === 0 &&
+    grouping?.keys.length === 0 &&
+    grouping.aggregates.every(
+      ({ name, args, filter }) =>
+        (name === 'min' || name === 'max') && args[0]?.kind === 'column' && filter === undefined,
+    )
+  );
 }
 
 function columnsOf(nodes: readonly Node[]): number[] {

@@ -50,4 +50,9 @@ export interface ScanTable {
   readonly columns: readonly ScanColumn[];
   /** All rows that may fulfil the conditions, once each, in an order that is the same every time. */
   scan(request: ScanRequest): AsyncIterable<Batch>;
+  /**
+   * Some of the rows, without conditions: among them the least and the greatest value of each column that is asked for.
+   * There for tables that may know them without reading all rows.
+   */
+  extremes?(request: ScanRequest): AsyncIterable<Batch>;
 }

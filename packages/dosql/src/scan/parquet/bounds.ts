@@ -58,7 +58,8 @@ export function boundOf(
   return side === 'min' ? Math.floor(ms) : Math.ceil(ms);
 }
 
-function storedValue(leaf: Leaf, stored: Uint8Array): Comparable | undefined {
+/** A bound as it is stored, as the column's own count of it. */
+export function storedValue(leaf: Leaf, stored: Uint8Array): Comparable | undefined {
   const view = viewOf(stored);
   const { length } = stored;
   switch (leaf.conversion) {

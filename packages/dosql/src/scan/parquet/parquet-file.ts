@@ -3,6 +3,7 @@ import type { RangeFile } from '../file.ts';
 import type { Batch, ScanRequest, ScanTable } from '../table.ts';
 import type { ScanColumn } from '../vector.ts';
 import { boundsOf, compare, type Bounds, type Comparable } from './bounds.ts';
+import { extremesOf } from './extremes.ts';
 import { openFooter, type Footer } from './footer.ts';
 import { corruptFile, isOfBytes, malformed } from './malformed.ts';
 import { chunkOf } from './plan.ts';
@@ -84,6 +85,13 @@ export class ParquetFile implements ScanTable {
     return {
       [Symbol.asyncIterator]: () => new Scan(this.#file, this.#footer, this.#checksums, request).batches(),
     };
+  }
+
+  /** The extremes of its columns, by the statistics where these tell; else all rows. */
+  async *extremes(request: ScanRequest): AsyncGenerator<Batch, void, undefined> {
+    const batch = extremesOf(this.#file, this.#footer, request);
+    if (batch === undefined) yield* this.scan(request);
+    else yield batch;
   }
 }
 

@@ -210,7 +210,16 @@ class FilesTable implements Source {
     this.hidden = showsFilename ? [] : extra;
   }
 
-  async *scan(request: ScanRequest): AsyncGenerator<Batch, void, undefined> {
+  scan(request: ScanRequest): AsyncIterable<Batch> {
+    return this.#scan(request, false);
+  }
+
+  /** The extremes of each file's columns. */
+  extremes(request: ScanRequest): AsyncIterable<Batch> {
+    return this.#scan(request, true);
+  }
+
+  async *#scan(request: ScanRequest, areExtremes: boolean): AsyncGenerator<Batch, void, undefined> {
     const { counts } = request.budget;
     for (const name of request.columns) this.#place(name);
     const { columns } = this.#partitions;
@@ -224,7 +233,7 @@ class FilesTable implements Source {
       const before = counts.rowGroups.read;
       const groups = counts.rowGroups.total;
       counts.files.read++;
-      yield* this.#scanFile(file, opened, request);
+      yield* this.#scanFile(file, opened, request, areExtremes);
       // Where the statistics of all its row groups tell that nothing is wanted, none of it was read.
       if (counts.rowGroups.total > groups && counts.rowGroups.read === before) {
         counts.files.read--;
@@ -238,6 +247,7 @@ class FilesTable implements Source {
     entry: FileEntry,
     file: OpenFile,
     request: ScanRequest,
+    areExtremes: boolean,
   ): AsyncGenerator<Batch, void, undefined> {
     this.#union.check(file.name, file.columns);
     const own = this.#ownColumns(file);
@@ -258,14 +268,21 @@ class FilesTable implements Source {
       ...new Set(names.flatMap((name) => own.get(lowerName(name))?.from.name ?? [])),
     ];
     const folders = this.#partitions.valuesOf(entry);
-    const scanned = table.scan({
+    // What becomes other values in the table may be in another order there.
+    const isPlain = request.columns.every((name) => {
+      const found = own.get(lowerName(name));
+      return found === undefined || isSame(found.from, found.to);
+    });
+    const asked: ScanRequest = {
       ...request,
       columns: named(request.columns),
       conditions: conditions.flatMap((condition): Condition[] => {
         const found = own.get(lowerName(condition.column));
         return found !== undefined && keepsOrder(found) ? [{ ...condition, column: found.from.name }] : [];
       }),
-    });
+    };
+    const scanned =
+      areExtremes && isPlain && table.extremes !== undefined ? table.extremes(asked) : table.scan(asked);
     for await (const batch of scanned)
       yield {
         rowCount: batch.rowCount,
