@@ -4,7 +4,7 @@ import type { Frame } from './frame.ts';
 import type { Node } from './expression-node.ts';
 import { allGroups, ready, type Results } from './results.ts';
 import { toNumber, type Scalar } from './scalar.ts';
-import { grown } from './scratch.ts';
+import { free, grown } from './scratch.ts';
 import {
   expand,
   flatNumbers,
@@ -27,15 +27,19 @@ export type SumKind = 'sum' | 'total' | 'avg';
 export class SumAccumulator implements Accumulator {
   readonly #kind: SumKind;
   readonly #operand: Node;
-  #sums: Float64Array = new Float64Array(16);
-  /** None while all sums are integers within ±2^53, which rounding takes nothing from. */
-  #rests: Float64Array | undefined;
-  /** No sum is further from 0, while there are no rests. */
+  /**
+   * For each group the sum, how many values are in it, and what rounding took: side by side, as a group's next value
+   * may come when nothing of it is near the processor any more.
+   */
+  #cells: Float64Array = new Float64Array(32);
+  /** Cells of a group: two while all sums are integers within ±2^53, which rounding takes nothing from. */
+  #width: 2 | 3 = 2;
+  /** No sum is further from 0, while the width is two. */
   #bound = 0;
-  #counts: Uint32Array = new Uint32Array(16);
   /** Groups that have a REAL in their sum, where some have and others may not. */
   #reals: Uint8Array | undefined;
   #allReal = false;
+  #size = 0;
 
   constructor(kind: SumKind, operand: Node) {
     this.#kind = kind;
@@ -68,29 +72,37 @@ export class SumAccumulator implements Accumulator {
     }
     for (let code = 0; code < dictionary.length; code++)
       this.#addOne(group, dictionary.values[code]! * counts[code]!);
-    this.#counts[group]! += codes.length;
+    this.#count(group, codes.length);
     return true;
   }
 
   #grow(size: number): void {
-    this.#sums = grown(this.#sums, size);
-    if (this.#rests !== undefined) this.#rests = grown(this.#rests, size);
-    this.#counts = grown(this.#counts, size);
+    this.#size = Math.max(this.#size, size);
+    this.#cells = grown(this.#cells, size * this.#width);
     if (this.#reals !== undefined) this.#reals = grown(this.#reals, size);
   }
 
-  /** What rounding has taken from each sum: nothing, up to now, where it is asked for first. */
+  /** The cells with what rounding has taken from each sum: nothing, up to now, where it is asked for first. */
   #needRests(): Float64Array {
-    return (this.#rests ??= new Float64Array(this.#sums.length));
+    if (this.#width === 3) return this.#cells;
+    const pairs = this.#cells;
+    const cells = new Float64Array((3 * pairs.length) / 2);
+    for (let i = 0, k = 0; i < pairs.length; i += 2, k += 3) {
+      cells[k] = pairs[i]!;
+      cells[k + 1] = pairs[i + 1]!;
+    }
+    free(pairs);
+    this.#width = 3;
+    return (this.#cells = cells);
   }
 
   #needReals(): Uint8Array {
-    return (this.#reals ??= new Uint8Array(this.#sums.length));
+    return (this.#reals ??= new Uint8Array(this.#size));
   }
 
   /** Whether sums stay within ±2^53 with these values, whichever groups they are of. */
   #isBounded(values: Float64Array): boolean {
-    if (this.#rests !== undefined) return false;
+    if (this.#width === 3) return false;
     let least = 0;
     let most = 0;
     for (let i = 0; i < values.length; i++) {
@@ -103,13 +115,12 @@ export class SumAccumulator implements Accumulator {
   }
 
   #addIntegers(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array): void {
-    const sums = this.#sums;
-    const counts = this.#counts;
+    const cells = this.#cells;
     for (let i = 0; i < values.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) continue;
-      const group = groups[i]!;
-      sums[group]! += values[i]!;
-      counts[group]!++;
+      const at = 2 * groups[i]!;
+      cells[at]! += values[i]!;
+      cells[at + 1]! += 1;
     }
   }
 
@@ -122,9 +133,9 @@ export class SumAccumulator implements Accumulator {
   }
 
   #addAll(values: Float64Array, nulls: Uint8Array | undefined, group: number): void {
-    const rests = this.#needRests();
-    let sum = this.#sums[group]!;
-    let rest = rests[group]!;
+    const cells = this.#needRests();
+    let sum = cells[3 * group]!;
+    let rest = cells[3 * group + 2]!;
     let count = values.length;
     for (let i = 0; i < values.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) {
@@ -137,34 +148,38 @@ export class SumAccumulator implements Accumulator {
       rest += sum - (next - part) + (value - part);
       sum = next;
     }
-    this.#sums[group] = sum;
-    rests[group] = rest;
-    this.#counts[group]! += count;
+    cells[3 * group] = sum;
+    cells[3 * group + 2] = rest;
+    this.#count(group, count);
   }
 
   #addGroups(values: Float64Array, nulls: Uint8Array | undefined, groups: Uint32Array): void {
-    const sums = this.#sums;
-    const rests = this.#needRests();
-    const counts = this.#counts;
+    const cells = this.#needRests();
     for (let i = 0; i < values.length; i++) {
       if (nulls !== undefined && nulls[i] === 1) continue;
-      const group = groups[i]!;
+      const at = 3 * groups[i]!;
       const value = values[i]!;
-      const sum = sums[group]!;
+      const sum = cells[at]!;
       const next = sum + value;
       const part = next - sum;
-      rests[group]! += sum - (next - part) + (value - part);
-      sums[group] = next;
-      counts[group]!++;
+      cells[at] = next;
+      cells[at + 1]! += 1;
+      cells[at + 2]! += sum - (next - part) + (value - part);
     }
   }
 
   #addOne(group: number, value: number): void {
-    const sum = this.#sums[group]!;
+    const cells = this.#needRests();
+    const sum = cells[3 * group]!;
     const next = sum + value;
     const part = next - sum;
-    this.#needRests()[group]! += sum - (next - part) + (value - part);
-    this.#sums[group] = next;
+    cells[3 * group] = next;
+    cells[3 * group + 2]! += sum - (next - part) + (value - part);
+  }
+
+  /** Notes `count` more values. */
+  #count(group: number, count: number): void {
+    this.#cells[this.#width * group + 1]! += count;
   }
 
   #addOthers(values: Values, groups: Groups): void {
@@ -177,7 +192,7 @@ export class SumAccumulator implements Accumulator {
         const group = groups[i]!;
         this.#addOne(group, (halves[2 * i + 1]! | 0) * 4_294_967_296);
         this.#addOne(group, halves[2 * i]!);
-        this.#counts[group]!++;
+        this.#count(group, 1);
       }
       return;
     }
@@ -202,14 +217,14 @@ export class SumAccumulator implements Accumulator {
       }
       this.#addOne(group, high * 4_294_967_296);
       this.#addOne(group, low);
-      this.#counts[group]! += count;
+      this.#count(group, count);
     }
   }
 
   #addScalar(scalar: Scalar, group: number): void {
     const value = toNumber(scalar);
     if (value === null) return;
-    this.#counts[group]!++;
+    this.#count(group, 1);
     // Text counts as an INTEGER where all of it is one.
     const isInteger =
       typeof scalar === 'string' ? /^\s*[+-]?\d+\s*$/.test(scalar) : typeof scalar === 'bigint';
@@ -231,14 +246,26 @@ export class SumAccumulator implements Accumulator {
 
   /** Whether all sums are integers that a double holds. */
   #areIntegers(size: number): boolean {
-    if (this.#rests === undefined && this.#reals === undefined) return true;
+    if (this.#width === 2 && this.#reals === undefined) return true;
     for (let group = 0; group < size; group++)
       if (this.#reals?.[group] === 1 || !Number.isSafeInteger(this.#integer(group))) return false;
     return true;
   }
 
+  #sumAt(group: number): number {
+    return this.#cells[this.#width * group]!;
+  }
+
+  #countAt(group: number): number {
+    return this.#cells[this.#width * group + 1]!;
+  }
+
+  #restAt(group: number): number {
+    return this.#width === 2 ? 0 : this.#cells[3 * group + 2]!;
+  }
+
   #integer(group: number): number {
-    return this.#sums[group]! + (this.#rests?.[group] ?? 0);
+    return this.#sumAt(group) + this.#restAt(group);
   }
 
   #integerResult(groups: Uint32Array): Values {
@@ -246,7 +273,7 @@ export class SumAccumulator implements Accumulator {
     const nulls = new Uint8Array(groups.length);
     for (let i = 0; i < out.length; i++) {
       out[i] = this.#integer(groups[i]!);
-      nulls[i] = this.#counts[groups[i]!] === 0 ? 1 : 0;
+      nulls[i] = this.#countAt(groups[i]!) === 0 ? 1 : 0;
     }
     return numberValues('integer', out, nulls.includes(1) ? nulls : undefined);
   }
@@ -257,7 +284,7 @@ export class SumAccumulator implements Accumulator {
     const isAverage = this.#kind === 'avg';
     for (let i = 0; i < out.length; i++) {
       const group = groups[i]!;
-      const count = this.#counts[group]!;
+      const count = this.#countAt(group);
       const sum = this.#real(group);
       out[i] = isAverage ? sum / count : sum;
       nulls[i] = (count === 0 && this.#kind !== 'total') || out[i] !== out[i] ? 1 : 0;
@@ -267,18 +294,18 @@ export class SumAccumulator implements Accumulator {
 
   /** With infinities the rest is no number; the sum is right without it. */
   #real(group: number): number {
-    const sum = this.#sums[group]!;
-    const rest = this.#rests?.[group] ?? 0;
+    const sum = this.#sumAt(group);
+    const rest = this.#restAt(group);
     return Number.isFinite(rest) ? sum + rest : sum;
   }
 
   #sumOf(group: number): Scalar {
-    if (this.#counts[group] === 0) return null;
+    if (this.#countAt(group) === 0) return null;
     if (this.#reals?.[group] === 1) {
       const sum = this.#real(group);
       return Number.isNaN(sum) ? null : sum;
     }
-    const exact = BigInt(this.#sums[group]!) + BigInt(this.#rests?.[group] ?? 0);
+    const exact = BigInt(this.#sumAt(group)) + BigInt(this.#restAt(group));
     if (BigInt.asIntN(64, exact) !== exact)
       throw new DoSQLError(
         'SQLITE',
