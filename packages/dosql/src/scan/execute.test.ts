@@ -49,6 +49,19 @@ describe('a query over rows', () => {
     expect(rows).toEqual([[9_007_199_254_740_992, -3, null, 7, null]]);
   });
 
+  it('fails for a sum beyond 64 bits, also where other groups are asked for', async () => {
+    const most = 2n ** 63n - 1n;
+    const table = rowsTable(COLUMNS.slice(0, 2), [
+      [most, 1],
+      [most, 1],
+      [3, 2],
+      [most, 2.5],
+    ]);
+    const sql = 'SELECT v, sum(id), avg(id) FROM t WHERE v >= ? GROUP BY v ORDER BY v DESC LIMIT 1 OFFSET 1';
+    expect((await run(sql, table, [2])).rows).toEqual([[2, 3, 3]]);
+    await expect(run(sql, table, [1])).rejects.toThrow(/beyond 64 bits/);
+  });
+
   it('keeps integers exact where bigints are wanted', async () => {
     const { rows } = await run('SELECT id, v, sum(id) FROM t GROUP BY id, v ORDER BY id', undefined, [], {
       bigints: true,

@@ -100,8 +100,9 @@ describe('numbers of values', () => {
     const keys = new KeyNumbers();
     expect([...keys.add(fromScalars([3n, null, -4n, 3n]))]).toEqual([1, 0, 2, 1]);
     expect([...keys.add(fromScalars([5n, 70_000n, 3n, null, 70_000n, -4n]))]).toEqual([3, 4, 1, 0, 4, 2]);
-    expect([...keys.add(fromScalars([5n, -4n, 6n]))]).toEqual([3, 2, 5]);
-    expect(toScalars(keys.values())).toEqual([null, 3n, -4n, 5n, 70_000n, 6n]);
+    expect([...keys.add(fromScalars([5n, 900_000n, 70_000n]))]).toEqual([3, 5, 4]);
+    expect([...keys.add(fromScalars([5n, 2_000_000n, -4n, 900_000n, 6n]))]).toEqual([3, 6, 2, 5, 7]);
+    expect(toScalars(keys.values())).toEqual([null, 3n, -4n, 5n, 70_000n, 900_000n, 2_000_000n, 6n]);
   });
 
   it(`know each of very many texts (seed ${seed})`, () => {
