@@ -4,7 +4,7 @@ import type { Frame } from './frame.ts';
 import type { Node } from './expression-node.ts';
 import { allGroups, ready, type Results } from './results.ts';
 import { toNumber, type Scalar } from './scalar.ts';
-import { free, grown } from './scratch.ts';
+import { grown } from './scratch.ts';
 import {
   expand,
   flatNumbers,
@@ -91,7 +91,6 @@ export class SumAccumulator implements Accumulator {
       cells[k] = pairs[i]!;
       cells[k + 1] = pairs[i + 1]!;
     }
-    free(pairs);
     this.#width = 3;
     return (this.#cells = cells);
   }

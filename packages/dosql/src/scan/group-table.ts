@@ -1,7 +1,7 @@
 import { keyOf } from './expression-match.ts';
 import { CACHED, place, RowHash } from './row-hash.ts';
 import type { Scalar } from './scalar.ts';
-import { doubles, free, grown, integers } from './scratch.ts';
+import { doubles, grown, integers } from './scratch.ts';
 import { mixedValues, numberValues, typeOnly, words, type Values, type ValueType } from './values.ts';
 import type { BytesVector, PlainVector } from './vector.ts';
 
@@ -293,7 +293,6 @@ export class BytesTable implements ValueTable {
     this.#shift = 33 - Math.log2(length);
     for (let i = 0; i < old.length; i += 2)
       if (old[i + 1] !== 0) place(slots, this.#shift, old[i]!, old[i + 1]!);
-    free(old);
     this.#slots = slots;
   }
 

@@ -1,4 +1,4 @@
-import { free, grown } from './scratch.ts';
+import { grown } from './scratch.ts';
 
 /** So many rows are looked up together. */
 const CHUNK = 512;
@@ -127,7 +127,6 @@ export class RowHash {
     this.#shift = 33 - Math.log2(length);
     for (let i = 0; i < old.length; i += 2)
       if (old[i + 1] !== 0) place(slots, this.#shift, old[i]!, old[i + 1]!);
-    free(old);
     this.#slots = slots;
   }
 }

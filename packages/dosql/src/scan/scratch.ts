@@ -90,20 +90,11 @@ class Pool<T extends Reusable<T>> {
   }
 }
 
-type Growing = Float64Array | Uint32Array | Uint8Array;
-
-/**
- * An array that is long enough, with what is in `array`, which has its memory to itself. That of one too short is freed at
- * once: the collector would let it stand for many megabytes more.
- */
-export function grown<T extends Growing>(array: T, length: number): T {
+/** A longer copy of a typed array, where it is too short. */
+export function grown<T extends Float64Array | Uint32Array | Uint8Array>(array: T, length: number): T {
   if (array.length >= length) return array;
-  const Typed = array.constructor as new (buffer: ArrayBufferLike) => T;
-  const size = Math.max(length, array.length * 2) * array.BYTES_PER_ELEMENT;
-  return new Typed((array.buffer as ArrayBuffer).transfer(size));
-}
-
-/** Frees an array that has its memory to itself. */
-export function free({ buffer }: Growing): void {
-  (buffer as ArrayBuffer).transfer(0);
+  const Typed = array.constructor as new (length: number) => T;
+  const longer = new Typed(Math.max(length, array.length * 2));
+  longer.set(array);
+  return longer;
 }
