@@ -132,19 +132,19 @@ function withoutNaN(vector: NumberVector): NumberVector {
   return { ...vector, values, nulls: nulls.includes(1) ? nulls : undefined };
 }
 
-/** Whether all are finite, as their sum is then, unless it is too large: else it is none. Four sums at a time need not wait for one another. */
+/** Whether all are finite: a number less itself is 0 then, else NaN. Four sums at a time need not wait for one another. */
 function areFinite(values: Float64Array): boolean {
   const { length } = values;
   let [a, b, c, d] = [0, 0, 0, 0];
   let i = 0;
   for (; i + 4 <= length; i += 4) {
-    a += values[i]!;
-    b += values[i + 1]!;
-    c += values[i + 2]!;
-    d += values[i + 3]!;
+    a += values[i]! - values[i]!;
+    b += values[i + 1]! - values[i + 1]!;
+    c += values[i + 2]! - values[i + 2]!;
+    d += values[i + 3]! - values[i + 3]!;
   }
-  for (; i < length; i++) a += values[i]!;
-  return Number.isFinite(a + b + c + d);
+  for (; i < length; i++) a += values[i]! - values[i]!;
+  return a + b + c + d === 0;
 }
 
 /** A vector without codes or runs. */
