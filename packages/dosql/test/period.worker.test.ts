@@ -556,7 +556,7 @@ describe('the schema of the present', () => {
         await db.exec(`ALTER TABLE t ${added}; UPDATE t SET a = 'new' WHERE id = 6`);
         const shown = (from: string): string =>
           `SELECT id, typeof(g) || quote(g), g = 'ABC)', later FROM ${from}`;
-        const expected = await rowsOf(db, `${shown('same')}`);
+        const expected = await rowsOf(db, shown('same'));
         const read = (sql: string): Promise<unknown[]> =>
           db.query(sql, [lsn], { schema: 'present' }).then((found) => found.map((row) => Object.values(row)));
         expect(await read(`${shown('t FOR SYSTEM_TIME AS OF LSN ?')} ORDER BY id`)).toEqual(expected);
