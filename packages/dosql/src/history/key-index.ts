@@ -10,9 +10,11 @@ import { hashOf, isExactHash, Postings, type KeyPart } from './postings.ts';
 export type KeyChoice = 'key' | 'primary key';
 
 /** An index of the log is built once lookups without it have read this many times the rows that it would hold. */
-const SCANS_BEFORE_INDEX = 5;
+const SCANS_BEFORE_INDEX = 2;
 /** So many changes of all tables together are indexed, at 8 bytes each; past it lookups read the log. */
 const MAX_INDEXED_CHANGES = 4_000_000;
+/** So many LSNs are looked through at a time for rowids, which come as JSON far below the platform's limit of 2 MB. */
+const LSNS_TOGETHER = 20_000;
 
 /** The indexes of all tables, within one limit. */
 export class KeyIndexes {
@@ -160,10 +162,34 @@ export class KeyIndex {
 
   #scan(version: Relation, end: number): void {
     const [before = [], after = []] = slotsOf(version, this.#choice) ?? [];
+    const to = Math.min(end, version.until ?? end);
+    if (before[0] === 'k') this.#scanRowids(version, to);
+    else this.#scanKeys(version, before, after, to);
+  }
+
+  /** Rowids are integers, of which many come as one text in a third of the time that they take row by row. */
+  #scanRowids(version: Relation, to: number): void {
+    const postings = this.#postings as Postings;
+    for (let from = this.#to; from < to; from += LSNS_TOGETHER) {
+      const texts = first<[string, string]>(
+        this.#sql,
+        `SELECT json_group_array(lsn), json_group_array(k) FROM (SELECT lsn, k FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND ${isChange(version)} ORDER BY lsn)`,
+        from,
+        Math.min(to, from + LSNS_TOGETHER),
+      ) as [string, string];
+      const [lsns, keys] = texts.map((text) => JSON.parse(text)) as [number[], number[]];
+      lsns.forEach((lsn, i) => {
+        this.#isExact &&= isExactHash(keys, i, i + 1);
+        postings.add(hashOf(keys, i, i + 1), lsn);
+      });
+    }
+  }
+
+  #scanKeys(version: Relation, before: readonly string[], after: readonly string[], to: number): void {
     const cursor = this.#sql.exec(
       `SELECT lsn, op, ${[...before, ...after].join(', ')} FROM __dosql_log WHERE lsn > ? AND lsn <= ? AND ${isChange(version)} ORDER BY lsn`,
       this.#to,
-      Math.min(end, version.until ?? end),
+      to,
     );
     const postings = this.#postings as Postings;
     const width = before.length;

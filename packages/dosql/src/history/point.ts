@@ -155,7 +155,11 @@ export class Points {
    * @throws DoSQLError {@link ArchivedPoint}; returns whether it is there.
    */
   reach(lsn: number, point: string = `LSN ${lsn}`): boolean {
-    if (lsn < this.#log.earliest().lsn) {
+    return this.#reach(lsn, point, this.#log.earliest().lsn);
+  }
+
+  #reach(lsn: number, point: string, earliest: number): boolean {
+    if (lsn < earliest) {
       if (lsn >= (this.archived?.begin()?.[0] ?? Infinity)) throw new ArchivedPoint(point, lsn);
       return false;
     }
@@ -167,8 +171,9 @@ export class Points {
   reachAll(versions: readonly Relation[], from: number = 0): number {
     const begin = this.archived?.begin()?.[0] ?? Infinity;
     const since = Math.min(...versions.map((version) => version.since)) - 1;
-    const lsn = Math.max(from, Math.min(begin, this.#log.earliest().lsn), since);
-    this.reach(lsn, `the past of "${versions[0]?.name}"`);
+    const earliest = this.#log.earliest().lsn;
+    const lsn = Math.max(from, Math.min(begin, earliest), since);
+    this.#reach(lsn, `the past of "${versions[0]?.name}"`, earliest);
     return lsn;
   }
 

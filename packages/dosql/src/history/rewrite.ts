@@ -7,8 +7,9 @@ import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName, quoteText, type Token } from '../sql/token.ts';
 import { encode, type Bound, type SqlParameter } from '../value/parameter.ts';
-import { all, first } from '../sql/read.ts';
+import { all } from '../sql/read.ts';
 import { keepNames } from '../sql/names.ts';
+import { accessAfter, canMerge } from './access.ts';
 import { asOf, imageAt, withDropped, type BaseAccess, type Past } from './as-of.ts';
 import { addedOf } from './generated.ts';
 import { KeyIndexes } from './key-index.ts';
@@ -16,7 +17,15 @@ import { findPointLookup, type PointLookup } from './lookup.ts';
 import { oneRowid, rowidName, spellStars, unqualify, type Edit } from './mention.ts';
 import { changesAfter, periodBinding } from './period.ts';
 import type { Interval, Points } from './point.ts';
-import { frozen, narrowed, nothingStandIn, standIn, versionsStandIn, wantedOf } from './stand-in.ts';
+import {
+  columnsRead,
+  frozen,
+  narrowed,
+  nothingStandIn,
+  standIn,
+  versionsStandIn,
+  wantedOf,
+} from './stand-in.ts';
 import { SystemTimes } from './system-time.ts';
 
 /** A statement's replaced text, and how many of the values and points it refers to. */
@@ -30,11 +39,6 @@ type Access = 'present' | 'image' | 'nothing' | BaseAccess;
 
 /** Whose columns the past is read with: those of then, or those of the present. */
 export type SchemaChoice = 'then' | 'present';
-
-/** From so many changes on it matters how the unchanged rows are read … */
-const MANY_CHANGES = 500;
-/** … and with fewer rows than this to a change, looking each row up is faster than reading ranges. */
-const ROWS_PER_CHANGE = 8;
 
 /** One reference to be replaced. */
 interface Target {
@@ -235,7 +239,13 @@ export class Rewriter {
     if (interval === undefined && relation.until === undefined && lsn >= end)
       return { ...target, access: 'present' };
     const changes = end - (interval === undefined ? lsn : this.#log.earliest().lsn);
-    return { ...target, access: this.#access(statement, reference, shape, changes) };
+    const access = this.#access(statement, reference, shape, changes);
+    const merges =
+      access === 'probe' &&
+      interval === undefined &&
+      this.#canSeek &&
+      canMerge(changes, this.#sql, relation, columnsRead(statement, reference, shape), lsn);
+    return { ...target, access: merges ? 'merge' : access };
   }
 
   /** LSNs after `after` of the changes of the one key that a statement asks for; undefined where it asks for more, or no index has them. */
@@ -279,17 +289,7 @@ export class Rewriter {
     let isSearch = known.get(key);
     if (isSearch === undefined) known.set(key, (isSearch = this.#searchesFor(statement, reference)));
     if (isSearch) return 'search';
-    return changes > MANY_CHANGES && changes * ROWS_PER_CHANGE > this.#largestRowid(relation)
-      ? 'probe'
-      : 'gaps';
-  }
-
-  /** The largest rowid: no less than the table has rows, while none was negative. */
-  #largestRowid({ key, name }: Relation): number {
-    if (key.kind !== 'rowid') return 0;
-    const text = `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(name)}`;
-    const row = first<[number | null]>(this.#sql, text);
-    return row?.[0] ?? 0;
+    return accessAfter(changes, this.#sql, relation);
   }
 
   /** Whether SQLite would use an index for this reference if it were to the present table. */

@@ -63,11 +63,10 @@ export function keyOf(
 
 /** The table that a line has now by this name, its own or one of the lines that it came from. */
 function presentRelation(engine: Engine, table: string, line: number): Relation | undefined {
-  const { catalog, log } = engine;
-  const end = log.end();
+  const { catalog } = engine;
   const passed: number[] = [];
   for (const { line: at, upTo } of lineageOf(engine, line)) {
-    const relation = catalog.relationAt(table, Math.min(upTo, end), at);
+    const relation = catalog.relationAt(table, upTo, at);
     // One that the branch has renamed or dropped is there no more.
     const isOther = passed.some((branch) => catalog.versions(relation?.tableId ?? 0, branch).length > 0);
     if (relation !== undefined && !isOther) return relation;
@@ -152,23 +151,43 @@ export function changesOf(
   key: readonly KeyColumn[],
   line: number,
 ): RowChange[] {
+  const { log } = engine;
+  const [earliest, end] = [log.earliest().lsn, log.end()];
   return lineageOf(engine, line)
     .toReversed()
-    .flatMap(({ line, upTo }) => changesOn(engine, { ...relation, branch: line }, key, upTo));
+    .flatMap(({ line, upTo }) =>
+      changesOn(engine, { ...relation, branch: line }, key, { earliest, upTo: Math.min(upTo, end), end }),
+    );
 }
 
-function changesOn(engine: Engine, relation: Relation, key: readonly KeyColumn[], upTo: number): RowChange[] {
+/** A line's part of the window, and where the log ends. */
+interface Window {
+  readonly earliest: number;
+  readonly upTo: number;
+  readonly end: number;
+}
+
+function changesOn(
+  engine: Engine,
+  relation: Relation,
+  key: readonly KeyColumn[],
+  window: Window,
+): RowChange[] {
   const { catalog, log } = engine;
-  const end = Math.min(upTo, log.end());
-  const versions = catalog.versions(relation.tableId, relation.branch).filter(({ since }) => since <= end);
+  const { upTo, end } = window;
+  const versions = catalog.versions(relation.tableId, relation.branch).filter(({ since }) => since <= upTo);
   if (versions.length === 0) return [];
-  const { lsn: earliest } = log.earliest();
-  const candidates = indexed(engine, relation, key, earliest);
+  const candidates = indexed(engine, relation, key, window);
   const entries = new Entries(engine.storage.sql, log, catalog);
   const isPlain = candidates !== undefined && versions.every(({ layout }) => layout.parts === 1);
   const found = isPlain
-    ? entries.at(candidates, relation.branch).filter(({ lsn }) => lsn > earliest && lsn <= end)
-    : entriesOf(entries, relation, versions, key, { earliest, end }, candidates);
+    ? entries.at(
+        candidates.filter((lsn) => lsn <= upTo),
+        versions,
+        relation.branch,
+        end,
+      )
+    : entriesOf(entries, relation, versions, key, window, candidates);
   return found.flatMap((entry): RowChange[] => {
     if (entry.op === 'schema') return [];
     const version = versions.find(
@@ -188,7 +207,7 @@ function entriesOf(
   relation: Relation,
   versions: readonly Relation[],
   key: readonly KeyColumn[],
-  { earliest, end }: { readonly earliest: number; readonly end: number },
+  { earliest, upTo }: Window,
   candidates: readonly number[] | undefined,
 ): LogEntry[] {
   const { bindings, write } = encodeKey(key);
@@ -203,7 +222,7 @@ function entriesOf(
     // A change that takes several rows of the log is read whole, whichever of its halves has the key.
     const around = JSON.stringify(Array.from({ length: 3 * parts }, (_, i) => i - parts));
     return (
-      `SELECT l.lsn + p.value FROM ${from} CROSS JOIN json_each('${around}') AS p WHERE l.lsn > ${earliest} AND l.lsn <= ${end} ` +
+      `SELECT l.lsn + p.value FROM ${from} CROSS JOIN json_each('${around}') AS p WHERE l.lsn > ${earliest} AND l.lsn <= ${upTo} ` +
       `AND l.rel = ${version.id} AND l.op BETWEEN ${OP.insert} AND ${OP.updateAfter} AND ((${sides.join(') OR (')})) ` +
       `AND p.value BETWEEN iif(l.op = ${OP.updateAfter}, ${-parts}, 0) AND iif(l.op = ${OP.updateBefore}, ${2 * parts}, ${parts}) - 1`
     );
@@ -244,10 +263,10 @@ function isKey(
 
 /** The LSNs that an index in memory gives; undefined while there is none, or for a value that it cannot look up. */
 function indexed(
-  { rewriter, log }: Engine,
+  { rewriter }: Engine,
   relation: Relation,
   key: readonly KeyColumn[],
-  earliest: number,
+  { earliest, end }: Window,
 ): number[] | undefined {
   const parts = key.map(({ value, affinity }) => storedPart(value, affinity));
   if (parts.includes(undefined)) return undefined;
@@ -257,7 +276,7 @@ function indexed(
     relation.primaryKey.length === 0 ||
     relation.key.columnId === relation.primaryKey[0];
   const index = rewriter.indexes.of(relation, isOwn ? 'key' : 'primary key');
-  return index?.candidates(parts as KeyPart[], earliest, log.end());
+  return index?.candidates(parts as KeyPart[], earliest, end);
 }
 
 /** A value as a column of this affinity stores it; undefined where that would take SQLite's conversions. */

@@ -1,5 +1,5 @@
 import type { Lineage } from '../schema/line.ts';
-import type { Relation } from '../schema/relation.ts';
+import type { Column, Relation } from '../schema/relation.ts';
 import type { TableReference } from '../sql/scan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { quoteName } from '../sql/token.ts';
@@ -34,10 +34,18 @@ export function wantedOf(statement: Statement, { columns }: Relation): VersionCo
   return versionColumns(columns, mentions(statement));
 }
 
-/** The past with the columns that a reference needs; IN reads them all. */
-export function narrowed(statement: Statement, { kind }: TableReference, shape: Relation, past: Past): Past {
-  const columns = kind === 'in' ? shape.columns : namedColumns(statement, shape);
-  return { ...past, at: { ...past.at, columns } };
+/** The columns that a reference needs; IN reads them all. */
+export function columnsRead(
+  statement: Statement,
+  { kind }: TableReference,
+  shape: Relation,
+): readonly Column[] {
+  return kind === 'in' ? shape.columns : namedColumns(statement, shape);
+}
+
+/** The past with the columns that a reference needs. */
+export function narrowed(statement: Statement, reference: TableReference, shape: Relation, past: Past): Past {
+  return { ...past, at: { ...past.at, columns: columnsRead(statement, reference, shape) } };
 }
 
 /** What stands in for a reference to versions; `bound` is SQL for what `periodBinding` gives. */

@@ -35,18 +35,15 @@ export function versions(
   const { relation, key: wanted } = keyOf(engine, table, key, line);
   const from = since === undefined ? 0 : engine.points.resolve(since);
   engine.points.reachAll(versionsOn(engine, relation.tableId, line), from);
-  const earliest = engine.log.earliest();
-  const unknown = {
-    op: undefined,
-    lsnFrom: BigInt(earliest.lsn),
-    validFrom: new Date(earliest.ms),
-    tx: undefined,
+  const unknown = (): Omit<Version, 'row' | 'lsnTo' | 'validTo'> => {
+    const { lsn, ms } = engine.log.earliest();
+    return { op: undefined, lsnFrom: BigInt(lsn), validFrom: new Date(ms), tx: undefined };
   };
   const found: Version[] = [];
   let open: Omit<Version, 'lsnTo' | 'validTo'> | undefined;
   for (const { entry, before, after } of changesOf(engine, relation, wanted, line)) {
     if (before !== undefined) {
-      open ??= { ...unknown, row: before };
+      open ??= { ...unknown(), row: before };
       found.push({ ...open, lsnTo: entry.lsn, validTo: entry.timestamp });
       open = undefined;
     }
@@ -60,6 +57,6 @@ export function versions(
       };
   }
   const row = presentRow(engine, relation, wanted, line);
-  if (row !== undefined) found.push({ ...(open ?? unknown), row, lsnTo: null, validTo: null });
+  if (row !== undefined) found.push({ ...(open ?? unknown()), row, lsnTo: null, validTo: null });
   return found.filter(({ lsnTo }) => lsnTo === null || lsnTo > from);
 }

@@ -5,7 +5,7 @@ import { MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
 import type { Binding } from '../value/parameter.ts';
-import { ImageReader, type LogRow } from './image.ts';
+import { HEADER, ImageReader, type LogRow } from './image.ts';
 import { fromJulian, type Log } from './log.ts';
 
 /** What of one version's changes to show, and as what. */
@@ -72,7 +72,7 @@ export class Entries {
     // The last change may go on past the limit: it is read with the next rows.
     if (isFull) while (rows.length > 1 && !beginsChange(rows.pop() as LogRow));
     const lsn = isFull ? (rows.at(-1) as LogRow)[0] : to;
-    const entries = this.#entries(rows, branch, view, lsn);
+    const entries = this.#entries(rows, branch, undefined, view, lsn);
     const last = entries[limit - 1];
     if (last === undefined || entries.length === limit) return { entries, lsn, isEnd: lsn === end };
     return { entries: entries.slice(0, limit), lsn: Number(last.lsn), isEnd: false };
@@ -89,30 +89,51 @@ export class Entries {
   }
 
   /**
-   * Entries of one branch that the log's rows at these LSNs are part of, of tables whose rows of the log are never
-   * continued.
+   * Entries of a table on one branch that the log's rows at these LSNs are part of, none of which is continued in
+   * another row; `end` is the log's.
    */
-  at(lsns: readonly number[], branch: number = MAIN): LogEntry[] {
-    const among = 'lsn IN (SELECT value FROM json_each(?))';
-    const rows = this.#rows(among, [JSON.stringify(lsns)], -1);
+  at(lsns: readonly number[], versions: readonly Relation[], branch: number, end: number): LogEntry[] {
+    this.#log.settleClock(end);
+    const slots = versions.flatMap(({ layout }) =>
+      layout.slots.flatMap(({ name, after }) => [name, after ?? name]),
+    );
+    const columns = [...new Set([...HEADER, ...slots])];
+    const rows = this.#rowsAt(lsns, columns);
     const halves = rows.flatMap(([lsn, , op]) =>
       op === OP.updateBefore ? [lsn, lsn + 1] : op === OP.updateAfter ? [lsn - 1, lsn] : [],
     );
-    if (halves.length === 0) return this.#entries(rows, branch);
-    return this.#entries(this.#rows(among, [JSON.stringify([...lsns, ...halves])], -1), branch);
+    const whole = halves.length === 0 ? rows : this.#rowsAt([...new Set([...lsns, ...halves])], columns);
+    return this.#entries(whole, branch, columns);
+  }
+
+  #rowsAt(lsns: readonly number[], columns: readonly string[]): LogRow[] {
+    return all<LogRow>(
+      this.#sql,
+      `SELECT ${columns.join(', ')} FROM json_each(?) AS j CROSS JOIN __dosql_log AS l ON l.lsn = j.value`,
+      JSON.stringify(lsns),
+    ).toSorted(([a], [b]) => a - b);
   }
 
   #rows(condition: string, bindings: Binding[], limit: number): LogRow[] {
     this.#log.settleClock();
-    const columns = ['lsn', 'rel', 'op', 'at', 'k', ...this.#log.valueColumns()];
     return all<LogRow>(
       this.#sql,
-      `SELECT ${columns.join(', ')} FROM __dosql_log WHERE ${condition} ORDER BY lsn LIMIT ${limit}`,
+      `SELECT ${this.#columns().join(', ')} FROM __dosql_log WHERE ${condition} ORDER BY lsn LIMIT ${limit}`,
       ...bindings,
     );
   }
 
-  #entries(rows: readonly LogRow[], branch: number, view?: EntryView, to: number = Infinity): LogEntry[] {
+  #columns(): string[] {
+    return [...HEADER, ...this.#log.valueColumns()];
+  }
+
+  #entries(
+    rows: readonly LogRow[],
+    branch: number,
+    columns: readonly string[] = this.#columns(),
+    view?: EntryView,
+    to: number = Infinity,
+  ): LogEntry[] {
     const transactions = new Transactions(this.#sql, rows);
     const tables = new Map<number, TableReader>();
     const tableOf = (id: number): TableReader => {
@@ -120,7 +141,7 @@ export class Entries {
       if (table === undefined) {
         const relation = this.#catalog.relation(id);
         const shown = relation.branch === branch ? view?.of(relation, to) : undefined;
-        table = { relation, images: new ImageReader(this.#sql, this.#log, relation), view: shown };
+        table = { relation, images: new ImageReader(this.#sql, columns, relation), view: shown };
         tables.set(id, table);
       }
       return table;
@@ -259,9 +280,9 @@ class Transactions {
     else
       this.#ranges = all<[number, number]>(
         sql,
-        'SELECT DISTINCT t.first, t.last FROM json_each(?) AS l CROSS JOIN __dosql_tx AS t ON t.last = (SELECT min(n.last) FROM __dosql_tx AS n WHERE n.last >= l.value) ORDER BY t.last',
+        'SELECT t.first, t.last FROM json_each(?) AS l CROSS JOIN __dosql_tx AS t ON t.last = (SELECT min(n.last) FROM __dosql_tx AS n WHERE n.last >= l.value)',
         JSON.stringify(rows.map(([lsn]) => lsn)),
-      );
+      ).toSorted(([, a], [, b]) => a - b);
   }
 
   /** The transaction of `lsn`, undefined when that is all of it; called with growing LSNs. */

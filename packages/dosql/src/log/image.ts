@@ -1,7 +1,6 @@
 import type { ChangeRow, ChangeValue } from '@dotdo/cdc';
 import { columnOf, type Relation } from '../schema/relation.ts';
 import { first } from '../sql/read.ts';
-import type { Log } from './log.ts';
 
 /** A row of the log: lsn, rel, op, at, k, then the value columns. */
 export type LogRow = [
@@ -27,6 +26,8 @@ interface Places {
   readonly after: readonly Place[];
 }
 
+/** The columns of the log that are read before those of values. */
+export const HEADER: readonly string[] = ['lsn', 'rel', 'op', 'at', 'k'];
 /** Where the row's key stands. */
 const KEY = 4;
 
@@ -39,10 +40,11 @@ export class ImageReader {
   /** An assignment to `__proto__` would set no property. */
   readonly #isPlain: boolean;
 
-  constructor(sql: SqlStorage, log: Log, relation: Relation) {
+  /** `columns` are those of the log that rows are read with: {@link HEADER}, and all that hold values of `relation`. */
+  constructor(sql: SqlStorage, columns: readonly string[], relation: Relation) {
     this.#sql = sql;
-    this.#columns = ['lsn', 'rel', 'op', 'at', 'k', ...log.valueColumns()];
-    const at = new Map(this.#columns.map((name, i) => [name, i]));
+    this.#columns = columns;
+    const at = new Map(columns.map((name, i) => [name, i]));
     const placeOf = (id: number, which: 'before' | 'after'): Place => {
       const { name } = columnOf(relation, id);
       const slot = relation.layout.slots.find(({ columnId }) => columnId === id);

@@ -16,6 +16,9 @@ export function fromJulian(day: number): number {
   return Math.round(day * DAY_MS) - JULIAN_EPOCH_MS;
 }
 
+const EARLIEST =
+  "SELECT l.value, a.value FROM __dosql_meta AS l, __dosql_meta AS a WHERE l.key = 'trimmed_lsn' AND a.key = 'trimmed_at'";
+
 /** Keys of `__dosql_meta`. */
 type MetaKey =
   | 'name'
@@ -123,7 +126,8 @@ export class Log {
 
   /** The points that can be read: those from this LSN and this time on. */
   earliest(): { lsn: number; ms: number } {
-    return { lsn: Number(this.meta('trimmed_lsn')), ms: fromJulian(Number(this.meta('trimmed_at'))) };
+    const row = first<[number, number]>(this.#sql, EARLIEST);
+    return { lsn: Number(row?.[0]), ms: fromJulian(Number(row?.[1])) };
   }
 
   /**
@@ -179,12 +183,11 @@ export class Log {
   }
 
   /**
-   * Puts the log's times in order: where the machine's clock stepped back, a change reads as no earlier than
-   * the one before it. Looks only at what was written since the last time it looked.
+   * Puts the log's times in order up to its end: where the machine's clock stepped back, a change reads as no earlier
+   * than the one before it. Looks only at what was written since the last time it looked.
    */
-  settleClock(): void {
+  settleClock(end: number = this.end()): void {
     const from = (this.#settled ??= Number(this.meta('settled_lsn') ?? 0));
-    const end = this.end();
     if (end <= from) return;
     const step = first(
       this.#sql,
