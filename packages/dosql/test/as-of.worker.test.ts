@@ -84,6 +84,30 @@ describe('a statement that reads the past', () => {
     });
   });
 
+  it('gives a table that is made of it the types that its columns had, also of those that are gone', async () => {
+    await withDatabase(async (db) => {
+      const columns = ['i INTEGER', 'r REAL', 'n NUMERIC', 's TEXT COLLATE NOCASE', 'b'];
+      await db.exec(
+        `CREATE TABLE t(id INTEGER PRIMARY KEY, ${columns.join()}); INSERT INTO t VALUES (1, 1, 1.5, 2, 's', x'00'), (2, 2, -9e18, 3, 'S', 1); CREATE TABLE now AS SELECT * FROM t`,
+      );
+      const types = (table: string): Promise<unknown[]> =>
+        db.query('SELECT name, type FROM pragma_table_info(?)', [table]);
+      const p = db.lsn();
+      for (const [i, column] of columns.entries()) {
+        await db.run(`ALTER TABLE t DROP COLUMN ${column.split(' ', 1)[0]}`);
+        for (const [j, form] of [`AS OF LSN ${p}`, `BETWEEN LSN ${p} AND ${p}`].entries()) {
+          await db.exec(`CREATE TABLE made${i}_${j} AS SELECT * FROM t FOR SYSTEM_TIME ${form}`);
+          expect((await types(`made${i}_${j}`)).slice(0, 6), form).toEqual(await types('now'));
+        }
+      }
+      // Most rows have changed by now.
+      await db.exec('INSERT INTO t SELECT value + 10 FROM json_each(json_array(1, 2, 3))');
+      await db.exec(`CREATE TABLE later AS SELECT * FROM t FOR SYSTEM_TIME AS OF LSN ${p}`);
+      expect(await types('later')).toEqual(await types('now'));
+      expect(await db.query('SELECT * FROM later')).toEqual(await db.query('SELECT * FROM now'));
+    });
+  });
+
   it('may be one that writes, and reads the past as it was before it began', async () => {
     await withDatabase(async (db) => {
       await db.exec(

@@ -1,3 +1,4 @@
+import { POOLS } from '../log/layout.ts';
 import { keyExpressions, OP } from '../schema/capture.ts';
 import { type Column, type Relation, type RowKey } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
@@ -58,8 +59,31 @@ export function asOf(past: Past, point: string, access: BaseAccess, rowid: strin
     carried === undefined
       ? versions.map((version) => images(past, version, rowid))
       : [`SELECT ${carried.columns} FROM __dosql_changed AS c WHERE c.op <> ${OP.insert}`];
-  const base = now === undefined ? [] : [unchanged(past, now, access, rowid, [])];
+  const base =
+    now === undefined ? [] : [...typed(past, now, rowid, []), unchanged(past, now, access, rowid, [])];
   return `(${changed} ${compound([...base, ...arms], 'UNION ALL')})`;
+}
+
+/**
+ * SELECT without rows that has the columns' types, to come first where present rows lack one of them: the first of a
+ * compound decides, and what CAST gives would be NUMERIC in a table made of the rows, whatever number it is.
+ */
+export function typed(
+  { at: then }: Pick<Past, 'at'>,
+  now: Relation,
+  rowid: string | undefined,
+  more: readonly ResultColumn[],
+): string[] {
+  if (then.columns.every(({ id }) => now.columns.some((column) => column.id === id))) return [];
+  const list = [
+    ...(rowid === undefined ? [] : [`k AS ${quoteName(rowid)}`]),
+    ...then.columns.map((column) => {
+      const pool = POOLS.find(({ affinity }) => affinity === column.affinity);
+      return `${collated(`${pool?.prefix}0`, column)} AS ${quoteName(column.name)}`;
+    }),
+    ...more.map(({ name, value }) => `${value} AS ${quoteName(name)}`),
+  ];
+  return [`SELECT ${list.join(', ')} FROM __dosql_log WHERE FALSE`];
 }
 
 /** Before-images that are read where the changes are, called `c`. */
@@ -130,7 +154,11 @@ function merged(
     { name: '__dosql_change', value: PRESENT },
   ]);
   const changes = `SELECT ${columns}, c.k, c.lsn * 8 + c.op FROM (${changesOf(version, point, slots)}) AS c`;
-  return `(SELECT ${wanted.join(', ')} FROM (${present} UNION ALL ${changes} ORDER BY __dosql_key) GROUP BY __dosql_key HAVING min(__dosql_change) % 8 <> ${OP.insert} LIMIT -1)`;
+  const types = typed(past, now, rowid, [
+    { name: '__dosql_key', value: 'k' },
+    { name: '__dosql_change', value: 'lsn' },
+  ]);
+  return `(SELECT ${wanted.join(', ')} FROM (${[...types, present, changes].join(' UNION ALL ')} ORDER BY __dosql_key) GROUP BY __dosql_key HAVING min(__dosql_change) % 8 <> ${OP.insert} LIMIT -1)`;
 }
 
 /** One row of a table as of a point: the before-image in the log row `lsn`, if that has one, as a subquery. */

@@ -10,6 +10,7 @@ import {
   keySlots,
   presentRows,
   presentSelect,
+  typed,
   unchanged,
   type BaseAccess,
   type Past,
@@ -110,6 +111,7 @@ export function versionsOf({ past, lineage, wanted, access, rowid, isKeyed }: Pe
     now === undefined
       ? []
       : [
+          ...typed(past, now, rowid, system('NULL', 'NULL')),
           unchanged(past, now, access, rowid, system('NULL', 'NULL')),
           open(past, now, system('c.t', 'NULL'), value, rowid, isKeyed),
         ];

@@ -110,6 +110,11 @@ export class Catalog {
     return this.#hasDeferredKeys;
   }
 
+  /** Whether a table may have a foreign key, or have had one, on any line. */
+  get hasReferences(): boolean {
+    return this.#relations.some(({ sql }) => /\breferences\b/i.test(sql));
+  }
+
   /** SQL that gives the present time as a julian day. */
   get now(): string {
     return this.#now;
