@@ -9,6 +9,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { spawnSync } from 'node:child_process';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { Budget, createParquetWriter, openParquet, scanQuery, type RangeFile } from '@dotdo/dosql/scan';
@@ -33,6 +34,8 @@ const QUERIES: readonly ScanQuery[] = [...TELEMETRY_QUERIES, ...CLICKBENCH_QUERI
 /** Rows of the file that memory is measured on, about 500 MB. */
 const LARGE_ROWS = isQuick ? 100_000 : 12_000_000;
 const WRITTEN_ROWS = isQuick ? 20_000 : 1_000_000;
+/** What one leaves to be done behind its answer, collecting garbage and compiling, is not to run beside the next. */
+const PAUSE_MS = 50;
 
 interface Measured {
   readonly name: string;
@@ -120,10 +123,17 @@ async function measure(
   let counts = new Budget().counts;
   const text = (query.duckdb ?? query.sql)(`'${path}'`);
   for (let round = 0; round <= roundsOr(5); round++) {
+    await wait(PAUSE_MS);
     const began = performance.now();
     const rows = (await duckdb.runAndReadAll(text)).getRows();
     const theirMs = performance.now() - began;
 
+    const ask = async (path: string, sql: string): Promise<{ ms: number; count: number }> =>
+      (await fetch(`${origin}/${path}`, { method: 'POST', body: sql })).json();
+    await wait(PAUSE_MS);
+    const inMemory = await ask(`${query.table}.parquet`, query.sql('t'));
+
+    await wait(PAUSE_MS);
     const started = performance.now();
     const file = rangeFile(path);
     const budget = new Budget({ rows: 10_000_000 });
@@ -132,9 +142,7 @@ async function measure(
     file.close();
     counts = result.counts;
 
-    const ask = async (path: string, sql: string): Promise<{ ms: number; count: number }> =>
-      (await fetch(`${origin}/${path}`, { method: 'POST', body: sql })).json();
-    const inMemory = await ask(`${query.table}.parquet`, query.sql('t'));
+    await wait(PAUSE_MS);
     const inStore = await ask('query', query.sql(`'fsx://${query.table}.parquet'`));
     for (const count of [result.rows.length, inMemory.count, inStore.count])
       if (count !== rows.length)
