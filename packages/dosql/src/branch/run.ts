@@ -1,10 +1,10 @@
 import type { Branching, Engine, Outcome, RunOptions } from '../engine.ts';
-import { DoSQLError } from '../error.ts';
+import { DoSQLError, sqliteError } from '../error.ts';
 import { rowidMention } from '../history/mention.ts';
 import type { Point } from '../history/point.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN, physicalName, type Lineage } from '../schema/line.ts';
+import { MAIN, physicalName, plainNames, type Lineage } from '../schema/line.ts';
 import { disguise } from '../sql/disguise.ts';
 import { keepNames } from '../sql/names.ts';
 import type { Span } from '../sql/scan.ts';
@@ -253,7 +253,13 @@ export class BranchRunner implements Branching {
 
   ddl(statement: Statement, line: number): Outcome {
     if (statement.ddl !== undefined) this.#refuseOthersName(statement.ddl);
-    return this.#ddl.run(statement, line);
+    try {
+      return this.#ddl.run(statement, line);
+    } catch (error) {
+      // Rows that are copied up for it may fail to be, as where a foreign key refers to a table that is not there.
+      const isSqlite = error instanceof Error && error.message.includes('SQLITE_');
+      throw isSqlite ? sqliteError(error, statement.sql, plainNames) : error;
+    }
   }
 
   /** PRAGMA of a table: that of the branch. */
