@@ -188,7 +188,7 @@ export function questions(random: Random, { name, columns, keys }: Shape, other:
       (t) =>
         `WITH c(k) AS (SELECT ${far} FROM ${t(other.name)}) SELECT ${exact([column])} FROM ${t(name)} WHERE ${column} IN (SELECT k FROM c)`,
     ),
-    ask((t) => `SELECT ${column} FROM ${t(name)} ORDER BY ${column}, ${key} LIMIT 3`, true),
+    ask((t) => `SELECT ${column} FROM ${t(name)} ORDER BY ${column}, ${key}, quote(${column}) LIMIT 3`, true),
     ask((t) => `SELECT id, name, quote(note) FROM ${t('both')} WHERE name = ${value}`),
     ask((t) => `SELECT * FROM ${t('counts')} WHERE n > 0`),
     // Of an INTEGER PRIMARY KEY on the left SQLite takes the right side's collation, of a subquery's column it does not.
