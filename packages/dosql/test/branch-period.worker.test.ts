@@ -1,15 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Database, SqlParameter } from '../src/index.ts';
 import { failure, withDatabase } from './support/database.ts';
-
-/** Rows as arrays, in the order of their text. */
-async function rowsOf(db: Database, sql: string, params: readonly SqlParameter[] = []): Promise<unknown[][]> {
-  const rows = await db
-    .prepare(sql)
-    .bind(...params)
-    .raw();
-  return (rows as unknown[][]).toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-}
+import { rowsOf } from './support/rows-of.ts';
 
 const ALL = 'FOR SYSTEM_TIME ALL';
 const VERSIONS = 'id, v, _lsn_from, _lsn_to';

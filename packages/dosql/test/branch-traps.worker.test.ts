@@ -389,6 +389,27 @@ describe('what a branch cannot do', () => {
     }));
 });
 
+describe('a foreign key to a table that has been dropped', () => {
+  it('lets no rows be copied, in SQLite’s words and with the names that the branch gives', () =>
+    withDatabase(async (db) => {
+      await db.exec(
+        'CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p, v); INSERT INTO c VALUES (1, NULL, 1)',
+      );
+      const early = await db.branch('early');
+      await early.run('UPDATE c SET v = 2');
+      await early.run('DROP TABLE p');
+      await db.run('DROP TABLE p');
+      const late = await db.branch('late');
+      const words = { code: 'NO_SUCH_TABLE', message: expect.stringContaining('no such table: main.p') };
+      expect(await failure(late.run('UPDATE c SET v = 3'))).toMatchObject(words);
+      expect(await failure(late.run('ALTER TABLE c ADD COLUMN x'))).toMatchObject(words);
+      expect(await failure(early.branch('inner'))).toMatchObject(words);
+      expect(await early.query('SELECT * FROM c')).toEqual([{ id: 1, p: null, v: 2 }]);
+      expect(await late.query('SELECT * FROM c')).toEqual([{ id: 1, p: null, v: 1 }]);
+      expect((await db.branches()).map(({ name }) => name)).toEqual(['early', 'late']);
+    }));
+});
+
 describe('definitions that main changes', () => {
   const changes = [
     'ALTER TABLE t ADD COLUMN w DEFAULT 5',

@@ -3,7 +3,16 @@ import type { Database } from '../src/index.ts';
 import { withDatabase } from './support/database.ts';
 import { alter, change, schemaOf, type Shape } from './support/history.ts';
 import { Random } from './support/random.ts';
-import { attempt, exact, quote, readRows, texts, type RecordedRow } from './support/recorded.ts';
+import {
+  attempt,
+  exact,
+  quote,
+  readRows,
+  texts,
+  recordedTable,
+  type Moment,
+  type RecordedTable,
+} from './support/recorded.ts';
 import { seeds } from './support/seeds.ts';
 
 /**
@@ -15,19 +24,6 @@ const HISTORIES = 3;
 const STEPS = 70;
 const MAX_BRANCHES = 4;
 
-interface Table {
-  readonly tableId: number;
-  readonly name: string;
-  readonly columns: ReadonlyMap<number, string>;
-  readonly rows: readonly RecordedRow[];
-}
-
-interface Moment {
-  readonly lsn: number;
-  readonly ms: number;
-  readonly tables: readonly Table[];
-}
-
 interface Line {
   readonly name: string;
   readonly db: Database;
@@ -35,7 +31,7 @@ interface Line {
 }
 
 /** The tables that a line has, by what is recorded of them. */
-function tablesOf(sql: SqlStorage, line: string): Omit<Table, 'rows'>[] {
+function tablesOf(sql: SqlStorage, line: string): Omit<RecordedTable, 'rows'>[] {
   const [id, origin] =
     line === 'main'
       ? [0, 0]
@@ -54,10 +50,7 @@ function tablesOf(sql: SqlStorage, line: string): Omit<Table, 'rows'>[] {
       )
       .raw<[number, string, string]>(),
   ];
-  return found.map(([tableId, name, shape]) => {
-    const { columns } = JSON.parse(shape) as { columns: { id: number; name: string }[] };
-    return { tableId, name, columns: new Map(columns.map((column) => [column.id, column.name])) };
-  });
+  return found.map(recordedTable);
 }
 
 async function rawOf(db: Database, sql: string, params: readonly number[] = []): Promise<unknown[][]> {
@@ -69,7 +62,7 @@ async function rawOf(db: Database, sql: string, params: readonly number[] = []):
 }
 
 async function record(sql: SqlStorage, { name, db, moments }: Line, ms: number): Promise<void> {
-  const tables: Table[] = [];
+  const tables: RecordedTable[] = [];
   for (const table of tablesOf(sql, name)) {
     const list = [...table.columns.values()].map(exact).join(', ');
     const rows = readRows(await rawOf(db, `SELECT ${list} FROM ${quote(table.name)}`), table.columns);

@@ -3,37 +3,29 @@ import type { Database, Session } from '../src/index.ts';
 import { withDatabase } from './support/database.ts';
 import { alter, change, schemaOf, shapeOf } from './support/history.ts';
 import { Random } from './support/random.ts';
-import { attempt, exact, quote, readRows, texts, type RecordedRow } from './support/recorded.ts';
+import {
+  attempt,
+  exact,
+  quote,
+  readRows,
+  texts,
+  recordedTable,
+  type Moment,
+  type RecordedTable,
+} from './support/recorded.ts';
 import { seeds } from './support/seeds.ts';
 import { Statements, type KnownTable, type Step } from './support/statements.ts';
 
-/** A table at a commit: which table and which columns it was, and its rows by the columns' ids. */
-interface Recorded {
-  readonly tableId: number;
-  readonly name: string;
-  readonly columns: ReadonlyMap<number, string>;
-  readonly rows: readonly RecordedRow[];
-}
-
-interface Moment {
-  readonly lsn: number;
-  readonly ms: number;
-  readonly tables: readonly Recorded[];
-}
-
 /** What the log calls each table that there is now. */
-function relations(sql: SqlStorage): Omit<Recorded, 'rows'>[] {
+function relations(sql: SqlStorage): Omit<RecordedTable, 'rows'>[] {
   const rows = [
     ...sql.exec('SELECT table_id, name, shape FROM __dosql_relation WHERE until IS NULL').raw(),
   ] as unknown as [number, string, string][];
-  return rows.map(([tableId, name, shape]) => {
-    const { columns } = JSON.parse(shape) as { columns: { id: number; name: string }[] };
-    return { tableId, name, columns: new Map(columns.map((column) => [column.id, column.name])) };
-  });
+  return rows.map(recordedTable);
 }
 
 function record(sql: SqlStorage, lsn: number, ms: number): Moment {
-  const tables = relations(sql).map((relation): Recorded => {
+  const tables = relations(sql).map((relation): RecordedTable => {
     const list = [...relation.columns.values()].map(exact).join(', ');
     return {
       ...relation,

@@ -1,18 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Database, SqlParameter } from '../src/index.ts';
 import { failure, withDatabase } from './support/database.ts';
+import { rowsOf } from './support/rows-of.ts';
 
 const START = Date.UTC(2030, 0, 1);
 const iso = (ms: number): string => new Date(START + ms).toISOString();
-
-/** Rows as arrays, in the order of their text. */
-async function rowsOf(db: Database, sql: string, params: readonly SqlParameter[] = []): Promise<unknown[][]> {
-  const rows = await db
-    .prepare(sql)
-    .bind(...params)
-    .raw();
-  return (rows as unknown[][]).toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-}
 
 interface Clock {
   ms: number;

@@ -1,5 +1,5 @@
 import { OP } from '../schema/capture.ts';
-import type { Relation } from '../schema/relation.ts';
+import { bareRowid, type Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
 import { all } from '../sql/read.ts';
 import type { BaseAbout } from './base.ts';
@@ -148,9 +148,8 @@ export class TableFiller {
 
   /** What the table calls a column that rows are put into; undefined when it has it no more, or computes it. */
   #target(id: number): string | undefined {
-    const { key, columns } = this.#relation;
-    if (id === -1) return key.kind === 'rowid' && key.columnId === undefined ? key.name : undefined;
-    const column = columns.find((column) => column.id === id);
+    if (id === -1) return bareRowid(this.#relation);
+    const column = this.#relation.columns.find((column) => column.id === id);
     return column === undefined || column.isGenerated ? undefined : column.name;
   }
 

@@ -2,7 +2,7 @@ import type { Engine } from '../engine.ts';
 import { asOf } from '../history/as-of.ts';
 import { sameName } from '../schema/catalog.ts';
 import { physicalName, plainNames } from '../schema/line.ts';
-import type { Relation } from '../schema/relation.ts';
+import { bareRowid, type Relation } from '../schema/relation.ts';
 import { all, first } from '../sql/read.ts';
 import { RESERVED } from '../sql/statement.ts';
 import { lowerName, quoteName } from '../sql/token.ts';
@@ -208,12 +208,11 @@ export class TableBuilder {
     const parent = this.#branches.tables(from.id).get(lowerName(then.name));
     const later = catalog.versions(then.tableId, from.id).filter((version) => version.id >= then.id);
     const now = later.find(({ until }) => until === undefined);
-    const key = then.key.kind === 'rowid' && then.key.columnId === undefined ? then.key.name : undefined;
     // What the overlay held then: its rows, but for those changed since, and these as they were.
     const source =
       lsn >= log.end() && now !== undefined
         ? `main.${quoteName(now.table)}`
-        : asOf({ at: then, now, versions: later }, String(lsn), 'probe', key);
+        : asOf({ at: then, now, versions: later }, String(lsn), 'probe', bareRowid(then));
     const columns = storedColumns(then).join(', ');
     this.#branches.copying(() => {
       if (parent?.main !== undefined) {

@@ -1,7 +1,7 @@
 import { keyExpressions, IS_NO_COPY } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import { physicalName } from '../schema/line.ts';
-import { columnOf, type Column, type Relation } from '../schema/relation.ts';
+import { columnOf, ROWID_NAMES, type Column, type Relation } from '../schema/relation.ts';
 import { balanced } from '../sql/compound.ts';
 import { parse, RESERVED, splice, type Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf, quoteName, tokenize, type Token } from '../sql/token.ts';
@@ -219,7 +219,7 @@ function updatedColumns(
   const isPlain = (name: string | undefined): boolean =>
     name !== undefined && columns.some((column) => sameName(column.name, name) && !column.isGenerated);
   if (!named.every(isPlain)) return '';
-  const rowid = key.kind === 'rowid' ? [key.name, 'rowid', '_rowid_', 'oid'] : [];
+  const rowid = key.kind === 'rowid' ? [key.name, ...ROWID_NAMES] : [];
   return ` OF ${[...new Set([...named, ...rowid])].map((name) => quoteName(name as string)).join(', ')}`;
 }
 

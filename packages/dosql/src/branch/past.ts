@@ -1,12 +1,12 @@
 import type { Engine } from '../engine.ts';
-import { asOf } from '../history/as-of.ts';
+import { asOf, type Past } from '../history/as-of.ts';
 import { addedOf } from '../history/generated.ts';
 import { rowidName } from '../history/mention.ts';
 import type { Interval } from '../history/point.ts';
 import { lineageOf, versionsOn } from '../history/row-key.ts';
 import { frozen, narrowed } from '../history/stand-in.ts';
 import { MAIN } from '../schema/line.ts';
-import type { Relation } from '../schema/relation.ts';
+import { bareRowid, type Relation } from '../schema/relation.ts';
 import type { TableReference } from '../sql/scan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { lowerName } from '../sql/token.ts';
@@ -41,22 +41,12 @@ export class BranchPast {
     if (line === MAIN) return rewriter.source(statement, reference, values, shape, lsn, canSeek);
     const branch = this.#branches.branch(line);
     if (lsn < branch.base) return this.asOf(branch.parent, past, lsn);
-    const own = catalog.versions(shape.tableId, line);
+    const all = catalog.versions(shape.tableId, line);
     // What the branch has not got of its own it sees as its origin had it.
-    if (own.length === 0) return this.asOf(MAIN, past, branch.origin);
-    const versions = own.filter(({ until }) => until === undefined || until > lsn);
-    const text = asOf(
-      narrowed(statement, reference, shape, {
-        at: shape,
-        ...this.#present(branch, shape.tableId),
-        versions,
-        ...addedOf(shape),
-      }),
-      String(lsn),
-      'probe',
-      rowidName(statement, shape),
-    );
-    return frozen(statement, text, undefined);
+    if (all.length === 0) return this.asOf(MAIN, past, branch.origin);
+    const versions = all.filter(({ until }) => until === undefined || until > lsn);
+    const own = narrowed(statement, reference, shape, this.#past(branch, shape, versions));
+    return frozen(statement, asOf(own, String(lsn), 'probe', rowidName(statement, shape)), undefined);
   }
 
   /** What stands in for the versions of a table's rows. */
@@ -71,15 +61,15 @@ export class BranchPast {
       reference,
       values,
       shape,
-      {
-        at: shape,
-        ...this.#present(this.#branches.branch(line), shape.tableId),
-        versions,
-        ...addedOf(shape),
-      },
+      this.#past(this.#branches.branch(line), shape, versions),
       lineageOf(this.#engine, line),
       interval,
     );
+  }
+
+  /** The past of a branch's table that these versions make, read back from its present rows. */
+  #past(branch: Branch, shape: Relation, versions: readonly Relation[]): Past {
+    return { at: shape, ...this.#present(branch, shape.tableId), versions, ...addedOf(shape) };
   }
 
   /** The present version of a table on a branch, and where its rows are. */
@@ -94,7 +84,6 @@ export class BranchPast {
     }
     const now = own.find(({ until }) => until === undefined);
     const table = now && this.#branches.tables(branch.id).get(lowerName(now.name));
-    const rowid = now?.key.kind === 'rowid' && now.key.columnId === undefined ? now.key.name : undefined;
-    return { now, rows: table?.rows(rowid) };
+    return { now, rows: table?.rows(now && bareRowid(now)) };
   }
 }

@@ -1,10 +1,11 @@
+import { wordedError } from '../change/unchecked.ts';
 import type { Branching, Engine, Outcome, RunOptions } from '../engine.ts';
-import { DoSQLError, sqliteError } from '../error.ts';
+import { DoSQLError } from '../error.ts';
 import { rowidMention } from '../history/mention.ts';
 import type { Point } from '../history/point.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
-import { MAIN, physicalName, plainNames, type Lineage } from '../schema/line.ts';
+import { MAIN, physicalName, type Lineage } from '../schema/line.ts';
 import { disguise } from '../sql/disguise.ts';
 import { keepNames } from '../sql/names.ts';
 import type { Span } from '../sql/scan.ts';
@@ -94,7 +95,7 @@ export class BranchRunner implements Branching {
           'BAD_PARAMETER',
           `there is a table "${hidden.name}", whose name would mean one of the branch "${name}": call either otherwise`,
         );
-      return this.branches.create(name, other ?? line, lsn).id;
+      return copying(() => this.branches.create(name, other ?? line, lsn).id);
     });
   }
 
@@ -253,13 +254,7 @@ export class BranchRunner implements Branching {
 
   ddl(statement: Statement, line: number): Outcome {
     if (statement.ddl !== undefined) this.#refuseOthersName(statement.ddl);
-    try {
-      return this.#ddl.run(statement, line);
-    } catch (error) {
-      // Rows that are copied up for it may fail to be, as where a foreign key refers to a table that is not there.
-      const isSqlite = error instanceof Error && error.message.includes('SQLITE_');
-      throw isSqlite ? sqliteError(error, statement.sql, plainNames) : error;
-    }
+    return copying(() => this.#ddl.run(statement, line), statement.sql);
   }
 
   /** PRAGMA of a table: that of the branch. */
@@ -366,6 +361,15 @@ export class BranchRunner implements Branching {
       storage.sql.exec(sql, ...values);
       storage.sql.exec(END_COPY);
     });
+  }
+}
+
+/** Does what copies rows, which SQLite may refuse: where a foreign key refers to a table that is not there. */
+function copying<T>(work: () => T, sql?: string): T {
+  try {
+    return work();
+  } catch (error) {
+    throw wordedError(error, sql);
   }
 }
 

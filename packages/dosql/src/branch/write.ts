@@ -1,3 +1,4 @@
+import { bareRowid } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
 import { splice, type Statement } from '../sql/statement.ts';
 import type { Span } from '../sql/scan.ts';
@@ -39,7 +40,7 @@ export function keysWritten(
   if (clauses.limit === undefined)
     return `${text(clauses.with)} SELECT DISTINCT ${keys} FROM ${bareRows(branch, main, mentions(statement), rowid)} AS ${alias}${from} ${text(clauses.where)}`.trim();
   // Which rows the limit takes depends on all of them.
-  const rowidColumn = main.key.kind === 'rowid' && main.key.columnId === undefined ? main.key.name : rowid;
+  const rowidColumn = bareRowid(main) ?? rowid;
   const picked = `${text(clauses.with)} SELECT ${keys} FROM ${table.rows(rowidColumn)} AS ${alias}${from} ${text(clauses.where)} ${text(clauses.limit)}`;
   const hidden = shadowColumns(main).map((column) => `s.${column} = p.${column}`);
   return `SELECT * FROM (${picked}) AS p WHERE NOT EXISTS (SELECT 1 FROM ${quoteName(shadowName(branch, main.name))} AS s WHERE ${hidden.join(' AND ')})`;

@@ -5,7 +5,7 @@ import { collated, imageSource, nullOf } from '../history/as-of.ts';
 import { defaultsOf } from '../history/default.ts';
 import { OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
-import type { Column, Relation } from '../schema/relation.ts';
+import { ROWID_NAMES, type Column, type Relation } from '../schema/relation.ts';
 import { all } from '../sql/read.ts';
 import { splice } from '../sql/statement.ts';
 import { lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts';
@@ -156,7 +156,7 @@ export class Condition {
   /** The word by which the rowid is asked for where no column has it. */
   #rowid({ key, columns }: Relation): string | undefined {
     if (key.kind !== 'rowid') return undefined;
-    return ['rowid', '_rowid_', 'oid'].find(
+    return ROWID_NAMES.find(
       (name) => this.#names.has(name) && !columns.some((column) => sameName(column.name, name)),
     );
   }

@@ -2,7 +2,7 @@ import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import { defaultsOf } from '../history/default.ts';
 import { sameName } from '../schema/catalog.ts';
-import type { Relation } from '../schema/relation.ts';
+import { bareRowid, type Relation } from '../schema/relation.ts';
 import { quoteName } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
 import { forgotten } from './forget.ts';
@@ -80,7 +80,7 @@ function allKeys({ relation, rows }: Place): string {
 export function refilled(place: Place, past: Relation, rows: string): TableChange {
   const { relation } = place;
   const defaults = defaultsOf(relation);
-  const rowid = past.key.kind === 'rowid' && past.key.columnId === undefined ? past.key.name : undefined;
+  const rowid = bareRowid(past);
   const source = `${rows} AS p`;
   const valueOf = (name: string, id: number | undefined): string | undefined => {
     const column = past.columns.find((column) => sameName(column.name, name));

@@ -5,7 +5,7 @@ import { asOf } from '../history/as-of.ts';
 import type { Point } from '../history/point.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN } from '../schema/line.ts';
-import type { Relation } from '../schema/relation.ts';
+import { bareRowid, type Relation } from '../schema/relation.ts';
 import { parse, type Statement } from '../sql/statement.ts';
 import { describe } from '../value/parameter.ts';
 import { apply, violationError } from './apply.ts';
@@ -94,8 +94,6 @@ function changeOf(engine: Engine, { past, now }: Pair, lsn: number, end: number)
   }
   const relation = now ?? catalog.relationAt(past.name, engine.log.end());
   if (relation === undefined) throw new Error(`"${past.name}" has not been created again`);
-  const { key } = past;
-  const rowid = key.kind === 'rowid' && key.columnId === undefined ? key.name : undefined;
-  const rows = asOf({ at: past, now: undefined, versions }, String(lsn), 'gaps', rowid);
+  const rows = asOf({ at: past, now: undefined, versions }, String(lsn), 'gaps', bareRowid(past));
   return refilled(mainPlace(storage.sql, relation), past, rows);
 }

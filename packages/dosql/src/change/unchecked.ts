@@ -39,10 +39,14 @@ export async function worded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof Error && error.message.includes('SQLITE_')
-      ? sqliteError(error, '', plainNames)
-      : error;
+    throw wordedError(error);
   }
+}
+
+/** SQLite's error as a {@link DoSQLError}, with the names that a branch gives; any other as it is. */
+export function wordedError(error: unknown, sql: string = ''): unknown {
+  const isSqlite = error instanceof Error && error.message.includes('SQLITE_');
+  return isSqlite ? sqliteError(error, sql, plainNames) : error;
 }
 
 /** Whether SQLite enforces foreign keys. */

@@ -1,5 +1,5 @@
 import { sameName } from '../schema/catalog.ts';
-import type { Column, Relation } from '../schema/relation.ts';
+import { ROWID_NAMES, type Column, type Relation } from '../schema/relation.ts';
 import type { Span, TableReference } from '../sql/scan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { isName, lowerName, nameOf, quoteName } from '../sql/token.ts';
@@ -39,7 +39,7 @@ export function rowidMention({ tokens, sql }: Statement, relation: Relation): st
 }
 
 function isRowid(name: string, { columns }: Relation): boolean {
-  return /^(?:_rowid_|rowid|oid)$/.test(name) && !columns.some((column) => sameName(column.name, name));
+  return ROWID_NAMES.includes(name) && !columns.some((column) => sameName(column.name, name));
 }
 
 /** The name that a subquery in place of the table gives a rowid that is no column, if the statement asks for that. */

@@ -2,7 +2,7 @@ import { DoSQLError } from '../error.ts';
 import type { Log } from '../log/log.ts';
 import type { Catalog } from '../schema/catalog.ts';
 import { MAIN, MAIN_LINEAGE, type Lineage } from '../schema/line.ts';
-import type { Column, Relation, SchemaObject } from '../schema/relation.ts';
+import { bareRowid, type Column, type Relation, type SchemaObject } from '../schema/relation.ts';
 import type { TableReference } from '../sql/scan.ts';
 import { isUrl, parse, splice, type Statement } from '../sql/statement.ts';
 import { quoteName, quoteText, type Token } from '../sql/token.ts';
@@ -168,9 +168,7 @@ export class Rewriter {
   rowsAt(relation: Relation, lsn: number): string {
     const versions = this.#catalog.versions(relation.tableId).filter(({ id }) => id >= relation.id);
     const now = versions.find(({ until }) => until === undefined);
-    const { key } = relation;
-    const rowid = key.kind === 'rowid' && key.columnId === undefined ? key.name : undefined;
-    return asOf({ at: relation, now, versions }, String(lsn), 'probe', rowid);
+    return asOf({ at: relation, now, versions }, String(lsn), 'probe', bareRowid(relation));
   }
 
   #resolve(

@@ -10,7 +10,14 @@ import { captureTriggers, imagesOfAll, NO_RELATION, OP, triggerNames } from './c
 import { lineOf, MAIN, physicalName, plainNames } from './line.ts';
 import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
-import { affinityOf, type Column, type Relation, type RowKey, type SchemaObject } from './relation.ts';
+import {
+  affinityOf,
+  ROWID_NAMES,
+  type Column,
+  type Relation,
+  type RowKey,
+  type SchemaObject,
+} from './relation.ts';
 
 /** What versions of tables are recorded in. */
 export const RELATION_TABLE =
@@ -461,9 +468,7 @@ export class Catalog {
       const index = first(this.#sql, "SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", table.name);
       if (index === undefined) return { kind: 'rowid', name: only[0], columnId: primaryKey[0] };
     }
-    const name = ['rowid', '_rowid_', 'oid'].find(
-      (alias) => !columns.some((column) => sameName(column.name, alias)),
-    );
+    const name = ROWID_NAMES.find((alias) => !columns.some((column) => sameName(column.name, alias)));
     if (name !== undefined) return { kind: 'rowid', name, columnId: undefined };
     throw new DoSQLError(
       'FORBIDDEN',

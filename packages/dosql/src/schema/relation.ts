@@ -79,6 +79,14 @@ export interface SchemaObject {
   readonly place: number;
 }
 
+/** The words for a rowid, of which a column that is called so takes one away (https://sqlite.org/lang_createtable.html#rowid). */
+export const ROWID_NAMES: readonly string[] = ['rowid', '_rowid_', 'oid'];
+
+/** The name of a rowid that is no column; undefined where a column is the rowid, or there is none. */
+export function bareRowid({ key }: Pick<Relation, 'key'>): string | undefined {
+  return key.kind === 'rowid' && key.columnId === undefined ? key.name : undefined;
+}
+
 /** The column of `relation` with this id. */
 export function columnOf(relation: Relation, id: number): Column {
   const column = relation.columns.find((column) => column.id === id);

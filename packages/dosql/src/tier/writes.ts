@@ -5,7 +5,7 @@ import type { Budget } from '../scan/budget.ts';
 import type { ScanTable } from '../scan/table.ts';
 import { sameName } from '../schema/catalog.ts';
 import { MAIN, namesBehind } from '../schema/line.ts';
-import type { Relation } from '../schema/relation.ts';
+import { ROWID_NAMES, type Relation } from '../schema/relation.ts';
 import type { Statement } from '../sql/statement.ts';
 import { lowerName } from '../sql/token.ts';
 import { orderParameters, type SqlParameter } from '../value/parameter.ts';
@@ -163,7 +163,7 @@ export class Writes {
     const { unique, hasTriggers } = keysOf(this.#engine, relation);
     const given = columnList(statement, whole.end);
     if (unique.length > 1 || hasTriggers || given === undefined) return false;
-    const rowids = new Set(['rowid', '_rowid_', 'oid', lowerName(relation.key.name)]);
+    const rowids = new Set([...ROWID_NAMES, lowerName(relation.key.name)]);
     return !given.some((column) => rowids.has(lowerName(column)));
   }
 
