@@ -5,7 +5,7 @@ import { bundleSize, type BundleSize } from '../bench/harness/bundle-size.ts';
 
 const OPENED_BYTES = 51_500;
 const SQLITE_BYTES = 119_000;
-const ALL_BYTES = 295_500;
+const ALL_BYTES = 295_700;
 
 let size: BundleSize;
 
@@ -19,7 +19,7 @@ it('what opening a database loads stays under 51.5 kB, minified and gzipped', ()
   expect(size.opened).toBeLessThan(OPENED_BYTES);
 });
 
-it('with all that is loaded on first use, but for files, it stays under 119 kB, and with it under 295.5', () => {
+it('with all that is loaded on first use, but for files, it stays under 119 kB, and with it under 295.7', () => {
   console.log(`with what is loaded on first use: ${size.withoutFiles} bytes, with files ${size.all}`);
   expect(size.withoutFiles).toBeLessThan(SQLITE_BYTES);
   expect(size.all).toBeLessThan(ALL_BYTES);

@@ -10,14 +10,8 @@ import { captureTriggers, imagesOfAll, NO_RELATION, OP, triggerNames } from './c
 import { lineOf, MAIN, physicalName, plainNames } from './line.ts';
 import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
-import {
-  affinityOf,
-  ROWID_NAMES,
-  type Column,
-  type Relation,
-  type RowKey,
-  type SchemaObject,
-} from './relation.ts';
+import { affinityOf, ROWID_NAMES } from './relation.ts';
+import type { Column, Relation, RowKey, SchemaObject } from './relation.ts';
 
 /** What versions of tables are recorded in. */
 export const RELATION_TABLE =
