@@ -1,3 +1,4 @@
+import { gapsOf } from '../history/as-of.ts';
 import { keyExpressions, IS_NO_COPY } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import { physicalName } from '../schema/line.ts';
@@ -40,17 +41,28 @@ export function storedColumns(relation: Relation): string[] {
   return key.kind === 'rowid' && key.columnId === undefined ? [quoteName(key.name), ...names] : names;
 }
 
-/** What a branch sees of a table, as a subquery; `rowid` is the word by which a rowid without column is wanted. */
-export function rowsOf(branch: number, main: Relation, overlay: Relation, rowid?: string): string {
+/**
+ * What a branch sees of a table, as a subquery; `rowid` is the word by which a rowid without column is wanted. Main's rows
+ * are looked up among the hidden keys one by one or, with `inRanges`, read as the ranges between these.
+ */
+export function rowsOf(
+  branch: number,
+  main: Relation,
+  overlay: Relation,
+  rowid?: string,
+  inRanges: boolean = false,
+): string {
   const columns = overlay.columns.map(({ name }) => `m.${quoteName(name)}`);
   const key = main.key.kind === 'rowid' ? main.key.name : undefined;
   const extra =
     rowid === undefined || key === undefined ? [] : [`m.${quoteName(key)} AS ${quoteName(rowid)}`];
   const list = [...extra, ...columns].join(', ');
-  return (
-    `(SELECT ${list} FROM main.${quoteName(main.table)} AS m WHERE ${isBare(branch, main, 'm')} ` +
-    `UNION ALL SELECT ${list} FROM main.${quoteName(overlay.table)} AS m)`
-  );
+  const rows = `main.${quoteName(main.table)} AS m`;
+  const bare =
+    inRanges && key !== undefined
+      ? `${gapsOf(quoteName(shadowName(branch, main.name)), 'k0')} AS g CROSS JOIN ${rows} ON m.${quoteName(key)} BETWEEN g.low AND g.high`
+      : `${rows} WHERE ${isBare(branch, main, 'm')}`;
+  return `(SELECT ${list} FROM ${bare} UNION ALL SELECT ${list} FROM main.${quoteName(overlay.table)} AS m)`;
 }
 
 /**

@@ -30,6 +30,8 @@ export interface Scope {
   readonly schema?: SchemaChoice | undefined;
   /** False where present rows of main's are not all in its tables. */
   readonly canSeek?: boolean;
+  /** Whether the statement is a view's query: what is around it decides how many of its rows are read. */
+  readonly isView?: boolean;
 }
 
 /** What stands in for a reference. */
@@ -198,7 +200,7 @@ export class BranchReader {
     if (line === MAIN) return undefined;
     const branch = this.#branches.branch(line);
     this.#branches.watch(branch);
-    const own = this.#own(branch, name, statement, basis);
+    const own = this.#own(branch, name, statement, scope, basis);
     if (own !== undefined) return own;
     const view = this.#branches.objects(line, 'view').find((object) => sameName(object.name, name));
     if (view !== undefined) return this.#view(view, scope, basis);
@@ -208,7 +210,7 @@ export class BranchReader {
       return { text: `main.${quoteName(shape.table)}`, shape, more: [] };
     if (scope.lsn === undefined && this.#isOverlayWorth(branch, shape)) {
       this.#branches.ensure(branch, [name]);
-      return this.#own(branch, name, statement, basis);
+      return this.#own(branch, name, statement, scope, basis);
     }
     basis.isLasting = false;
     const past = { statement, reference, values, shape, canSeek };
@@ -245,13 +247,23 @@ export class BranchReader {
   }
 
   /** A table that the branch has of its own now. */
-  #own(branch: Branch, name: string, statement: Statement, basis: Basis): Source | undefined {
+  #own(
+    branch: Branch,
+    name: string,
+    statement: Statement,
+    { canSeek = true, isView = false }: Scope,
+    basis: Basis,
+  ): Source | undefined {
     const table = this.#branches.tables(branch.id).get(lowerName(name));
     if (table === undefined) return undefined;
     const shape = table.own;
     if (table.main === undefined) return { text: table.rows(), shape, more: [] };
-    if (!table.isAlike || this.isTouched(table))
-      return { text: table.rows(rowidName(statement, shape)), shape, more: [] };
+    if (!table.isAlike || this.isTouched(table)) {
+      const areAllRead = canSeek && !isView && table.isLarge && readsAll(statement);
+      // How they are read best changes with the rows that are hidden.
+      if (areAllRead) basis.isLasting = false;
+      return { text: table.rows(rowidName(statement, shape), areAllRead), shape, more: [] };
+    }
     basis.untouched.add(table);
     return { text: `main.${quoteName(table.main.table)}`, shape, more: [] };
   }
@@ -281,7 +293,7 @@ export class BranchReader {
 
   /** The query of a view, every table in it read in the same scope. */
   #view(view: SchemaObject, scope: Scope, basis: Basis): Source {
-    const text = viewSource(view, (body) => this.edits(body, [], scope, basis));
+    const text = viewSource(view, (body) => this.edits(body, [], { ...scope, isView: true }, basis));
     return { text, shape: undefined, more: [] };
   }
 
@@ -305,4 +317,11 @@ export class BranchReader {
       `UNION ALL SELECT 'view', value ->> 'name', value ->> 'name', 0, value ->> 'sql' FROM json_each(${quoteText(views)}))`
     );
   }
+}
+
+/** Whether a statement goes through all rows of the one table that it reads, in any order. */
+function readsAll({ kind, references, tokens }: Statement): boolean {
+  const chooses = tokens.some(({ text }) => /^(?:WHERE|ORDER|LIMIT)$/.test(text));
+  const selects = tokens.filter(({ text }) => text === 'SELECT').length;
+  return kind === 'read' && references.length === 1 && selects === 1 && !chooses;
 }

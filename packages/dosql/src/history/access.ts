@@ -13,9 +13,12 @@ const ROWS_PER_MERGED_CHANGE = 2;
 /** … that have no more bytes of texts and blobs, which are sorted with them in memory. */
 const MAX_MERGED_BYTES = 16 * 2 ** 20;
 
+/** More rows than 10 GB hold: keys that are larger do not count rows, but are random, or times. */
+const MOST_ROWS = 2 ** 30;
+
 /** How to read all rows that have not changed, after so many changes of whatever table. */
 export function accessAfter(changes: number, sql: SqlStorage, relation: Relation): 'gaps' | 'probe' {
-  return changes > MANY_CHANGES && changes * ROWS_PER_CHANGE > largestRowid(sql, relation) ? 'probe' : 'gaps';
+  return changes > MANY_CHANGES && !hasRows(changes * ROWS_PER_CHANGE, sql, relation) ? 'probe' : 'gaps';
 }
 
 /** Whether `columns` of the present version of a table are better merged with its changes after an LSN than looked up. */
@@ -28,7 +31,7 @@ export function canMerge(
 ): boolean {
   const { id, key, layout, until } = relation;
   if (until !== undefined || key.kind !== 'rowid' || layout.parts > 1) return false;
-  if (changes * ROWS_PER_MERGED_CHANGE <= largestRowid(sql, relation)) return false;
+  if (hasRows(changes * ROWS_PER_MERGED_CHANGE, sql, relation)) return false;
   const ids = columns.filter(isText).map((column) => column.id);
   const sizes = layout.slots.flatMap(({ columnId, name }) =>
     ids.includes(columnId) ? `ifnull(octet_length(${name}), 0)` : [],
@@ -38,9 +41,11 @@ export function canMerge(
   return (first<[number]>(sql, total, lsn, id)?.[0] ?? 0) <= MAX_MERGED_BYTES;
 }
 
-/** No less than the table has rows, while no rowid was negative. */
-function largestRowid(sql: SqlStorage, { key, name }: Relation): number {
-  if (key.kind !== 'rowid') return 0;
-  const text = `SELECT max(${quoteName(key.name)}) FROM main.${quoteName(name)}`;
-  return first<[number | null]>(sql, text)?.[0] ?? 0;
+/** Whether a table that goes by its rowid has so many rows, as far as the largest of them tells. */
+export function hasRows(count: number, sql: SqlStorage, { key, table }: Relation): boolean {
+  if (key.kind !== 'rowid') return false;
+  const rows = `main.${quoteName(table)}`;
+  const largest = first<[number | null]>(sql, `SELECT max(${quoteName(key.name)}) FROM ${rows}`)?.[0] ?? 0;
+  if (largest < count || largest <= MOST_ROWS) return largest >= count;
+  return first(sql, `SELECT 1 FROM ${rows} LIMIT 1 OFFSET ?`, count - 1) !== undefined;
 }
