@@ -8,7 +8,7 @@ import { seeds } from './support/seeds.ts';
 const ROWS = 6_000;
 const [LEAST, MOST] = ['-9223372036854775808', '9223372036854775807'];
 const IN_RANGES = /BETWEEN g\.low AND g\.high/;
-const ONE_BY_ONE = /NOT EXISTS/;
+const ONE_BY_ONE = /AS m WHERE NOT EXISTS/;
 
 /** Two tables with the same rows: what a branch does to the first, main does to the other. */
 async function fill(db: Database, columns: string): Promise<void> {
@@ -71,7 +71,7 @@ describe.each(['id INTEGER PRIMARY KEY, a INTEGER, b TEXT', 'a INTEGER, b TEXT']
 );
 
 describe('how rows of a branch are read', () => {
-  it('goes by what the statement asks for, and by how many rows are hidden when it runs', async () => {
+  it('goes by what the statement asks for', async () => {
     await withDatabase(async (db) => {
       await fill(db, 'id INTEGER PRIMARY KEY, a INTEGER, b TEXT');
       await db.exec('CREATE VIEW v AS SELECT a, b FROM t');
@@ -99,18 +99,19 @@ describe('how rows of a branch are read', () => {
 
       await branch.run('UPDATE t SET a = a + 1');
       expect(await sum()).toBe(before + 1 + ROWS + 3);
-      expect(await text('SELECT sum(a) FROM t')).toMatch(ONE_BY_ONE);
     });
   });
 
-  it('is by looking up where there are few rows', async () => {
+  it('is one by one without a rowid', async () => {
     await withDatabase(async (db) => {
-      await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)');
+      await db.exec(
+        "CREATE TABLE t(id TEXT PRIMARY KEY, a) WITHOUT ROWID; INSERT INTO t VALUES ('x', 1), ('y', 2)",
+      );
       await db.branch('b');
       const branch = await db.checkout('b');
-      await branch.run('DELETE FROM t WHERE id = 2');
+      await branch.run("DELETE FROM t WHERE id = 'x'");
       expect((await branch.explain('SELECT * FROM t')).sql).toMatch(ONE_BY_ONE);
-      expect(await branch.query('SELECT a FROM t')).toEqual([{ a: 1 }, { a: 3 }]);
+      expect(await branch.query('SELECT a FROM t')).toEqual([{ a: 2 }]);
     });
   });
 });

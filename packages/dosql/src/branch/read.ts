@@ -258,12 +258,9 @@ export class BranchReader {
     if (table === undefined) return undefined;
     const shape = table.own;
     if (table.main === undefined) return { text: table.rows(), shape, more: [] };
-    if (!table.isAlike || this.isTouched(table)) {
-      const areAllRead = canSeek && !isView && table.isLarge && readsAll(statement);
-      // How they are read best changes with the rows that are hidden.
-      if (areAllRead) basis.isLasting = false;
+    const areAllRead = canSeek && !isView && readsAll(statement);
+    if (!table.isAlike || this.isTouched(table))
       return { text: table.rows(rowidName(statement, shape), areAllRead), shape, more: [] };
-    }
     basis.untouched.add(table);
     return { text: `main.${quoteName(table.main.table)}`, shape, more: [] };
   }

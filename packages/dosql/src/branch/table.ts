@@ -1,18 +1,10 @@
-import { hasRows } from '../history/access.ts';
 import type { Catalog } from '../schema/catalog.ts';
 import { lineOf, MAIN } from '../schema/line.ts';
 import type { Relation } from '../schema/relation.ts';
-import { all, first } from '../sql/read.ts';
+import { all } from '../sql/read.ts';
 import { lowerName, quoteName } from '../sql/token.ts';
 import { rowsOf, shadowName } from './overlay.ts';
 import { shapeOf, type TableShape } from './shape.ts';
-
-/** A range between hidden rows costs 1.3 µs, and a lookup among them 0.15 µs. */
-const ROWS_PER_RANGE = 10;
-/** So many ranges never take long. */
-const FEW_RANGES = 500;
-/** With fewer rows neither takes longer than choosing. */
-const LARGE_ROWS = 5_000;
 
 /** A table that a branch has of its own: an overlay over main's, or, once all rows are copied up, just a table. */
 export class BranchTable {
@@ -23,7 +15,6 @@ export class BranchTable {
   readonly isAlike: boolean;
   readonly #sql: SqlStorage;
   #shape: TableShape | undefined;
-  #isLarge: boolean | undefined;
 
   /** `main` is main's table that is seen through, as it is now. */
   constructor(sql: SqlStorage, own: Relation, main: Relation | undefined) {
@@ -37,24 +28,13 @@ export class BranchTable {
 
   /**
    * What the branch sees of the table, to stand in FROM; `rowid` is the word by which a rowid without column is wanted.
-   * With `areAllRead` it is for a statement that goes through all rows of a large one.
+   * With `areAllRead` it is for a statement that goes through all rows.
    */
   rows(rowid?: string, areAllRead: boolean = false): string {
     const { main, own } = this;
-    if (main === undefined) return `main.${quoteName(own.table)}`;
-    return rowsOf(own.branch, main, own, rowid, areAllRead && this.#hidesFew(main));
-  }
-
-  /** Whether it takes long to go through all of main's rows. What main gets later is hidden from the branch. */
-  get isLarge(): boolean {
-    return (this.#isLarge ??= this.main !== undefined && hasRows(LARGE_ROWS, this.#sql, this.main));
-  }
-
-  /** Whether reading the ranges between main's hidden rows costs less than looking each row up among these. */
-  #hidesFew(main: Relation): boolean {
-    const hidden = `SELECT count(*) FROM ${quoteName(shadowName(this.own.branch, main.name))}`;
-    const count = first<[number]>(this.#sql, hidden)?.[0] ?? 0;
-    return count <= FEW_RANGES || hasRows(count * ROWS_PER_RANGE, this.#sql, main);
+    return main === undefined
+      ? `main.${quoteName(own.table)}`
+      : rowsOf(own.branch, main, own, rowid, areAllRead);
   }
 
   /** Keys and triggers of main's table, by which rows are copied up. For a folded table, of its own. */

@@ -294,21 +294,12 @@ export function unchanged(
   }
   if (access === 'search')
     return rows(`${table} AS b WHERE ${rowidOf(key)} NOT IN (SELECT k FROM __dosql_changed)`);
-  return rows(
-    `${gapsOf('__dosql_changed', 'k')} AS g CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`,
-  );
-}
-
-/**
- * The ranges between rowids that a table holds, as a subquery of `low` and `high`; with none, one from end to end. Before
- * the smallest integer there is none: one less than it would be a REAL that equals it.
- */
-export function gapsOf(table: string, rowid: string): string {
-  const [least, most] = ['-9223372036854775808', '9223372036854775807'];
-  return (
-    `(SELECT low, high FROM (SELECT ifnull(lag(${rowid}) OVER (ORDER BY ${rowid}) + 1, ${least}) AS low, nullif(${rowid}, ${least}) - 1 AS high FROM ${table}) WHERE low <= high ` +
-    `UNION ALL SELECT ifnull(max(${rowid}) + 1, ${least}), ${most} FROM ${table})`
-  );
+  // The gaps between changed keys; with none, one gap from end to end. Before the smallest integer there is none:
+  // one less than it would be a REAL that equals it.
+  const gaps =
+    '(SELECT low, high FROM (SELECT ifnull(lag(k) OVER (ORDER BY k) + 1, -9223372036854775808) AS low, nullif(k, -9223372036854775808) - 1 AS high FROM __dosql_changed) WHERE low <= high ' +
+    'UNION ALL SELECT ifnull(max(k) + 1, -9223372036854775808), 9223372036854775807 FROM __dosql_changed) AS g';
+  return rows(`${gaps} CROSS JOIN ${table} AS b ON ${rowidOf(key)} BETWEEN g.low AND g.high`);
 }
 
 function images(past: Past, version: Relation, rowid: string | undefined): string {
