@@ -11,7 +11,8 @@ import { lowerName, quoteName } from '../sql/token.ts';
 import { describe } from '../value/parameter.ts';
 import { TableBuilder } from './build.ts';
 import { catchUp } from './catch-up.ts';
-import { BEGIN_COPY, copyUp, END_COPY, shadowName } from './overlay.ts';
+import { copyUp, shadowName } from './overlay.ts';
+import { copying } from './parents.ts';
 import { tablesOf, type BranchTable } from './table.ts';
 import type { Seen } from './trigger.ts';
 import { viewQuery } from './view.ts';
@@ -319,7 +320,7 @@ export class Branches {
     if (overlaid.length > 0)
       this.#engine.keepingLastRowId(() =>
         this.#engine.storage.transactionSync(() => {
-          catchUp(this.#sql, catalog, branch.id, own, from, end);
+          this.copying(branch.id, () => catchUp(this.#sql, catalog, branch.id, own, from, end));
           this.setCaught(branch, end);
         }),
       );
@@ -356,24 +357,24 @@ export class Branches {
       .filter((table) => table?.main !== undefined) as BranchTable[];
     if (tables.length === 0) return;
     this.#engine.atomically(() => {
-      this.#sql.exec(BEGIN_COPY);
-      for (const { main, shape } of tables) {
-        const relation = main as Relation;
-        const key =
-          relation.key.kind === 'rowid'
-            ? [relation.key.name]
-            : relation.key.columnIds.map(
-                (id) => relation.columns.find((column) => column.id === id)?.name ?? '',
-              );
-        this.#sql.exec(
-          copyUp(
-            branch.id,
-            shape,
-            `SELECT ${key.map((name) => `m.${quoteName(name)}`).join(', ')} FROM ${quoteName(relation.table)} AS m WHERE TRUE`,
-          ),
-        );
-      }
-      this.#sql.exec(END_COPY);
+      this.copying(branch.id, () => {
+        for (const { main, shape } of tables) {
+          const relation = main as Relation;
+          const key =
+            relation.key.kind === 'rowid'
+              ? [relation.key.name]
+              : relation.key.columnIds.map(
+                  (id) => relation.columns.find((column) => column.id === id)?.name ?? '',
+                );
+          this.#sql.exec(
+            copyUp(
+              branch.id,
+              shape,
+              `SELECT ${key.map((name) => `m.${quoteName(name)}`).join(', ')} FROM ${quoteName(relation.table)} AS m WHERE TRUE`,
+            ),
+          );
+        }
+      });
       this.#builder.dropTriggers(branch.id);
       for (const { own } of tables)
         this.#sql.exec(`DROP TABLE ${quoteName(shadowName(branch.id, own.name))}`);
@@ -445,11 +446,9 @@ export class Branches {
     mergeMigrations(this.#engine, source, into, lsn);
   }
 
-  /** Runs what copies rows up, without triggers of the user's and the log taking note. */
-  copying(callback: () => void): void {
-    this.#sql.exec(BEGIN_COPY);
-    callback();
-    this.#sql.exec(END_COPY);
+  /** Runs what copies rows to a branch's tables. */
+  copying(id: number, copy: () => void): void {
+    copying(this.#engine.storage, id, copy);
   }
 
   /** After a rollback, what was known may not be so. */

@@ -9,10 +9,8 @@ import { lowerName, quoteName } from '../sql/token.ts';
 import type { Branch, Branches } from './branches.ts';
 import { catchUp } from './catch-up.ts';
 import {
-  BEGIN_COPY,
   copyTrigger,
   copyTriggers,
-  END_COPY,
   largestRowid,
   overlayIndex,
   overlayTable,
@@ -60,9 +58,9 @@ export class TableBuilder {
     }
     // No row can be inserted that refers to a table that is not there yet.
     for (const relation of changed) {
-      const table = physicalName(id, relation.name);
-      this.#fill(relation, table, origin);
-      if (isAutoincrement(relation)) this.#setSequence(branch, relation.name, table);
+      this.#fill(id, relation, origin);
+      if (isAutoincrement(relation))
+        this.#setSequence(branch, relation.name, physicalName(id, relation.name));
     }
     for (const { type, sql, table } of catalog.objects.at(origin))
       if (type === 'index' && originals.some(({ name }) => sameName(name, table)))
@@ -82,7 +80,7 @@ export class TableBuilder {
       const added = tables.filter(({ own }) => copied.has(own.table));
       for (const { main, shape } of added)
         if (main !== undefined) this.#sql.exec(copyTrigger(id, shape, shapes));
-      catchUp(this.#sql, this.#engine.catalog, id, added, origin, end);
+      this.#branches.copying(id, () => catchUp(this.#sql, this.#engine.catalog, id, added, origin, end));
     }
     if (end > this.#branches.branch(id).caught) this.#branches.setCaught(this.#branches.branch(id), end);
   }
@@ -101,15 +99,16 @@ export class TableBuilder {
   }
 
   /** A table that main has changed too much to see through is copied whole, as it was. */
-  #fill(relation: Relation, table: string, origin: number): void {
+  #fill(id: number, relation: Relation, origin: number): void {
     const columns = storedColumns(relation).join(', ');
-    this.#sql.exec(BEGIN_COPY);
-    this.#sql.exec('PRAGMA defer_foreign_keys = ON');
-    this.#sql.exec(
-      `INSERT INTO ${quoteName(table)}(${columns}) SELECT ${columns} FROM ${this.#engine.rewriter.rowsAt(relation, origin)}`,
-    );
-    this.#sql.exec('PRAGMA defer_foreign_keys = OFF');
-    this.#sql.exec(END_COPY);
+    const table = quoteName(physicalName(id, relation.name));
+    this.#branches.copying(id, () => {
+      this.#sql.exec('PRAGMA defer_foreign_keys = ON');
+      this.#sql.exec(
+        `INSERT INTO ${table}(${columns}) SELECT ${columns} FROM ${this.#engine.rewriter.rowsAt(relation, origin)}`,
+      );
+      this.#sql.exec('PRAGMA defer_foreign_keys = OFF');
+    });
   }
 
   /** Where main's AUTOINCREMENTs stand, as JSON. */
@@ -214,7 +213,7 @@ export class TableBuilder {
         ? `main.${quoteName(now.table)}`
         : asOf({ at: then, now, versions: later }, String(lsn), 'probe', bareRowid(then));
     const columns = storedColumns(then).join(', ');
-    this.#branches.copying(() => {
+    this.#branches.copying(id, () => {
       if (parent?.main !== undefined) {
         const shadow = shadowName(from.id, then.name);
         this.#sql.exec(shadowTable(id, then));

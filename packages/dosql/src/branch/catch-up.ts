@@ -5,16 +5,7 @@ import { columnOf, type Relation } from '../schema/relation.ts';
 import { compound } from '../sql/compound.ts';
 import { all } from '../sql/read.ts';
 import { quoteName } from '../sql/token.ts';
-import {
-  BEGIN_COPY,
-  copyUp,
-  END_COPY,
-  HIDING_DEPTH,
-  isBare,
-  isParent,
-  shadowColumns,
-  shadowName,
-} from './overlay.ts';
+import { copyUp, HIDING_DEPTH, isBare, isParent, shadowColumns, shadowName } from './overlay.ts';
 import type { BranchTable } from './table.ts';
 
 /**
@@ -23,7 +14,7 @@ import type { BranchTable } from './table.ts';
  * overlay, and the key into the shadow.
  *
  * The keys of all tables are hidden before any row is copied: else a row that is copied would take along what
- * it refers to as main has it now. The caller holds a transaction.
+ * it refers to as main has it now. To be run by `copying` of `parents.ts`.
  */
 export function catchUp(
   sql: SqlStorage,
@@ -44,13 +35,11 @@ export function catchUp(
   sql.exec(`UPDATE __dosql_copying SET depth = depth + ${HIDING_DEPTH}`);
   for (const { table, lsns } of changed) hide(sql, catalog, branch, table, JSON.stringify(lsns));
   sql.exec(`UPDATE __dosql_copying SET depth = depth - ${HIDING_DEPTH}`);
-  sql.exec(BEGIN_COPY);
   for (const { table, lsns } of changed) {
     for (const insert of imageInserts(catalog, table)) sql.exec(insert, JSON.stringify(lsns));
     for (const insert of parentInserts(branch, table, overlays, catalog))
       sql.exec(insert, JSON.stringify(lsns));
   }
-  sql.exec(END_COPY);
   // Left on, it would put off the checks of the statements to come.
   sql.exec('PRAGMA defer_foreign_keys = OFF');
 }

@@ -15,7 +15,7 @@ import { isName, lowerName, nameOf, quoteName, tokenize } from '../sql/token.ts'
 import { encode, type Binding, type Bound, type Encoded, type SqlParameter } from '../value/parameter.ts';
 import { Branches } from './branches.ts';
 import { clausesOf, isReservedWord, type Clauses } from './clauses.ts';
-import { BEGIN_COPY, copyUp, END_COPY } from './overlay.ts';
+import { copyUp } from './overlay.ts';
 import { BranchDdl } from './ddl.ts';
 import { BranchReader, newBasis, type Basis, type Scope } from './read.ts';
 import type { BranchTable } from './table.ts';
@@ -95,7 +95,7 @@ export class BranchRunner implements Branching {
           'BAD_PARAMETER',
           `there is a table "${hidden.name}", whose name would mean one of the branch "${name}": call either otherwise`,
         );
-      return copying(() => this.branches.create(name, other ?? line, lsn).id);
+      return worded(() => this.branches.create(name, other ?? line, lsn).id);
     });
   }
 
@@ -178,7 +178,8 @@ export class BranchRunner implements Branching {
         : this.#plan(statement, values, encoded, options);
     const { text, target } = plan;
     const bound = { sql: text.sql, bindings: encoded.bindings.slice(0, text.bindingCount) };
-    if (text.copy !== undefined) this.#copyUp(text.copy, encoded.bindings, bound);
+    if (text.copy !== undefined && target !== undefined)
+      this.#copyUp(target.own.branch, text.copy, encoded.bindings, bound);
     this.#writing = target === undefined ? undefined : { line: target.own.branch, end };
     return bound;
   }
@@ -254,7 +255,7 @@ export class BranchRunner implements Branching {
 
   ddl(statement: Statement, line: number): Outcome {
     if (statement.ddl !== undefined) this.#refuseOthersName(statement.ddl);
-    return copying(() => this.#ddl.run(statement, line), statement.sql);
+    return worded(() => this.#ddl.run(statement, line), statement.sql);
   }
 
   /** PRAGMA of a table: that of the branch. */
@@ -343,6 +344,7 @@ export class BranchRunner implements Branching {
   }
 
   #copyUp(
+    branch: number,
     { sql, probe, bindingCount }: NonNullable<Texts['copy']>,
     bindings: readonly Binding[],
     statement: Bound,
@@ -356,16 +358,12 @@ export class BranchRunner implements Branching {
       all(storage.sql, `EXPLAIN ${statement.sql}`, ...statement.bindings);
       throw error;
     }
-    storage.transactionSync(() => {
-      storage.sql.exec(BEGIN_COPY);
-      storage.sql.exec(sql, ...values);
-      storage.sql.exec(END_COPY);
-    });
+    this.branches.copying(branch, () => void storage.sql.exec(sql, ...values));
   }
 }
 
-/** Does what copies rows, which SQLite may refuse: where a foreign key refers to a table that is not there. */
-function copying<T>(work: () => T, sql?: string): T {
+/** Does what makes and fills tables, with what SQLite says of them in the names that the branch gives. */
+function worded<T>(work: () => T, sql?: string): T {
   try {
     return work();
   } catch (error) {

@@ -68,7 +68,10 @@ export class Places {
     if (main === undefined) return;
     const same = columns.map((column, i) => `m.${quoteName(column)} = d.k${i}`).join(' AND ');
     const select = `SELECT ${keyExpressions(main, 'm').join(', ')} FROM ${keys} AS d CROSS JOIN ${quoteName(main.table)} AS m ON ${same}`;
-    this.#branches.copying(() => this.#engine.storage.sql.exec(copyUp(this.#line, shape, select)));
+    this.#branches.copying(
+      this.#line,
+      () => void this.#engine.storage.sql.exec(copyUp(this.#line, shape, select)),
+    );
   }
 
   get #branches(): Branches {
