@@ -242,7 +242,7 @@ function back(world: World, state: State): Plan {
   };
 }
 
-/** Erases a row, but not the last one, so that its key is given to no other. */
+/** Erases a row, but not the last one, whose key SQLite gives to the next. */
 function purge(world: World, state: State): Plan {
   const { random, moments } = world;
   const item = state.main.get('item') as Table;
@@ -253,6 +253,7 @@ function purge(world: World, state: State): Plan {
   if (id === undefined) return pass(world, state);
   const key = keyOf(item, { id });
   const without = (line: Line): Line => withRows(line, 'item', (rows) => void rows.delete(key));
+  let lsn = 0n;
   return {
     name: `purge item ${id}`,
     after: {
@@ -262,11 +263,18 @@ function purge(world: World, state: State): Plan {
       ),
     },
     isResumed: true,
-    run: async ({ db }) => void (await db.purge('item', { where: 'id = ?', params: [id] })),
+    run: async ({ db }) => {
+      try {
+        await db.purge('item', { where: 'id = ?', params: [id] });
+      } finally {
+        // Erasing says so in the log.
+        lsn = db.lsn();
+      }
+    },
     note: () => {
       world.count('purges');
       for (const moment of moments) moment.main = without(moment.main);
-      world.erased.add(nameOf('item', key));
+      world.erased.set(nameOf('item', key), lsn);
       for (const follower of [world.reader, world.taker.follower]) follower.erase('item', key);
     },
   };

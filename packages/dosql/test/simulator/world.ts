@@ -92,8 +92,8 @@ export class World {
   readonly files: MemoryBackend = createMemoryBackend();
   readonly store: FailingStore = new FailingStore(this.files);
   readonly moments: Moment[] = [];
-  /** Names of rows that have been erased. */
-  readonly erased = new Set<string>();
+  /** Names of rows that have been erased, each with the LSN at which it was: after it there may be another of that key. */
+  readonly erased = new Map<string, bigint>();
   readonly reader: Follower = new Follower('the slot', this.moments, this.erased);
   readonly taker: Taker;
   readonly counts = new Map<string, number>();
