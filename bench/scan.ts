@@ -40,6 +40,13 @@ const PAUSE_MS = 50;
 const WARM_UPS = isQuick ? 1 : 3;
 const ROUNDS = 7;
 
+/** DoSQL's time in DuckDB's. */
+interface Ratios {
+  readonly node: number;
+  readonly workerd: number;
+  readonly stored: number;
+}
+
 interface Measured {
   readonly name: string;
   readonly table: string;
@@ -53,7 +60,7 @@ interface Measured {
   readonly workerdRatio: number;
   readonly storedRatio: number;
   /** The same, each asked for the first time. */
-  readonly first: { readonly node: number; readonly workerd: number; readonly stored: number };
+  readonly first: Ratios;
   readonly requests: number;
   readonly bytes: number;
   /** Of the bytes that were read, those of the pages that the query needed. */
@@ -94,16 +101,7 @@ export async function scan(): Promise<void> {
         },
         rows: { telemetry: rowsOf(TELEMETRY), hits: rowsOf(HITS) },
         fileBytes: Object.fromEntries([...files].map(([name, path]) => [name, statSync(path).size])),
-        geometricMean: {
-          node: mean(measured.map(({ nodeRatio }) => nodeRatio)),
-          workerd: mean(measured.map(({ workerdRatio }) => workerdRatio)),
-          stored: mean(measured.map(({ storedRatio }) => storedRatio)),
-          first: {
-            node: mean(measured.map(({ first }) => first.node)),
-            workerd: mean(measured.map(({ first }) => first.workerd)),
-            stored: mean(measured.map(({ first }) => first.stored)),
-          },
-        },
+        geometricMean: means(measured),
         measured,
         readers,
         written,
@@ -131,7 +129,6 @@ async function measure(
   const inWorkerd: number[] = [];
   const stored: number[] = [];
   let counts = new Budget().counts;
-  let first: Measured['first'] | undefined;
   const text = (query.duckdb ?? query.sql)(`'${path}'`);
   for (let round = 0; round < WARM_UPS + roundsOr(ROUNDS); round++) {
     await wait(PAUSE_MS);
@@ -158,18 +155,19 @@ async function measure(
     for (const count of [result.rows.length, inMemory.count, inStore.count])
       if (count !== rows.length)
         throw new Error(`${query.name}: ${count} rows, where DuckDB finds ${rows.length}`);
-    first ??= {
-      node: ratio(ourMs, theirMs),
-      workerd: ratio(inMemory.ms, theirMs),
-      stored: ratio(inStore.ms, theirMs),
-    };
-    if (round < WARM_UPS) continue;
     theirs.push(theirMs * 1_000);
     ours.push(ourMs * 1_000);
     inWorkerd.push(inMemory.ms * 1_000);
     stored.push(inStore.ms * 1_000);
   }
-  const [a, b, c, d] = [figure(theirs), figure(ours), figure(inWorkerd), figure(stored)];
+  const [a, b, c, d] = [theirs, ours, inWorkerd, stored].map((times) => figure(times.slice(WARM_UPS))) as [
+    Figure,
+    Figure,
+    Figure,
+    Figure,
+  ];
+  const firstRatio = ([first = Number.NaN]: readonly number[]): number =>
+    ratio(first, theirs[0] ?? Number.NaN);
   const { rowGroups, requests, bytes, pageBytes } = counts;
   return {
     name: query.name,
@@ -181,7 +179,7 @@ async function measure(
     nodeRatio: ratio(b.median, a.median),
     workerdRatio: ratio(c.median, a.median),
     storedRatio: ratio(d.median, a.median),
-    first: first ?? { node: Number.NaN, workerd: Number.NaN, stored: Number.NaN },
+    first: { node: firstRatio(ours), workerd: firstRatio(inWorkerd), stored: firstRatio(stored) },
     requests,
     bytes,
     pageBytes,
@@ -282,7 +280,7 @@ async function writing(folder: string, duckdb: DuckDBConnection): Promise<Writte
     bytes = writer.finish().reduce((sum, { length }) => sum + length, 0);
     const between = performance.now();
     await duckdb.run(copy);
-    if (round === 0) continue;
+    if (round < WARM_UPS) continue;
     ours.push(between - started);
     theirs.push(performance.now() - between);
   }
@@ -320,6 +318,20 @@ function show(
   written: Written,
   memory: { fileBytes: number; mebibytes: number },
 ): void {
+  const { first, ...usual } = means(measured);
+  const meansRow = (name: string, { node, workerd, stored }: Ratios): string[] => [
+    name,
+    '',
+    '',
+    node.toFixed(2),
+    '',
+    workerd.toFixed(2),
+    '',
+    stored.toFixed(2),
+    '',
+    '',
+    '',
+  ];
   print('Queries over Parquet files, beside DuckDB on one thread', [
     [
       'query',
@@ -347,32 +359,8 @@ function show(
       (bytes / 1e6).toFixed(1),
       (pageBytes / 1e6).toFixed(1),
     ]),
-    [
-      'geometric mean',
-      '',
-      '',
-      mean(measured.map(({ nodeRatio }) => nodeRatio)).toFixed(2),
-      '',
-      mean(measured.map(({ workerdRatio }) => workerdRatio)).toFixed(2),
-      '',
-      mean(measured.map(({ storedRatio }) => storedRatio)).toFixed(2),
-      '',
-      '',
-      '',
-    ],
-    [
-      'asked for the first time',
-      '',
-      '',
-      mean(measured.map(({ first }) => first.node)).toFixed(2),
-      '',
-      mean(measured.map(({ first }) => first.workerd)).toFixed(2),
-      '',
-      mean(measured.map(({ first }) => first.stored)).toFixed(2),
-      '',
-      '',
-      '',
-    ],
+    meansRow('geometric mean', usual),
+    meansRow('asked for the first time', first),
   ]);
   print('The sum by sensor, by readers', [
     ['reader', 'time'],
@@ -408,6 +396,20 @@ function rangeFile(path: string): RangeFile & { close(): void } {
 
 function ratio(a: number, b: number): number {
   return Number((a / b).toPrecision(3));
+}
+
+/** The geometric means of all queries, and of the first time that each was asked. */
+function means(measured: readonly Measured[]): Ratios & { first: Ratios } {
+  return {
+    node: mean(measured.map(({ nodeRatio }) => nodeRatio)),
+    workerd: mean(measured.map(({ workerdRatio }) => workerdRatio)),
+    stored: mean(measured.map(({ storedRatio }) => storedRatio)),
+    first: {
+      node: mean(measured.map(({ first }) => first.node)),
+      workerd: mean(measured.map(({ first }) => first.workerd)),
+      stored: mean(measured.map(({ first }) => first.stored)),
+    },
+  };
 }
 
 function mean(ratios: readonly number[]): number {

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
 import type { Ancestry, Merge, State } from '../merge/ancestry.ts';
-import { NO_RELATION, OP } from '../schema/capture.ts';
+import { keyExpressions, NO_RELATION, OP } from '../schema/capture.ts';
 import { sameName } from '../schema/catalog.ts';
 import { forgetMigrations, mergeMigrations } from '../migration.ts';
 import { MAIN } from '../schema/line.ts';
@@ -12,7 +12,7 @@ import { describe } from '../value/parameter.ts';
 import { TableBuilder } from './build.ts';
 import { catchUp } from './catch-up.ts';
 import { copyUp, shadowName } from './overlay.ts';
-import { copying } from './parents.ts';
+import { copying } from './copying.ts';
 import { tablesOf, type BranchTable } from './table.ts';
 import type { Seen } from './trigger.ts';
 import { viewQuery } from './view.ts';
@@ -319,8 +319,8 @@ export class Branches {
     const from = watch.seen;
     if (overlaid.length > 0)
       this.#engine.keepingLastRowId(() =>
-        this.#engine.storage.transactionSync(() => {
-          this.copying(branch.id, () => catchUp(this.#sql, catalog, branch.id, own, from, end));
+        this.copying(branch.id, () => {
+          catchUp(this.#sql, catalog, branch.id, own, from, end);
           this.setCaught(branch, end);
         }),
       );
@@ -360,18 +360,9 @@ export class Branches {
       this.copying(branch.id, () => {
         for (const { main, shape } of tables) {
           const relation = main as Relation;
-          const key =
-            relation.key.kind === 'rowid'
-              ? [relation.key.name]
-              : relation.key.columnIds.map(
-                  (id) => relation.columns.find((column) => column.id === id)?.name ?? '',
-                );
+          const keys = keyExpressions(relation, 'm').join(', ');
           this.#sql.exec(
-            copyUp(
-              branch.id,
-              shape,
-              `SELECT ${key.map((name) => `m.${quoteName(name)}`).join(', ')} FROM ${quoteName(relation.table)} AS m WHERE TRUE`,
-            ),
+            copyUp(branch.id, shape, `SELECT ${keys} FROM ${quoteName(relation.table)} AS m WHERE TRUE`),
           );
         }
       });

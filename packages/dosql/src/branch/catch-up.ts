@@ -14,7 +14,7 @@ import type { BranchTable } from './table.ts';
  * overlay, and the key into the shadow.
  *
  * The keys of all tables are hidden before any row is copied: else a row that is copied would take along what
- * it refers to as main has it now. To be run by `copying` of `parents.ts`.
+ * it refers to as main has it now. To be run by `copying` of `copying.ts`.
  */
 export function catchUp(
   sql: SqlStorage,

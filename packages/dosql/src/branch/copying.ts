@@ -32,21 +32,21 @@ export function copying(storage: DurableObjectStorage, branch: number, copy: () 
 
 /** Tables that a branch's foreign keys refer to and that are not there, by name, with SQL that makes each. */
 function missingParents(sql: SqlStorage, branch: number): Map<string, string> {
-  const keys = all<[string, string, string]>(
+  const keys = all<[string, string]>(
     sql,
-    `SELECT f."table", json_group_array(f."to"), json_group_array(f.seq) FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
+    `SELECT f."table", json_group_array(f."to") FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
      WHERE s.type = 'table' AND s.name BETWEEN ?1 AND ?1 || char(1114111)
      AND NOT EXISTS (SELECT 1 FROM sqlite_schema AS p WHERE p.type = 'table' AND p.name = f."table" COLLATE NOCASE)
      GROUP BY s.name, f.id`,
     physicalName(branch, ''),
   );
   const parents = new Map<string, { name: string; columns: Map<string, string>; keys: Set<string> }>();
-  for (const [name, to, seq] of keys) {
+  for (const [name, to] of keys) {
     const parent = parents.get(lowerName(name)) ?? { name, columns: new Map(), keys: new Set() };
     parents.set(lowerName(name), parent);
     const named = JSON.parse(to) as (string | null)[];
     // Without names it is the primary key that is meant.
-    const columns = named.map((column, i) => column ?? `__dosql_${(JSON.parse(seq) as number[])[i]}`);
+    const columns = named.map((column, i) => column ?? `__dosql_${i}`);
     for (const column of columns) parent.columns.set(lowerName(column), quoteName(column));
     const isPrimary = named.includes(null);
     parent.keys.add(`${isPrimary ? 'PRIMARY KEY' : 'UNIQUE'}(${columns.map(quoteName).join(', ')})`);
