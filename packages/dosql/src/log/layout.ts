@@ -34,8 +34,8 @@ export const INITIAL_WIDTHS: Widths = { integer: 4, text: 4, real: 1, numeric: 1
 /**
  * Where the log keeps a table's columns, and how wide that makes the log.
  *
- * An update's before and after image share a row as long as the log can be that wide; else they take a row
- * each; and an image that is wider than the log is continued in the rows after it.
+ * An update's before and after image share a row as long as the log can be that wide and its rows that large; else
+ * they take a row each; and an image that is wider than the log is continued in the rows after it.
  *
  * @throws DoSQLError `FORBIDDEN` for a column with a name that SQLite gives none in a subquery, as images are read.
  */
@@ -43,6 +43,7 @@ export function layOut(
   columns: readonly Column[],
   key: RowKey,
   widths: Widths,
+  holdsTwoImages: boolean,
 ): { layout: Layout; widths: Widths } {
   const lost = columns.find(({ name }) => /^(?:true|false)$/i.test(name));
   if (lost !== undefined)
@@ -54,7 +55,7 @@ export function layOut(
     .toSorted((a, b) => Number(isKey(b)) - Number(isKey(a)));
   const need: Record<Affinity, number> = { integer: 0, text: 0, real: 0, numeric: 0, blob: 0 };
   for (const column of stored) need[column.affinity]++;
-  const both = widen(widths, (affinity) => 2 * need[affinity]);
+  const both = holdsTwoImages ? widen(widths, (affinity) => 2 * need[affinity]) : undefined;
   const single = both ?? widen(widths, (affinity) => need[affinity]) ?? fill(widths, need);
   const used: Record<Affinity, number> = { integer: 0, text: 0, real: 0, numeric: 0, blob: 0 };
   const slots = stored.map((column): Slot => {

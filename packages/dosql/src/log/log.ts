@@ -19,13 +19,16 @@ export function fromJulian(day: number): number {
 const EARLIEST =
   "SELECT l.value, a.value FROM __dosql_meta AS l, __dosql_meta AS a WHERE l.key = 'trimmed_lsn' AND a.key = 'trimmed_at'";
 
+/** Two rows of 2 MiB, and the log's own columns. */
+const TWO_IMAGES_BYTES = 4_200_000;
+
 /** Keys of `__dosql_meta`. */
 type MetaKey =
   | 'name'
   | 'trimmed_lsn'
   | 'trimmed_at'
   | 'settled_lsn'
-  | 'clock'
+  | 'triggers'
   | 'dropped_branch'
   | 'cold_prefix'
   | 'id'
@@ -47,6 +50,7 @@ export class Log {
   #marked = 0;
   /** The LSN up to which the log's times are known to be in order. */
   #settled: number | undefined;
+  #holdsTwoImages: boolean | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -70,6 +74,21 @@ export class Log {
       POOLS.map(({ affinity, prefix }) => [affinity, count(prefix)]),
     ) as Record<Affinity, number>;
     this.#marked = this.end();
+  }
+
+  /**
+   * Whether a row of the log takes two images of 2 MB, the largest row that the platform promises to hold
+   * (https://developers.cloudflare.com/durable-objects/platform/limits/). Its SQLite has taken up to 2, 4 and 8 MiB.
+   */
+  get holdsTwoImages(): boolean {
+    if (this.#holdsTwoImages === undefined)
+      try {
+        first(this.#sql, `SELECT length(zeroblob(${TWO_IMAGES_BYTES}))`);
+        this.#holdsTwoImages = true;
+      } catch {
+        this.#holdsTwoImages = false;
+      }
+    return this.#holdsTwoImages;
   }
 
   get widths(): Widths {

@@ -15,15 +15,13 @@ interface Told {
   readonly hasDeleted: boolean;
   /** Columns whose values changed in rows that were there. */
   readonly changed: readonly string[];
-  /** The rows lie on many pages, and none of them was or is large: triggers are made for such. */
-  readonly areManySmall: boolean;
+  /** The rows lie on many pages: triggers are made for such. */
+  readonly areMany: boolean;
 }
 
 /** From so many rows on, and so far apart on average, it is worth while to have triggers made for them. */
 const MANY_ROWS = 200;
 const FAR_APART = 10;
-/** Two images of as many values as the log has columns fit into one of its rows, when no value is larger. */
-const SMALL_BYTES = 10_000;
 
 /** SQLite takes 100 terms in the aggregates of a query, columns counted. */
 const MAX_AGGREGATES = 20;
@@ -60,14 +58,14 @@ export class TakenRows implements RowWriter {
     const { catalog, log } = this.#engine;
     const { relation } = this.place;
     const since = log.end();
-    const { areManySmall, hasDeleted } = this.#told;
-    if (areManySmall) {
+    const { areMany, hasDeleted } = this.#told;
+    if (areMany) {
       const [now] = first<[number]>(this.#engine.storage.sql, `SELECT ${catalog.now}`) as [number];
-      this.#capture(captureTriggers(relation, String(now), true));
+      this.#capture(captureTriggers(relation, String(now)));
     }
     if (hasDeleted) this.#exec(this.#delete());
     this.#exec(this.#upsert());
-    if (areManySmall) {
+    if (areMany) {
       this.#capture(captureTriggers(relation, catalog.now));
       catalog.settle();
     }
@@ -81,8 +79,8 @@ export class TakenRows implements RowWriter {
   }
 
   /**
-   * Has the table's changes logged by other triggers. With such as have the time already, and look at no sizes, a
-   * thousand rows of as many pages take 4 ms instead of 10; making them takes half a millisecond.
+   * Has the table's changes logged by other triggers. With such as have the time already a thousand rows of as many
+   * pages take 4 ms instead of 10; making them takes half a millisecond.
    */
   #capture(triggers: readonly string[]): void {
     const { sql } = this.#engine.storage;
@@ -172,13 +170,9 @@ export function toldOf(sql: SqlStorage, relation: Relation, segments: readonly S
   const [, hasInserted, hasDeleted, areMany, ...changed] = told.map((flag) => flag === 1);
   // A row that was deleted and inserted again may be another in all columns.
   const isAny = hasInserted === true && hasDeleted === true;
-  const isLarge = slots.flatMap(({ name, after }) =>
-    [name, after].map((value) => `octet_length(${value}) > ${SMALL_BYTES}`),
-  );
-  const large = `SELECT 1 FROM ${changes} WHERE ${balanced(isLarge, 'OR')} LIMIT 1`;
   return {
     hasDeleted: hasDeleted === true,
     changed: compared.filter((_, i) => isAny || changed[i] === true).map(({ name }) => name),
-    areManySmall: areMany === true && (isLarge.length === 0 || first(sql, large) === undefined),
+    areMany: areMany === true,
   };
 }

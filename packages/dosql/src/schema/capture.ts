@@ -1,7 +1,7 @@
-import { balanced, compound } from '../sql/compound.ts';
+import { compound } from '../sql/compound.ts';
 import { quoteName } from '../sql/token.ts';
 import { MAIN } from './line.ts';
-import { columnOf, type Relation, type Slot } from './relation.ts';
+import { columnOf, ROWID_NAMES, type Relation, type Slot } from './relation.ts';
 
 /**
  * What a row of the log says.
@@ -28,8 +28,8 @@ export const NO_RELATION = 0;
 /** True outside of the copying of rows to a branch, which says so in a table of one row. */
 export const IS_NO_COPY = '(SELECT depth FROM __dosql_copying) = 0';
 
-/** Both images of an update share a row of the log up to this size; the platform's limit for a row is 2 MB. */
-const MAX_IMAGES_BYTES = 1_900_000;
+/** Grows when triggers become others: a database that has older ones gets them anew. */
+export const TRIGGER_FORM = 2;
 
 /** Names of a relation's capture triggers. */
 export function triggerNames({ id }: Relation): string[] {
@@ -40,13 +40,11 @@ export function triggerNames({ id }: Relation): string[] {
  * The triggers that write a table's changes into the log, as CREATE statements.
  *
  * They read NEW and OLD, never what was bound, so the log holds what SQLite stored. `now` is the SQL that
- * gives the time. The update trigger has a second form for what one log row cannot say: a changed key
- * (logged as delete and insert, since a key is what a history is kept by), and images too large together.
- *
- * With `areSmall` none are, so no size is looked at. If `now` is no function either, SQLite keeps no copies of the pages
+ * gives the time. A changed key is logged as delete and insert, since a key is what a history is kept by; only
+ * statements that set a column of it pay for that trigger. If `now` is no function, SQLite keeps no copies of the pages
  * that a statement writes: it knows then that the triggers cannot fail.
  */
-export function captureTriggers(relation: Relation, now: string, areSmall: boolean = false): string[] {
+export function captureTriggers(relation: Relation, now: string): string[] {
   const table = quoteName(relation.table);
   const [insert, update, split, remove] = triggerNames(relation) as [string, string, string, string];
   const create = (name: string, event: string, condition: string, body: string[]): string => {
@@ -60,26 +58,24 @@ export function captureTriggers(relation: Relation, now: string, areSmall: boole
   const sameKey = keyExpressions(relation, 'NEW')
     .map((now, i) => `${now} IS ${keyExpressions(relation, 'OLD')[i]} COLLATE BINARY`)
     .join(' AND ');
-  const insertTrigger = create(insert, 'INSERT', '', image(OP.insert, 'NEW'));
-  const deleteTrigger = create(remove, 'DELETE', '', image(OP.delete, 'OLD'));
-  const halves = [
-    ...image(`iif(${sameKey}, ${OP.updateBefore}, ${OP.delete})`, 'OLD'),
-    ...image(`iif(${sameKey}, ${OP.updateAfter}, ${OP.insert})`, 'NEW'),
+  const ends = [
+    create(insert, 'INSERT', '', image(OP.insert, 'NEW')),
+    create(remove, 'DELETE', '', image(OP.delete, 'OLD')),
   ];
-  if (!relation.layout.updatesInOneRow)
-    return [insertTrigger, create(split, 'UPDATE', '', halves), deleteTrigger];
-  const isPlain = areSmall ? sameKey : `${sameKey}${hasOnlySmallValues(relation)}`;
-  const fits = `${sameKey} AND ${imagesBytes(relation)} < ${MAX_IMAGES_BYTES}`;
-  const whole = updateInsert(relation, now);
-  const either = [
-    `${asSelect(whole)} WHERE ${fits}`,
-    ...halves.map((half) => `${asSelect(half)} WHERE NOT (${fits})`),
-  ];
+  if (!relation.layout.updatesInOneRow) {
+    const halves = [
+      ...image(`iif(${sameKey}, ${OP.updateBefore}, ${OP.delete})`, 'OLD'),
+      ...image(`iif(${sameKey}, ${OP.updateAfter}, ${OP.insert})`, 'NEW'),
+    ];
+    return [...ends, create(split, 'UPDATE', '', halves)];
+  }
+  // SET may give a rowid any of its names.
+  const names = relation.key.kind === 'rowid' ? [...keyNames(relation), ...ROWID_NAMES] : keyNames(relation);
+  const ofKey = `UPDATE OF ${names.map((name) => quoteName(name)).join(', ')}`;
   return [
-    insertTrigger,
-    create(update, 'UPDATE', isPlain, [whole]),
-    create(split, 'UPDATE', `NOT (${isPlain})`, areSmall ? halves : either),
-    deleteTrigger,
+    ...ends,
+    create(update, 'UPDATE', sameKey, [updateInsert(relation, now)]),
+    create(split, ofKey, `NOT (${sameKey})`, [...image(OP.delete, 'OLD'), ...image(OP.insert, 'NEW')]),
   ];
 }
 
@@ -115,9 +111,12 @@ export function imagesOfAll(relation: Relation, op: number, now: string): string
 
 /** The expressions that identify a row of `relation`, read from `row`. */
 export function keyExpressions(relation: Relation, row: string): string[] {
+  return keyNames(relation).map((name) => `${row}.${quoteName(name)}`);
+}
+
+function keyNames(relation: Relation): string[] {
   const { key } = relation;
-  const names = key.kind === 'rowid' ? [key.name] : key.columnIds.map((id) => columnOf(relation, id).name);
-  return names.map((name) => `${row}.${quoteName(name)}`);
+  return key.kind === 'rowid' ? [key.name] : key.columnIds.map((id) => columnOf(relation, id).name);
 }
 
 function partSlots(relation: Relation, part: number): readonly Slot[] {
@@ -158,36 +157,4 @@ function updateInsert(relation: Relation, now: string): string {
   const after = slots.map((slot) => `NEW.${quoteName(columnOf(relation, slot.columnId).name)}`);
   const names = [...columns, ...slots.map((slot) => slot.after)];
   return `INSERT INTO __dosql_log(${names.join(', ')}) VALUES(${[...values, ...after].join(', ')})`;
-}
-
-/**
- * True when no text or blob is so large that both images together might not fit into one row: a quick look,
- * at lengths only, that every update pays twice. Texts of megabytes in columns declared as numbers are not
- * looked for.
- */
-function hasOnlySmallValues(relation: Relation): string {
-  const columns = relation.layout.slots
-    .map(({ columnId }) => columnOf(relation, columnId))
-    .filter(({ affinity }) => affinity === 'text' || affinity === 'blob');
-  if (columns.length === 0) return '';
-  const share = Math.floor(MAX_IMAGES_BYTES / (2 * columns.length));
-  const isLarge = columns.flatMap(({ name }) =>
-    ['OLD', 'NEW'].map((row) => `octet_length(${row}.${quoteName(name)}) > ${share}`),
-  );
-  return ` AND (${balanced(isLarge, 'OR')}) IS NOT TRUE`;
-}
-
-/** Bytes of both images. */
-function imagesBytes(relation: Relation): string {
-  const sizes = relation.layout.slots.flatMap(({ columnId }) =>
-    ['OLD', 'NEW'].map(
-      (row) => `ifnull(octet_length(${row}.${quoteName(columnOf(relation, columnId).name)}), 0)`,
-    ),
-  );
-  return sizes.length === 0 ? '0' : balanced(sizes, '+');
-}
-
-/** `INSERT … VALUES(…)` as `INSERT … SELECT …`, to put a condition behind. */
-function asSelect(insert: string): string {
-  return insert.replace(/VALUES\(([\s\S]*)\)$/, 'SELECT $1');
 }

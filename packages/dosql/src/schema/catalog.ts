@@ -6,7 +6,7 @@ import { RESERVED, type Ddl } from '../sql/statement.ts';
 import { lowerName } from '../sql/token.ts';
 import { actualTables, fingerprintOf, firedTooLate, type ActualTable } from './actual.ts';
 import { collationsOf } from './collation.ts';
-import { captureTriggers, imagesOfAll, NO_RELATION, OP, triggerNames } from './capture.ts';
+import { captureTriggers, imagesOfAll, NO_RELATION, OP, TRIGGER_FORM, triggerNames } from './capture.ts';
 import { lineOf, MAIN, physicalName, plainNames } from './line.ts';
 import { SchemaObjects } from './objects.ts';
 import { hasTriggerCycle } from './recursion.ts';
@@ -49,9 +49,10 @@ export class Catalog {
     this.load();
     this.#fingerprint = '';
     this.refresh();
-    if (this.#log.meta('clock') !== this.#now) {
+    const form = `${TRIGGER_FORM} ${this.#now}`;
+    if (this.#log.meta('triggers') !== form) {
       for (const relation of this.current()) this.#capture(relation);
-      this.#log.setMeta('clock', this.#now);
+      this.#log.setMeta('triggers', form);
     }
   }
 
@@ -426,7 +427,7 @@ export class Catalog {
       .toSorted((a, b) => a.pk - b.pk)
       .map(({ id }) => id);
     const key = this.#key(table, info, columns, primaryKey);
-    const { layout, widths } = layOut(columns, key, this.#log.widths);
+    const { layout, widths } = layOut(columns, key, this.#log.widths, this.#log.holdsTwoImages);
     this.#log.widen(widths);
     return {
       ...identity,
