@@ -124,67 +124,82 @@ async function measure(
   duckdb: DuckDBConnection,
   origin: string,
 ): Promise<Measured> {
-  const theirs: number[] = [];
-  const ours: number[] = [];
-  const inWorkerd: number[] = [];
-  const stored: number[] = [];
-  let counts = new Budget().counts;
   const text = (query.duckdb ?? query.sql)(`'${path}'`);
-  for (let round = 0; round < WARM_UPS + roundsOr(ROUNDS); round++) {
-    await wait(PAUSE_MS);
+  const duck = async (): Promise<Answer> => {
     const began = performance.now();
     const rows = (await duckdb.runAndReadAll(text)).getRows();
-    const theirMs = performance.now() - began;
-
-    const ask = async (path: string, sql: string): Promise<{ ms: number; count: number }> =>
-      (await fetch(`${origin}/${path}`, { method: 'POST', body: sql })).json();
-    await wait(PAUSE_MS);
-    const inMemory = await ask(`${query.table}.parquet`, query.sql('t'));
-
-    await wait(PAUSE_MS);
-    const started = performance.now();
+    return { ms: performance.now() - began, count: rows.length };
+  };
+  let counts = new Budget().counts;
+  const node = async (): Promise<Answer> => {
+    const began = performance.now();
     const file = rangeFile(path);
     const budget = new Budget({ rows: 10_000_000 });
     const result = await scanQuery(query.sql('t'), await openParquet(file, budget), { budget });
-    const ourMs = performance.now() - started;
+    const ms = performance.now() - began;
     file.close();
     counts = result.counts;
-
-    await wait(PAUSE_MS);
-    const inStore = await ask('query', query.sql(`'fsx://${query.table}.parquet'`));
-    for (const count of [result.rows.length, inMemory.count, inStore.count])
-      if (count !== rows.length)
-        throw new Error(`${query.name}: ${count} rows, where DuckDB finds ${rows.length}`);
-    theirs.push(theirMs * 1_000);
-    ours.push(ourMs * 1_000);
-    inWorkerd.push(inMemory.ms * 1_000);
-    stored.push(inStore.ms * 1_000);
-  }
-  const [a, b, c, d] = [theirs, ours, inWorkerd, stored].map((times) => figure(times.slice(WARM_UPS))) as [
-    Figure,
-    Figure,
-    Figure,
-    Figure,
+    return { ms, count: result.rows.length };
+  };
+  const ask = async (path: string, sql: string): Promise<Answer> =>
+    (await fetch(`${origin}/${path}`, { method: 'POST', body: sql })).json();
+  const inMemory = (): Promise<Answer> => ask(`${query.table}.parquet`, query.sql('t'));
+  const inStore = (): Promise<Answer> => ask('query', query.sql(`'fsx://${query.table}.parquet'`));
+  const [theirs, ours] = (await inTurn(query.name, [duck, node])) as [Figures, Figures];
+  const [beside, workerd, stored] = (await inTurn(query.name, [duck, inMemory, inStore])) as [
+    Figures,
+    Figures,
+    Figures,
   ];
-  const firstRatio = ([first = Number.NaN]: readonly number[]): number =>
-    ratio(first, theirs[0] ?? Number.NaN);
   const { rowGroups, requests, bytes, pageBytes } = counts;
   return {
     name: query.name,
     table: query.table,
-    duckdb: a,
-    node: b,
-    workerd: c,
-    stored: d,
-    nodeRatio: ratio(b.median, a.median),
-    workerdRatio: ratio(c.median, a.median),
-    storedRatio: ratio(d.median, a.median),
-    first: { node: firstRatio(ours), workerd: firstRatio(inWorkerd), stored: firstRatio(stored) },
+    duckdb: beside.usual,
+    node: ours.usual,
+    workerd: workerd.usual,
+    stored: stored.usual,
+    nodeRatio: ratio(ours.usual.median, theirs.usual.median),
+    workerdRatio: ratio(workerd.usual.median, beside.usual.median),
+    storedRatio: ratio(stored.usual.median, beside.usual.median),
+    first: {
+      node: ratio(ours.first, theirs.first),
+      workerd: ratio(workerd.first, theirs.first),
+      stored: ratio(stored.first, theirs.first),
+    },
     requests,
     bytes,
     pageBytes,
     rowGroups: { total: rowGroups.total, read: rowGroups.read },
   };
+}
+
+/** What a query has given, and how long that took. */
+interface Answer {
+  readonly ms: number;
+  readonly count: number;
+}
+
+/** µs, the first time and then. */
+interface Figures {
+  readonly first: number;
+  readonly usual: Figure;
+}
+
+/** Asks each in turn, again and again. */
+async function inTurn(name: string, asked: readonly (() => Promise<Answer>)[]): Promise<Figures[]> {
+  const micros: number[][] = asked.map(() => []);
+  for (let round = 0; round < WARM_UPS + roundsOr(ROUNDS); round++) {
+    const counts: number[] = [];
+    for (const [i, ask] of asked.entries()) {
+      await wait(PAUSE_MS);
+      const { ms, count } = await ask();
+      micros[i]?.push(ms * 1_000);
+      counts.push(count);
+    }
+    if (new Set(counts).size > 1) throw new Error(`${name}: ${counts.join(', ')} rows, DuckDB's first`);
+  }
+  return micros.map((all) => ({ first: all[0] ?? Number.NaN, usual: figure(all.slice(WARM_UPS)) }));
 }
 
 /** The sum by sensor over all rows, as one would write it by hand over a reader's rows. */

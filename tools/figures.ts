@@ -200,7 +200,7 @@ function figures(): string {
   return (
     `\n${table(rows)}\n\nTime per statement, query or row until it is committed, which is when a response leaves the object, and the ratio ` +
     `until the call has answered, which for a batch of DoSQL is the same. For the past, "bare" is the same query on the present. ` +
-    `Opening a database loads ${kilobytes(bundle.opened)} of code, minified and gzipped; with all that is loaded on first use it is ` +
+    `Opening a database without migrations loads ${kilobytes(bundle.opened)} of code, minified and gzipped; with all that is loaded on first use it is ` +
     `${kilobytes(bundle.withoutFiles)}, and ${kilobytes(bundle.all)} with what reads and writes files. Taken ${date} on ${machine}, workerd ${workerd}.\n\n`
   );
 }

@@ -5,6 +5,7 @@ import type { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
 import { Archived, ArchivedPoint } from './log/archived.ts';
+import { HistoryNotLoaded } from './outcome.ts';
 import { ARCHIVE_HOLD, Holds } from './log/holds.ts';
 import { leaseOf } from './log/lease.ts';
 import { TRIM_TIMER, trimDue, trimStep, type Window } from './log/trim.ts';
@@ -54,8 +55,9 @@ export class Core {
     this.#access = access;
     this.#policy = policy;
     engine.loadFiles = async () => (await this.files()).runner;
-    if (access.cold !== undefined) engine.points.archived = new Archived(engine.storage.sql, engine.log);
-    engine.points.recall = async (error) => {
+    if (access.cold !== undefined) engine.archived = new Archived(engine.storage.sql, engine.log);
+    engine.recall = async (error) => {
+      if (error instanceof HistoryNotLoaded) return engine.loadHistory();
       // While the gate is held nobody waits for the archive: a transaction must not.
       if (!(error instanceof ArchivedPoint) || this.gate.isMine) throw error;
       await (await this.backup()).recall(error);
@@ -67,6 +69,7 @@ export class Core {
 
   /** What runs statements on branches; loaded when it is first asked for. */
   async branching(): Promise<BranchRunner> {
+    await this.engine.loadHistory();
     const { BranchRunner } = await import('./branch/index.ts');
     return (this.#branching ??= await this.gate.pass(() => {
       const branching = new BranchRunner(this.engine);
@@ -86,6 +89,7 @@ export class Core {
   /** What reads files and cold rows; loaded when it is first asked for. */
   async files(): Promise<FileStack> {
     if (this.#files !== undefined) return this.#files;
+    await this.engine.loadHistory();
     const { fileStack } = await import('./tier/index.ts');
     return (this.#files ??= fileStack(this, this.#access));
   }
@@ -96,6 +100,7 @@ export class Core {
    * @throws DoSQLError `BAD_PARAMETER` when there is no cold storage
    */
   async backup(): Promise<Backup> {
+    await this.engine.loadHistory();
     const { openBackup } = await import('./backup/index.ts');
     return (this.#backup ??= openBackup(this, this.#access.cold, this.#policy));
   }

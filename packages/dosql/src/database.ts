@@ -24,13 +24,7 @@ import type {
 } from './merge/index.ts';
 import type { KeyValue, Version } from './history/versions.ts';
 import { fromJulian } from './log/log.ts';
-import {
-  appliedMigrations,
-  loadMigrations,
-  migrate,
-  type AppliedMigration,
-  type Migrations,
-} from './migration.ts';
+import type { AppliedMigration, Migrations } from './migration.ts';
 import { PreparedStatement } from './prepared.ts';
 import { FileSession } from './file-session.ts';
 import { LogSource } from './stream/source.ts';
@@ -213,9 +207,9 @@ export class Database extends FileSession {
    */
   earliest(): Promise<Earliest> {
     return this.gate.pass(() => {
-      const { log, points } = this.engine;
+      const { archived, log } = this.engine;
       const { lsn, ms } = log.earliest();
-      const [from = lsn, at = 0] = points.archived?.begin() ?? [];
+      const [from = lsn, at = 0] = archived?.begin() ?? [];
       const earliest = { lsn: BigInt(lsn), timestamp: new Date(ms) };
       if (from >= lsn) return earliest;
       return { ...earliest, archived: { lsn: BigInt(from), timestamp: new Date(fromJulian(at)) } };
@@ -235,7 +229,7 @@ export class Database extends FileSession {
    */
   async recall(point: Point): Promise<{ readonly lsn: bigint }> {
     this.gate.refuseHolder();
-    const resolve = (): { lsn: bigint } => ({ lsn: BigInt(this.engine.points.resolve(point)) });
+    const resolve = (): { lsn: bigint } => ({ lsn: BigInt(this.engine.history.points.resolve(point)) });
     return recalling(this.engine, () => this.gate.pass(resolve));
   }
 
@@ -289,7 +283,8 @@ export class Database extends FileSession {
    */
   restore(point: Point, options?: RestoreOptions): Promise<RestoreResult> {
     return this.#change(async ({ restore }) => {
-      if (this.engine.files !== undefined) await this.#bringChanged(this.engine.points.resolve(point));
+      if (this.engine.files !== undefined)
+        await this.#bringChanged(this.engine.history.points.resolve(point));
       return restore(this.engine, this.core.branches, point, options, this.scope().branch);
     });
   }
@@ -307,10 +302,7 @@ export class Database extends FileSession {
    * `CONSTRAINT_*` when rows would not fit others, `FORBIDDEN` for one that changed the schema.
    */
   revert(tx: bigint | number): Promise<PickResult> {
-    return this.#change(async ({ revert }) => {
-      await this.#bringTransaction(tx);
-      return revert(this.engine, this.core.branches, tx, this.scope().branch);
-    });
+    return this.#change(({ revert }) => revert(this.engine, this.core.branches, tx, this.scope().branch));
   }
 
   /**
@@ -329,10 +321,7 @@ export class Database extends FileSession {
    */
   async cherryPick(tx: bigint | number, { onto }: PickOptions = {}): Promise<PickResult> {
     const line = onto === undefined ? this.scope().branch : (await this.core.branching()).branches.idOf(onto);
-    return this.#change(async ({ cherryPick }) => {
-      await this.#bringTransaction(tx);
-      return cherryPick(this.engine, this.core.branches, tx, line);
-    });
+    return this.#change(({ cherryPick }) => cherryPick(this.engine, this.core.branches, tx, line));
   }
 
   /**
@@ -351,20 +340,15 @@ export class Database extends FileSession {
    * @throws DoSQLError `CONSTRAINT_FOREIGNKEY` when rows refer to these; then nothing has been erased.
    */
   purge(table: string, target: PurgeTarget): Promise<ErasureReport> {
-    return this.#change(async ({ purge }) => {
-      const { forgetArchive } = await import('./backup/index.ts');
-      forgetArchive(this.engine);
-      const { files } = this.engine;
-      // What is to be erased is looked for in SQLite, in all that there is of the table.
-      if (files !== undefined && typeof table === 'string' && isAboutRows(target))
-        await files.cold.table(table);
-      const report = await purge(this.engine, this.core.branches, table, target, this.scope().branch);
-      return files === undefined ? report : { ...report, files: report.files + (await files.cold.shred()) };
-    });
+    return this.#change(({ purge }) =>
+      purge(this.engine, this.core.branches, table, target, this.scope().branch),
+    );
   }
 
   /** The migrations that have been applied, in order; a branch's are its parent's up to the fork, and its own. */
-  migrations(): Promise<AppliedMigration[]> {
+  async migrations(): Promise<AppliedMigration[]> {
+    this.gate.refuseHolder();
+    const { appliedMigrations } = await import('./migration.ts');
     return this.gate.pass(() => appliedMigrations(this.engine, this.scope().branch));
   }
 
@@ -381,6 +365,8 @@ export class Database extends FileSession {
    * @throws DoSQLError `MIGRATION_FAILED`, `MIGRATION_CHANGED`, `MIGRATION_MISSING`
    */
   async migrate(migrations: Migrations): Promise<AppliedMigration[]> {
+    this.gate.refuseHolder();
+    const { loadMigrations, migrate } = await import('./migration.ts');
     const loaded = await loadMigrations(migrations);
     return this.gate.hold(() => migrate(this.engine, loaded, this.scope().branch));
   }
@@ -432,14 +418,6 @@ export class Database extends FileSession {
     if (lsn !== undefined) await this.engine.files?.cold.logged(lsn);
   }
 
-  async #bringTransaction(tx: bigint | number): Promise<void> {
-    const { files, log } = this.engine;
-    const lsn = Number(tx);
-    if (files === undefined || !Number.isSafeInteger(lsn)) return;
-    const { first, last } = log.transactionOf(lsn);
-    await files.cold.logged(first - 1, last);
-  }
-
   /** Runs `work` when the row with this key is hot. */
   #withRow<T>(table: string, key: KeyValue, work: () => T): Promise<T> {
     const { files } = this.engine;
@@ -455,10 +433,10 @@ export class Database extends FileSession {
 
   /** Takes its turn before it loads what changes many rows: turns are in the order of the calls. */
   #change<T>(work: (change: typeof ChangeModule) => Promise<T>): Promise<T> {
-    return recalling(this.engine, () => this.gate.hold(async () => work(await import('./change/index.ts'))));
+    const load = async (): Promise<typeof ChangeModule> => {
+      await this.engine.loadHistory();
+      return import('./change/index.ts');
+    };
+    return recalling(this.engine, () => this.gate.hold(async () => work(await load())));
   }
-}
-
-function isAboutRows(target: PurgeTarget): boolean {
-  return typeof target === 'object' && target !== null && ('where' in target || target.column !== undefined);
 }

@@ -1,15 +1,16 @@
 import type { CommitHook } from './commit-hook.ts';
 import { DoSQLError, sqliteError } from './error.ts';
-import { Points } from './history/point.ts';
-import { Rewriter } from './history/rewrite.ts';
+import type { History } from './history/index.ts';
 import { Inserts } from './inserts.ts';
+import type { Archived } from './log/archived.ts';
 import { Log, toJulian } from './log/log.ts';
 import { imagesOfAll, OP } from './schema/capture.ts';
 import { Catalog, sameName } from './schema/catalog.ts';
 import { pragmaOutcome, pragmaWords } from './pragma.ts';
 import { plainNames } from './schema/line.ts';
-import { violatedKey } from './schema/foreign-key.ts';
-import { waits, type Branching, type FileStatements, type Outcome, type RunOptions } from './outcome.ts';
+import { checkKeys } from './schema/foreign-key.ts';
+import { HistoryNotLoaded, waits } from './outcome.ts';
+import type { Branching, FileStatements, Outcome, RunOptions } from './outcome.ts';
 import { keepNames } from './sql/names.ts';
 import { disguise } from './sql/disguise.ts';
 import { keepingLastRowId } from './sql/last-rowid.ts';
@@ -37,9 +38,7 @@ export class Engine {
   readonly storage: DurableObjectStorage;
   readonly log: Log;
   readonly catalog: Catalog;
-  readonly points: Points;
   readonly #sql: SqlStorage;
-  readonly rewriter: Rewriter;
   readonly #clock: (() => number) | undefined;
   readonly #statements = new Statements();
   readonly #listeners = new Set<() => void>();
@@ -49,6 +48,14 @@ export class Engine {
   files: FileStatements | undefined;
   /** Loads them. */
   loadFiles: () => Promise<FileStatements> = () => Promise.reject(new Error('no files'));
+  /** What has been archived; undefined where there is no cold storage to read it from. */
+  archived: Archived | undefined;
+  /** Waits for what something has failed for with `error`, so that it can be done again; throws any other error as it is. */
+  recall: (error: unknown) => Promise<void> = async (unknown) => {
+    throw unknown;
+  };
+  /** Undefined until something asks for the past. */
+  loadedHistory: History | undefined;
   commitHook: CommitHook | undefined;
   #depth = 0;
   #clockMs = Number.NaN;
@@ -66,8 +73,6 @@ export class Engine {
     this.#clock = clock;
     this.log = new Log(this.#sql);
     this.catalog = new Catalog(this.#sql, this.log);
-    this.points = new Points(this.log, () => this.nowMs());
-    this.rewriter = new Rewriter(this.#sql, this.catalog, this.log, this.points);
   }
 
   /** Creates DoSQL's own tables where they are missing and captures every table that is not captured yet. */
@@ -93,6 +98,17 @@ export class Engine {
   /** ms since the epoch. */
   nowMs(): number {
     return this.#clock?.() ?? Date.now();
+  }
+
+  /** What reads the past; throws {@link HistoryNotLoaded}. */
+  get history(): History {
+    if (this.loadedHistory === undefined) throw new HistoryNotLoaded();
+    return this.loadedHistory;
+  }
+
+  async loadHistory(): Promise<void> {
+    const { History } = await import('./history/index.ts');
+    this.loadedHistory ??= new History(this);
   }
 
   /** True once the storage was found to have been deleted behind the database. */
@@ -242,7 +258,7 @@ export class Engine {
 
   #beforeCommit(): void {
     if (this.#depth > 1) return;
-    if (this.#checksKeys) this.#checkKeys();
+    if (this.#checksKeys) checkKeys(this.#sql, this.catalog, this.log.marked);
     const end = this.log.end();
     this.#inserts?.commit(end);
     this.#mark(end);
@@ -271,8 +287,7 @@ export class Engine {
       this.#inserts.rollBackTo(this.isGone ? 0 : this.log.end());
     }
     this.log.unmark(before.marked);
-    this.points.clear();
-    this.rewriter.clear();
+    this.loadedHistory?.clear();
     this.#clockMs = Number.NaN;
     this.commitHook?.rolledBack();
     this.files?.rolledBack();
@@ -393,7 +408,7 @@ export class Engine {
           : undefined;
       // CREATE TABLE … AS SELECT filled the table before it could be captured.
       if (created !== undefined) this.#sql.exec(imagesOfAll(created, OP.insert, this.catalog.now));
-      this.points.clear();
+      this.loadedHistory?.points.clear();
       const lsn = this.log.end();
       if (this.#inserts !== undefined) this.#inserts.end = lsn;
       return { names, raw, rowsRead, rowsWritten, changes: 0, lastRowId: 0, lsn };
@@ -414,17 +429,6 @@ export class Engine {
 
   get #checksKeys(): boolean {
     return this.catalog.hasDeferredKeys || this.#defersKeys;
-  }
-
-  /** A deferred foreign key that is violated at commit would reset the object, so it is looked for before. */
-  #checkKeys(): void {
-    if (first<[number]>(this.#sql, 'PRAGMA foreign_keys')?.[0] === 0) return;
-    const violated = violatedKey(this.#sql, this.catalog, this.log.marked);
-    if (violated === undefined) return;
-    throw new DoSQLError(
-      'CONSTRAINT_FOREIGNKEY',
-      `FOREIGN KEY constraint failed: a row of "${violated.table}" refers to a row of "${violated.parent}" that is not there`,
-    );
   }
 
   /** To be called before rows are written: with an injected clock the triggers read the time from a table. */
@@ -450,18 +454,14 @@ export class Engine {
 
   /** Statements that cannot be run by their own text. */
   #prepareSpecial(statement: Statement, values: readonly SqlParameter[], options: RunOptions): Bound {
-    const { at, branch } = options;
+    const { at, branch, redirect } = options;
     if (this.branching !== undefined && (branch !== undefined || this.branching.names(statement)))
       return this.branching.prepare(statement, values, options);
     const namesPast = statement.references.some(({ systemTime }) => systemTime !== undefined);
-    if (at !== undefined || namesPast)
-      return this.rewriter.rewrite(
-        statement,
-        values,
-        at === undefined ? undefined : this.points.resolve(at),
-        options.schema,
-        options.redirect === undefined,
-      );
+    if (at !== undefined || namesPast) {
+      const lsn = at === undefined ? undefined : this.history.points.resolve(at);
+      return this.history.rewriter.rewrite(statement, values, lsn, options.schema, redirect === undefined);
+    }
     const edits = disguise(statement, this.#changes);
     if (edits.length === 0) return bind(statement, values);
     const { bindings, write } = encode(statement.sql, values);

@@ -1,16 +1,12 @@
 import type { BackupResult } from './backup/index.ts';
 import type { Core } from './core.ts';
 import type { RunOptions } from './engine.ts';
-import { DoSQLError } from './error.ts';
 import type { Pass } from './outcome.ts';
-import type { Vector } from './scan/vector.ts';
 import { Session } from './session.ts';
 import { recalling } from './turn.ts';
 import type { CopyOptions, CopyResult, FileReport, TierOptions, TierPass, TierStatus } from './tier/index.ts';
 import type { SqlParameters } from './value/parameter.ts';
 import { toRows } from './value/row.ts';
-
-const ARROW_BATCH_ROWS = 65_536;
 
 /** How SQLite runs a statement. */
 export interface Plan {
@@ -129,13 +125,8 @@ export class FileSession extends Session {
    */
   async arrow(sql: string, params?: SqlParameters): Promise<ReadableStream<Uint8Array>> {
     const { names, rows } = await this.exactRows(sql, params);
-    const { arrowStream, rowTypes, rowVectors } = await import('./arrow/index.ts');
-    const types = rowTypes(rows, names.length);
-    const batches = function* (): Generator<readonly Vector[]> {
-      for (let at = 0; at < rows.length; at += ARROW_BATCH_ROWS)
-        yield rowVectors(rows.slice(at, at + ARROW_BATCH_ROWS), names.length);
-    };
-    return arrowStream(names, types, batches());
+    const { rowStream } = await import('./arrow/index.ts');
+    return rowStream(names, rows);
   }
 
   /** What is cold, what waits for the cold storage, and what keeps it from going on. */
@@ -147,23 +138,8 @@ export class FileSession extends Session {
 
   async #explainFiles(sql: string, params: SqlParameters | undefined): Promise<Plan> {
     const { runner } = await this.core.files();
-    const statement = this.engine.statement(sql);
-    if (statement.kind !== 'read')
-      throw new DoSQLError(
-        'READ_ONLY',
-        'only a query that reads files can be explained: a write would be made',
-        {
-          sql,
-        },
-      );
-    let files: FileReport | undefined;
-    await runner.run(
-      statement,
-      params,
-      this.scope(),
-      (work) => this.gate.pass(work),
-      (report) => (files = report),
-    );
+    const pass: Pass = (work) => this.gate.pass(work);
+    const files = await runner.report(this.engine.statement(sql), params, this.scope(), pass);
     return { sql, steps: [], files };
   }
 }

@@ -88,6 +88,8 @@ export async function migrate(
         `migration "${name}" was changed after it was applied: add a new one`,
       );
   }
+  // Each is applied in one go, which cannot wait for what reads the past.
+  if (migrations.some(({ sql }) => /\bsystem_time\b/i.test(sql))) await engine.loadHistory();
   const last = applied.at(-1)?.name;
   for (const [i, migration] of migrations.entries()) {
     if (applied.some(({ name }) => name === migration.name)) continue;

@@ -3,11 +3,11 @@ import { Core, type BackupPolicy } from './core.ts';
 import { Database } from './database.ts';
 import { Engine } from './engine.ts';
 import { DoSQLError } from './error.ts';
-import { durationMs } from './history/point.ts';
-import { loadMigrations, migrate, type Migrations } from './migration.ts';
+import type { Migrations } from './migration.ts';
 import type { Limits } from './scan/budget.ts';
 import type { Buckets, FetchAccess } from './scan/url.ts';
 import type { FileAccess, TierOptions } from './tier/index.ts';
+import { durationMs } from './value/duration.ts';
 import { describe } from './value/parameter.ts';
 
 /** A file store of `@dotdo/dosql/fsx` that keeps its files in a Durable Object's storage. */
@@ -128,8 +128,10 @@ async function openDatabase(name: string, engine: Engine, options: DatabaseOptio
   const core = new Core(name, engine, window, fileAccess(options), policy);
   // Migrations are refused what cold rows forbid.
   if (engine.hasOwn('__dosql_tier')) await core.files();
-  const migrations = options.migrations === undefined ? undefined : await loadMigrations(options.migrations);
-  if (migrations !== undefined) await migrate(engine, migrations);
+  if (options.migrations !== undefined) {
+    const { loadMigrations, migrate } = await import('./migration.ts');
+    await migrate(engine, await loadMigrations(options.migrations));
+  }
   if (engine.hasOwn('__dosql_branch')) await core.branching();
   await openTiers(core, options.tiers);
   await core.startTrimming();

@@ -106,6 +106,16 @@ export interface Branching {
   rolledBack(): void;
 }
 
+/** What reading the past fails with before what reads it is loaded. Who can wait loads it and tries again. */
+export class HistoryNotLoaded extends DoSQLError {
+  constructor() {
+    super(
+      'WAITS',
+      'what reads the past has to be loaded, which takes waiting: use db.query(), or await db.recall() before',
+    );
+  }
+}
+
 /** What a synchronous statement fails with that would have to wait for files. */
 export function waits({ sql }: Statement): DoSQLError {
   const message = 'the statement reads files, which takes waiting: use db.query(), db.run() or a transaction';

@@ -1,12 +1,13 @@
 import type { Engine, Outcome, RunOptions } from './engine.ts';
 import { DoSQLError } from './error.ts';
 import { Gate } from './gate.ts';
-import { durationMs, type Point } from './history/point.ts';
+import type { Point } from './history/point.ts';
 import type { SchemaChoice } from './history/rewrite.ts';
 import { InsertOutcome, resolveInserts } from './inserts.ts';
 import type { FormatOptions } from './scan/source/formats.ts';
 import { parse } from './sql/statement.ts';
 import { exactRows } from './value/integer.ts';
+import { durationMs } from './value/duration.ts';
 import { isExact } from './value/marked.ts';
 import type { SqlParameters } from './value/parameter.ts';
 import { inTurn, recalling } from './turn.ts';

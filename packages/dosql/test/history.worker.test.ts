@@ -10,10 +10,11 @@ import { seeds } from './support/seeds.ts';
 const START = Date.UTC(2030, 0, 1);
 
 /** Blame as an engine of its own on the same storage gives it. */
-function blameOf(storage: DurableObjectStorage, table: string, key: KeyValue): Blame[] {
+async function blameOf(storage: DurableObjectStorage, table: string, key: KeyValue): Promise<Blame[]> {
   const engine = new Engine(storage, undefined);
   engine.log.open(0);
   engine.catalog.load();
+  await engine.loadHistory();
   return blame(engine, table, key);
 }
 
@@ -238,7 +239,7 @@ describe('blame', () => {
         await tx.run('UPDATE t SET a = a');
       });
       const replaced = db.lsn();
-      const found = blameOf(storage, 't', 1);
+      const found = await blameOf(storage, 't', 1);
       expect(found.map(({ column, op, tx }) => [column, op, tx])).toEqual([
         ['id', 'insert', inserted],
         ['a', 'update', updated],
@@ -250,10 +251,10 @@ describe('blame', () => {
       const added = found.at(-1)?.lsn ?? 0n;
       expect(added > updated && added < replaced).toBe(true);
       expect(found[1]?.lsn).toBe(updated);
-      expect(blameOf(storage, 't', 3)).toEqual([]);
+      expect(await blameOf(storage, 't', 3)).toEqual([]);
       await db.run('DELETE FROM t WHERE id = 2');
       await db.run("INSERT INTO t VALUES (2, 'x', 'y', x'01', 5)");
-      expect(new Set(blameOf(storage, 't', 2).map(({ lsn }) => lsn))).toEqual(new Set([db.lsn()]));
+      expect(new Set((await blameOf(storage, 't', 2)).map(({ lsn }) => lsn))).toEqual(new Set([db.lsn()]));
     });
   });
 
@@ -264,7 +265,9 @@ describe('blame', () => {
       const db = await DB('test', { storage, clock: () => now });
       now += 1_000;
       await db.run('UPDATE t SET v = 2');
-      expect(blameOf(storage, 't', '1').map(({ column, op, timestamp }) => [column, op, timestamp])).toEqual([
+      expect(
+        (await blameOf(storage, 't', '1')).map(({ column, op, timestamp }) => [column, op, timestamp]),
+      ).toEqual([
         ['k', undefined, undefined],
         ['v', 'update', new Date(now)],
         ['w', undefined, undefined],

@@ -1,2 +1,2 @@
 export { arrowStream, arrowTable } from './stream.ts';
-export { rowTypes, rowVectors, type ArrowColumnType } from './infer.ts';
+export { rowStream, rowTypes, rowVectors, type ArrowColumnType } from './infer.ts';

@@ -1,9 +1,11 @@
 import type { MixedVector, ScanColumn } from '../scan/vector.ts';
 import type { SqlValue } from '../value/row.ts';
+import { arrowStream } from './stream.ts';
 
 /** What a column of a result is, apart from its name. */
 export type ArrowColumnType = Omit<ScanColumn, 'name'>;
 
+const BATCH_ROWS = 65_536;
 const TEXT: ArrowColumnType = { type: 'text' };
 
 /**
@@ -20,6 +22,18 @@ export function rowTypes(rows: readonly (readonly SqlValue[])[], width: number):
     }
     return type ?? TEXT;
   });
+}
+
+/** Rows of a query as an Arrow IPC stream. */
+export function rowStream(
+  names: readonly string[],
+  rows: readonly (readonly SqlValue[])[],
+): ReadableStream<Uint8Array> {
+  const batches = function* (): Generator<readonly MixedVector[]> {
+    for (let at = 0; at < rows.length; at += BATCH_ROWS)
+      yield rowVectors(rows.slice(at, at + BATCH_ROWS), names.length);
+  };
+  return arrowStream(names, rowTypes(rows, names.length), batches());
 }
 
 /** Rows as columns. */

@@ -5,7 +5,6 @@ import type { FileAccess } from '../tier/index.ts';
 import { Backup } from './backup.ts';
 
 export { type BackupResult } from './backup.ts';
-export { forgetArchive } from './forget.ts';
 
 /**
  * What backs the database up, or archives its log.

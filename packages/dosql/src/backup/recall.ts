@@ -63,9 +63,9 @@ export class Recall {
     this.#cold = cold;
     this.#notes = notes;
     this.#maxBytes = maxBytes;
-    const { log, points } = core.engine;
+    const { history, log } = core.engine;
     this.#lease = leaseOf(log);
-    points.onUse = (lsn) => this.#use(lsn);
+    history.points.onUse = (lsn) => this.#use(lsn);
   }
 
   /**
@@ -146,7 +146,7 @@ export class Recall {
   /** Does nothing where the log, or the archive, is another by now: rows may have been erased. */
   #put({ segment, to, begin, epoch }: Piece, read: ReadSegment): void {
     const { engine } = this.#core;
-    const { log, storage, points, catalog } = engine;
+    const { log, storage, history, catalog } = engine;
     const { sql } = storage;
     const ahead = this.#current(begin);
     if (this.#notes.get('epoch') !== epoch || log.earliest().lsn !== begin || (ahead?.after ?? begin) !== to)
@@ -173,7 +173,7 @@ export class Recall {
     );
     this.#lease = lease;
     this.#ahead = from === after ? undefined : { begin: from, after, lowest: this.#lowest(), catalogs };
-    points.clear();
+    history.points.clear();
     if (isNewCatalog) catalog.load();
   }
 

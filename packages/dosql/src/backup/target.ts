@@ -1,8 +1,9 @@
 import type { FileStore } from '@dotdo/fsx';
 import { DoSQLError } from '../error.ts';
-import { durationMs, parseTime, type Point } from '../history/point.ts';
+import { parseTime, type Point } from '../history/point.ts';
 import { fromJulian } from '../log/log.ts';
 import { valueAt } from '../tier/vectors.ts';
+import { durationMs } from '../value/duration.ts';
 import { describe } from '../value/parameter.ts';
 import { SEGMENT_KEY, type SegmentAbout } from './archive.ts';
 import { getFile } from './cold-file.ts';

@@ -226,7 +226,7 @@ export class Branches {
         last ?? 0,
       );
     // What is known of where a row's changes are in the log is not looked up again.
-    this.#engine.rewriter.clear();
+    this.#engine.loadedHistory?.rewriter.clear();
     this.load();
   }
 

@@ -105,7 +105,7 @@ export class TableBuilder {
     this.#branches.copying(id, () => {
       this.#sql.exec('PRAGMA defer_foreign_keys = ON');
       this.#sql.exec(
-        `INSERT INTO ${table}(${columns}) SELECT ${columns} FROM ${this.#engine.rewriter.rowsAt(relation, origin)}`,
+        `INSERT INTO ${table}(${columns}) SELECT ${columns} FROM ${this.#engine.history.rewriter.rowsAt(relation, origin)}`,
       );
       this.#sql.exec('PRAGMA defer_foreign_keys = OFF');
     });

@@ -36,7 +36,8 @@ export class BranchPast {
 
   /** What stands in for a table as of `lsn`. */
   asOf(line: number, past: PastReference, lsn: number): string {
-    const { catalog, rewriter } = this.#engine;
+    const { catalog, history } = this.#engine;
+    const { rewriter } = history;
     const { statement, reference, values, shape, canSeek } = past;
     if (line === MAIN) return rewriter.source(statement, reference, values, shape, lsn, canSeek);
     const branch = this.#branches.branch(line);
@@ -51,7 +52,7 @@ export class BranchPast {
 
   /** What stands in for the versions of a table's rows. */
   versions(line: number, past: PastReference, interval: Interval): string {
-    const { points, rewriter } = this.#engine;
+    const { points, rewriter } = this.#engine.history;
     const { statement, reference, values, shape, canSeek } = past;
     const versions = versionsOn(this.#engine, shape.tableId, line);
     if (reference.systemTime?.kind === 'all') points.reachAll(versions);
@@ -74,13 +75,13 @@ export class BranchPast {
 
   /** The present version of a table on a branch, and where its rows are. */
   #present(branch: Branch, tableId: number): { now: Relation | undefined; rows: string | undefined } {
-    const { catalog, rewriter } = this.#engine;
+    const { catalog, history } = this.#engine;
     this.#branches.watch(branch);
     const own = catalog.versions(tableId, branch.id);
     if (own.length === 0) {
       const now = catalog.tablesAt(branch.origin).find((relation) => relation.tableId === tableId);
       const isBehind = now !== undefined && this.#branches.isBehind(branch, now);
-      return { now, rows: isBehind ? rewriter.rowsAt(now, branch.origin) : undefined };
+      return { now, rows: isBehind ? history.rewriter.rowsAt(now, branch.origin) : undefined };
     }
     const now = own.find(({ until }) => until === undefined);
     const table = now && this.#branches.tables(branch.id).get(lowerName(now.name));

@@ -148,7 +148,7 @@ export class BranchReader {
     scope: Scope,
     basis: Basis,
   ): Source | undefined {
-    const { times } = this.#engine.rewriter;
+    const { times } = this.#engine.history.rewriter;
     const { line, name } = this.address(reference.name, scope.line);
     const at =
       times.intervalOf(statement, reference, values) ??

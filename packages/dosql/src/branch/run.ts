@@ -85,10 +85,10 @@ export class BranchRunner implements Branching {
 
   /** Makes a branch, seen from the line `line`. */
   create(line: number = MAIN, name: string, { from }: BranchOptions): number {
-    const { catalog, log, points } = this.#engine;
+    const { catalog, history, log } = this.#engine;
     return this.#engine.atomically(() => {
       const other = typeof from === 'string' ? this.branches.find(from) : undefined;
-      const lsn = from === undefined || other !== undefined ? log.end() : points.resolve(from);
+      const lsn = from === undefined || other !== undefined ? log.end() : history.points.resolve(from);
       const hidden = catalog.current().find((table) => table.name.startsWith(`${name}/`));
       if (hidden !== undefined)
         throw new DoSQLError(
@@ -208,8 +208,8 @@ export class BranchRunner implements Branching {
     encoded: Encoded,
     { at, branch = MAIN, schema, redirect }: RunOptions,
   ): Plan {
-    const { catalog, log, points, lastChanges } = this.#engine;
-    const lsn = at === undefined ? undefined : points.resolve(at);
+    const { catalog, history, log, lastChanges } = this.#engine;
+    const lsn = at === undefined ? undefined : history.points.resolve(at);
     const scope: Scope = { line: branch, lsn, schema, canSeek: redirect === undefined };
     const basis = newBasis();
     const clauses = clausesOf(statement);

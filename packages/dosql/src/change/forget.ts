@@ -27,7 +27,7 @@ export function eraseHistory(
   point: Point,
   forget: Forget | undefined,
 ): ErasureReport {
-  const { catalog, log, points, storage } = engine;
+  const { catalog, history, log, storage } = engine;
   const { sql } = storage;
   const tables = named.filter(({ branch }) => branch === MAIN);
   if (tables.length === 0)
@@ -35,7 +35,7 @@ export function eraseHistory(
       'BAD_PARAMETER',
       `only branches have a table "${name}", whose past merging needs: give { where } to erase rows of it`,
     );
-  const lsn = points.resolve(point);
+  const lsn = history.points.resolve(point);
   assertNoBranch(sql, lsn);
   sql.exec(CREATE);
   const end = log.end();

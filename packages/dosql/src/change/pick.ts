@@ -144,8 +144,8 @@ function stretchOf(engine: Engine, tx: bigint | number): Stretch {
   const lsn = Number(tx);
   if (!Number.isSafeInteger(lsn) || (typeof tx !== 'bigint' && typeof tx !== 'number') || lsn < 1)
     throw new DoSQLError('BAD_PARAMETER', `${describe(tx)} is no LSN: give that of a change`);
-  const { log, storage, points } = engine;
-  if (!points.reach(lsn - 1, `transaction ${lsn}`))
+  const { history, log, storage } = engine;
+  if (!history.points.reach(lsn - 1, `transaction ${lsn}`))
     throw new DoSQLError(
       'HISTORY_EXPIRED',
       `transaction ${lsn} is gone from the log, which begins after LSN ${log.earliest().lsn}`,

@@ -1,3 +1,4 @@
+import { forgetArchive } from '../backup/forget.ts';
 import type { Branches } from '../branch/branches.ts';
 import type { Engine } from '../engine.ts';
 import { DoSQLError } from '../error.ts';
@@ -70,6 +71,11 @@ export async function purge(
   const isObject = typeof target === 'object' && target !== null;
   if (!isObject || 'where' in target === 'before' in target)
     throw new DoSQLError('BAD_PARAMETER', `purge() of "${table}" takes { where } or { before }`);
+  forgetArchive(engine);
+  const { files } = engine;
+  // What is to be erased is looked for in SQLite, in all that there is of the table.
+  if (files !== undefined && ('where' in target || target.column !== undefined))
+    await files.cold.table(table);
   const forget = await loadForget(engine);
   const erase = (): ErasureReport => {
     engine.tick();
@@ -96,10 +102,9 @@ export async function purge(
     };
   };
   const report = await worded(() => engine.transaction(async () => erase()));
-  engine.points.clear();
-  engine.rewriter.clear();
+  engine.loadedHistory?.clear();
   branches?.load();
-  return report;
+  return files === undefined ? report : { ...report, files: report.files + (await files.cold.shred()) };
 }
 
 /** The tables that a name means. */

@@ -50,9 +50,11 @@ export async function restore(
 ): Promise<RestoreResult> {
   if (tables !== undefined && !Array.isArray(tables))
     throw new DoSQLError('BAD_PARAMETER', `tables is ${describe(tables)}: give an array of names`);
+  // What changes since the point are about is looked for by keys.
+  if (engine.files !== undefined) await engine.files.cold.logged(engine.history.points.resolve(point));
   return unchecked(engine, (areEnforced) => {
-    const { catalog, log, points } = engine;
-    const lsn = points.resolve(point);
+    const { catalog, history, log } = engine;
+    const lsn = history.points.resolve(point);
     if (branches !== undefined && line !== MAIN)
       return restoreBranch(engine, branches, { line, lsn, tables }, areEnforced);
     const pairs = pairsOf(catalog.tablesAt(lsn), catalog.tablesAt(log.end()), tables);

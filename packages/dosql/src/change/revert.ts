@@ -9,12 +9,13 @@ import { unchecked } from './unchecked.ts';
  *
  * @throws DoSQLError as {@link pick} does; then nothing has changed.
  */
-export function revert(
+export async function revert(
   engine: Engine,
   branches: Branches | undefined,
   tx: bigint | number,
   line: number = MAIN,
 ): Promise<PickResult> {
+  await bringHot(engine, tx);
   return unchecked(engine, (areEnforced) =>
     pick(engine, branches, { tx, direction: 'undo', line }, areEnforced),
   );
@@ -26,13 +27,22 @@ export function revert(
  *
  * @throws DoSQLError as {@link pick} does; then nothing has changed.
  */
-export function cherryPick(
+export async function cherryPick(
   engine: Engine,
   branches: Branches | undefined,
   tx: bigint | number,
   line: number = MAIN,
 ): Promise<PickResult> {
+  await bringHot(engine, tx);
   return unchecked(engine, (areEnforced) =>
     pick(engine, branches, { tx, direction: 'again', line }, areEnforced),
   );
+}
+
+/** Makes the cold rows hot that a transaction is about: they are found by their keys. */
+async function bringHot({ files, log }: Engine, tx: bigint | number): Promise<void> {
+  const lsn = Number(tx);
+  if (files === undefined || !Number.isSafeInteger(lsn)) return;
+  const { first, last } = log.transactionOf(lsn);
+  await files.cold.logged(first - 1, last);
 }

@@ -43,8 +43,8 @@ export function blame(
   // The archive is read only as far back as it takes to know them all.
   if (origins.includes(UNKNOWN)) {
     const before = engine.log.earliest().lsn - 1;
-    const from = since === undefined ? before : Math.max(before, engine.points.resolve(since));
-    engine.points.reachAll(versionsOn(engine, relation.tableId, line), from);
+    const from = since === undefined ? before : Math.max(before, engine.history.points.resolve(since));
+    engine.history.points.reachAll(versionsOn(engine, relation.tableId, line), from);
   }
   return relation.columns.map(({ name }, i) => ({
     column: name,

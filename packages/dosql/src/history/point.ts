@@ -2,6 +2,7 @@ import { DoSQLError } from '../error.ts';
 import { ArchivedPoint, type Archived } from '../log/archived.ts';
 import type { Log } from '../log/log.ts';
 import type { Relation } from '../schema/relation.ts';
+import { durationMs } from '../value/duration.ts';
 import { describe } from '../value/parameter.ts';
 
 /**
@@ -29,32 +30,6 @@ export interface Interval {
 
 /** A caller's clock may be ahead of the object's by this much before its present counts as the future. */
 const CLOCK_TOLERANCE_MS = 1_000;
-const UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-
-/**
- * A duration in ms: a number is ms already, text is a number with `ms`, `s`, `m`, `h`, `d` or `w`.
- *
- * @throws DoSQLError `BAD_PARAMETER`
- */
-export function durationMs(value: string | number, what: string): number {
-  const match = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$/.exec(value) : null;
-  const ms =
-    typeof value === 'number'
-      ? value
-      : match === null
-        ? Number.NaN
-        : Number(match[1]) * (UNITS[match[2] ?? ''] ?? Number.NaN);
-  if (Number.isFinite(ms) && ms >= 0) return ms;
-  throw new DoSQLError('BAD_PARAMETER', `${what} is ${describe(value)}: give ms, or text like '90s' or '7d'`);
-}
-
 /**
  * ms since the epoch of a time given as text: ISO-8601 with any offset, or SQLite's `YYYY-MM-DD HH:MM[:SS[.SSS]]`;
  * without an offset both are UTC. A date alone is its midnight.
@@ -93,21 +68,18 @@ function isRealDate(date: string): boolean {
 export class Points {
   readonly #log: Log;
   readonly #nowMs: () => number;
+  /** What has been archived; undefined where there is no cold storage to read it from. */
+  readonly #archived: Archived | undefined;
   readonly #times = new Map<number, number>();
   readonly #lsns = new Map<number, number>();
   #lastMs = 0;
-  /** What has been archived; undefined where there is no cold storage to read it from. */
-  archived: Archived | undefined;
-  /** Recalls what an {@link ArchivedPoint} says; throws any other error as it is. */
-  recall: (error: unknown) => Promise<void> = async (error) => {
-    throw error;
-  };
   /** Told of every LSN from which on the log is read, while something is recalled. */
   onUse: ((lsn: number) => void) | undefined;
 
-  constructor(log: Log, nowMs: () => number) {
+  constructor(log: Log, nowMs: () => number, archived: Archived | undefined) {
     this.#log = log;
     this.#nowMs = nowMs;
+    this.#archived = archived;
   }
 
   /** Forgets everything: after a rollback or a trim. */
@@ -160,7 +132,7 @@ export class Points {
 
   #reach(lsn: number, point: string, earliest: number): boolean {
     if (lsn < earliest) {
-      if (lsn >= (this.archived?.begin()?.[0] ?? Infinity)) throw new ArchivedPoint(point, lsn);
+      if (lsn >= (this.#archived?.begin()?.[0] ?? Infinity)) throw new ArchivedPoint(point, lsn);
       return false;
     }
     this.onUse?.(lsn);
@@ -169,7 +141,7 @@ export class Points {
 
   /** Makes sure that all of a table's changes are there that the archive has; gives the LSN that they are after. */
   reachAll(versions: readonly Relation[], from: number = 0): number {
-    const begin = this.archived?.begin()?.[0] ?? Infinity;
+    const begin = this.#archived?.begin()?.[0] ?? Infinity;
     const since = Math.min(...versions.map((version) => version.since)) - 1;
     const earliest = this.#log.earliest().lsn;
     const lsn = Math.max(from, Math.min(begin, earliest), since);
@@ -207,7 +179,7 @@ export class Points {
       throw new DoSQLError('BAD_PARAMETER', `${isoTime(ms)} is in the future; it is ${isoTime(now)} now`);
     const earliest = this.#log.earliest();
     if (ms < earliest.ms) {
-      const lsn = this.archived?.lsnAt(ms) ?? Infinity;
+      const lsn = this.#archived?.lsnAt(ms) ?? Infinity;
       // Recalling up to there has to bring something back, or it would be tried for ever.
       throw lsn < earliest.lsn ? new ArchivedPoint(isoTime(ms), lsn) : expired(isoTime(ms), earliest);
     }

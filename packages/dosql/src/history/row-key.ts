@@ -263,7 +263,7 @@ function isKey(
 
 /** The LSNs that an index in memory gives; undefined while there is none, or for a value that it cannot look up. */
 function indexed(
-  { rewriter }: Engine,
+  { history }: Engine,
   relation: Relation,
   key: readonly KeyColumn[],
   { earliest, end }: Window,
@@ -275,7 +275,7 @@ function indexed(
     kind === 'primary' ||
     relation.primaryKey.length === 0 ||
     relation.key.columnId === relation.primaryKey[0];
-  const index = rewriter.indexes.of(relation, isOwn ? 'key' : 'primary key');
+  const index = history.rewriter.indexes.of(relation, isOwn ? 'key' : 'primary key');
   return index?.candidates(parts as KeyPart[], earliest, end);
 }
 

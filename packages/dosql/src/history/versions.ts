@@ -33,8 +33,8 @@ export function versions(
   since?: Point,
 ): Version[] {
   const { relation, key: wanted } = keyOf(engine, table, key, line);
-  const from = since === undefined ? 0 : engine.points.resolve(since);
-  engine.points.reachAll(versionsOn(engine, relation.tableId, line), from);
+  const from = since === undefined ? 0 : engine.history.points.resolve(since);
+  engine.history.points.reachAll(versionsOn(engine, relation.tableId, line), from);
   const unknown = (): Omit<Version, 'row' | 'lsnTo' | 'validTo'> => {
     const { lsn, ms } = engine.log.earliest();
     return { op: undefined, lsnFrom: BigInt(lsn), validFrom: new Date(ms), tx: undefined };

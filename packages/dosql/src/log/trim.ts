@@ -61,7 +61,7 @@ export function trimStep(engine: Engine, window: Window, lowestHold: () => numbe
     sql.exec('DELETE FROM __dosql_tx WHERE last <= ?', to);
   });
   if (begin > from) {
-    engine.points.clear();
+    engine.loadedHistory?.points.clear();
     engine.catalog.forget(begin);
   }
   return to < last;

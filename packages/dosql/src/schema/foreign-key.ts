@@ -1,6 +1,22 @@
+import { DoSQLError } from '../error.ts';
 import { all, first } from '../sql/read.ts';
 import { NO_RELATION } from './capture.ts';
 import type { Catalog } from './catalog.ts';
+
+/**
+ * A deferred foreign key that is violated at commit would reset the object, so it is looked for before.
+ *
+ * @throws DoSQLError `CONSTRAINT_FOREIGNKEY`
+ */
+export function checkKeys(sql: SqlStorage, catalog: Catalog, since: number): void {
+  if (first<[number]>(sql, 'PRAGMA foreign_keys')?.[0] === 0) return;
+  const violated = violatedKey(sql, catalog, since);
+  if (violated === undefined) return;
+  throw new DoSQLError(
+    'CONSTRAINT_FOREIGNKEY',
+    `FOREIGN KEY constraint failed: a row of "${violated.table}" refers to a row of "${violated.parent}" that is not there`,
+  );
+}
 
 /**
  * A foreign key that the changes after `since` have left violated; undefined when there is none.

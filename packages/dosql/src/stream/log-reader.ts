@@ -40,9 +40,9 @@ export class LogReader {
     chunk?: Chunk,
     cold?: (hot: ChangeValue[][]) => ChangeValue[][],
   ): LogPage {
-    const { log, points } = this.#engine;
+    const { history, log } = this.#engine;
     const end = log.end();
-    if (!points.reach(Number(after)))
+    if (!history.points.reach(Number(after)))
       throw new DoSQLError(
         'LSN_EXPIRED',
         `changes after LSN ${after} are gone from the log, which begins after LSN ${log.earliest().lsn}: start again from a snapshot`,

@@ -59,7 +59,7 @@ export class LogSource implements ChangeSource {
 
   async #recall(point: ArchivedPoint): Promise<void> {
     try {
-      await this.#core.engine.points.recall(point);
+      await this.#core.engine.recall(point);
     } catch (error) {
       const isFar = error instanceof DoSQLError && ['TOO_BIG', 'HISTORY_EXPIRED'].includes(error.code);
       throw isFar ? expired(error.reason, error) : error;
@@ -156,6 +156,7 @@ export class LogSource implements ChangeSource {
   async #reader(): Promise<LogReader> {
     this.#core.gate.refuseHolder();
     if (this.#opened !== undefined) return this.#opened;
+    await this.#core.engine.loadHistory();
     const { LogReader } = await import('./log-reader.ts');
     return (this.#opened ??= new LogReader(this.#core.engine, this.line));
   }

@@ -136,12 +136,12 @@ export class Analytics {
   }
 
   #snapshot(statement: Statement, values: readonly SqlParameter[], { at }: RunOptions): Snapshot | undefined {
-    const { catalog, log, points, rewriter } = this.#engine;
+    const { catalog, history, log } = this.#engine;
     const [reference] = statement.references;
     if (reference === undefined || reference.systemTime?.kind !== (reference.systemTime && 'as of'))
       return undefined;
-    const named = rewriter.times.lsnOf(statement, reference, values);
-    const lsn = named ?? (at === undefined ? undefined : points.resolve(at));
+    const named = history.rewriter.times.lsnOf(statement, reference, values);
+    const lsn = named ?? (at === undefined ? undefined : history.points.resolve(at));
     const relation = catalog.relationAt(reference.name, lsn ?? log.end());
     const tiered = relation && this.#manifest.tables.get(relation.tableId);
     if (relation === undefined || tiered === undefined) return undefined;

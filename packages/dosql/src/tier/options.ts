@@ -1,5 +1,5 @@
 import { DoSQLError } from '../error.ts';
-import { durationMs } from '../history/point.ts';
+import { durationMs } from '../value/duration.ts';
 import { sameName } from '../schema/catalog.ts';
 import type { Column, Relation } from '../schema/relation.ts';
 import { describe } from '../value/parameter.ts';

@@ -56,6 +56,24 @@ export class FileRunner implements FileStatements {
     this.#parts.names.refuse(statement, branch !== undefined || this.#parts.engine.hasBranchesNow);
   }
 
+  /** Runs a query for what it reads of files. */
+  async report(
+    statement: Statement,
+    params: SqlParameters | undefined,
+    options: RunOptions,
+    pass: Pass,
+  ): Promise<FileReport | undefined> {
+    if (statement.kind !== 'read')
+      throw new DoSQLError(
+        'READ_ONLY',
+        'only a query that reads files can be explained: a write would be made',
+        { sql: statement.sql },
+      );
+    let files: FileReport | undefined;
+    await this.run(statement, params, options, pass, (report) => (files = report));
+    return files;
+  }
+
   /** Runs a statement; `report` is told what it has read. */
   async run(
     statement: Statement,
