@@ -126,7 +126,10 @@ export function float16(bits: number): number {
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/** Timestamps of 96 bits, nanoseconds of a Julian day, as nanoseconds since the epoch. */
+/**
+ * Timestamps of 96 bits, nanoseconds of a Julian day, as microseconds since the epoch: Spark, which writes most of them,
+ * has no finer ones, and writes such as nanoseconds of 64 bits do not reach.
+ */
 export function plainInt96(
   bytes: Uint8Array,
   at: number,
@@ -139,10 +142,10 @@ export function plainInt96(
   const view = viewOf(bytes);
   for (let i = 0; i < count; i++, at += 12) {
     const days = view.getInt32(at + 8, true) - EPOCH_DAY;
-    const time = view.getBigInt64(at, true) + BigInt(days) * 86_400_000_000_000n;
-    if (BigInt.asIntN(64, time) !== time)
-      malformed(`it has a time ${days} days after 1970, which nanoseconds of 64 bits do not reach`);
-    out[from + i] = time;
+    const nanos = view.getBigInt64(at, true);
+    const micros = (nanos - (nanos < 0n ? 999n : 0n)) / 1_000n;
+    // Counted from the Julian epoch a late time does not fit: Spark lets it overflow, here and back.
+    out[from + i] = BigInt.asIntN(64, micros + BigInt(days) * 86_400_000_000n);
   }
 }
 

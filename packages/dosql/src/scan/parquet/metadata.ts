@@ -1,5 +1,5 @@
 import { malformed } from './malformed.ts';
-import { WIRE, ThriftReader } from './thrift.ts';
+import { isInteger, WIRE, ThriftReader } from './thrift.ts';
 
 /** The physical types, by their numbers. */
 export const TYPE = {
@@ -125,8 +125,10 @@ export function readMetadata(bytes: Uint8Array): FileMetadata {
   if (schema === undefined || rowCount === undefined) malformed('its metadata has no schema or no row count');
   let total = 0;
   for (const group of rowGroups) total += group.rowCount;
-  if (total !== rowCount) malformed(`its row groups have ${total} rows, the file says ${rowCount}`);
-  return { bytes, rowCount, schema, rowGroups, keyValue, createdBy };
+  // Some writers leave it at 0.
+  if (total !== rowCount && rowCount > 0)
+    malformed(`its row groups have ${total} rows, the file says ${rowCount}`);
+  return { bytes, rowCount: total, schema, rowGroups, keyValue, createdBy };
 }
 
 /** Reads the chunk that begins at `at` of the footer. */
@@ -243,8 +245,8 @@ function readChunkMetadata(reader: ThriftReader, wire: number): ChunkMetadata {
   reader.nested(wire, (id, type) => {
     if (id === 12) statistics = readStatistics(reader, type);
     else if (id === 1 || id === 4 || id === 5 || id === 7 || id === 9) numbers[id] = reader.size(type);
-    // Places that are optional are -1 with some writers.
-    else if (id === 11 || id === 14 || id === 15)
+    // Places that are optional are -1 with some writers, and something else altogether with others.
+    else if ((id === 11 || id === 14 || id === 15) && isInteger(type))
       numbers[id] = Math.max(0, reader.integer(type)) || undefined;
     else return false;
     return true;

@@ -143,7 +143,7 @@ function kindOf(type: number, logical: Logical): Kind {
     case TYPE.INT64:
       return integerKind(type, logical);
     case TYPE.INT96:
-      return { conversion: 'int96', type: 'timestamp', unit: 'ns', isUtc: true };
+      return { conversion: 'int96', type: 'timestamp', unit: 'us', isUtc: true };
     case TYPE.FLOAT:
       return { conversion: 'float', type: 'real' };
     case TYPE.DOUBLE:

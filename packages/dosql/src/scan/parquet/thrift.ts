@@ -16,6 +16,11 @@ export const WIRE = {
   STRUCT: 12,
 } as const;
 
+/** Whether a wire type is that of an integer, of any width. */
+export function isInteger(type: number): boolean {
+  return type >= WIRE.I8 && type <= WIRE.I64;
+}
+
 /** Structures of Parquet nest about six deep; a damaged file may claim any depth. */
 const MAX_DEPTH = 64;
 
@@ -87,7 +92,7 @@ export class ThriftReader {
 
   /** An integer of any width. */
   integer(type: number): number {
-    if (type < WIRE.I8 || type > WIRE.I64) malformed('its metadata has something else where a number is due');
+    if (!isInteger(type)) malformed('its metadata has something else where a number is due');
     if (type === WIRE.I8) return ((this.bytes[this.pos++] as number) << 24) >> 24;
     return this.zigzag();
   }
