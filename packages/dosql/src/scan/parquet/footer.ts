@@ -18,8 +18,8 @@ export interface Footer {
   readonly isSealed: boolean;
 }
 
-/** How much is read of a file's end at first: most footers fit, and page indexes with them. */
-const FIRST_READ = 2 ** 16;
+/** How much is read of a file's end at first: most footers fit, and page indexes with them. A small file has a small one. */
+const FIRST_READ = { most: 2 ** 16, least: 2 ** 15, share: 1 / 1280 };
 /** The length of the footer and the closing magic. */
 const TRAILER = 8;
 const MAGIC = 0x31_52_41_50;
@@ -71,7 +71,9 @@ function keep(key: string, footer: Footer): void {
 /** The file's end, with all of the footer. */
 async function readTail(file: RangeFile, budget: Budget): Promise<Uint8Array> {
   if (file.size < TRAILER + 4) malformed(`it has ${file.size} bytes`);
-  const first = await readEnd(file, Math.min(file.size, FIRST_READ), budget);
+  const { most, least, share } = FIRST_READ;
+  const length = Math.ceil(Math.min(most, Math.max(least, file.size * share)));
+  const first = await readEnd(file, Math.min(file.size, length), budget);
   const view = viewOf(first);
   const magic = view.getUint32(first.length - 4, true);
   if (magic === ENCRYPTED_MAGIC) malformed('its footer is encrypted');
