@@ -36,8 +36,8 @@ const LARGE_ROWS = isQuick ? 100_000 : 12_000_000;
 const WRITTEN_ROWS = isQuick ? 20_000 : 1_000_000;
 /** What one leaves to be done behind its answer, collecting garbage and compiling, is not to run beside the next. */
 const PAUSE_MS = 50;
-/** Rounds before those that count: the first times a query is asked, its loops are not compiled yet. */
-const WARM_UPS = isQuick ? 1 : 3;
+/** Rounds before those that count: V8 goes on to compile a query's loops for about so many, of tens of ms each. */
+const WARM_UPS = isQuick ? 1 : 12;
 const ROUNDS = 7;
 
 /** DoSQL's time in DuckDB's. */

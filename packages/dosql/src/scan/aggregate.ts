@@ -8,6 +8,7 @@ import { nullsOf, type Node } from './expression-node.ts';
 import type { Frame } from './frame.ts';
 import { KeyNumbers, PairNumbers } from './group-key.ts';
 import { RowNumbers } from './group-rows.ts';
+import { PairCounts } from './pair-counts.ts';
 import { Declined } from './plan-expression.ts';
 import type { Call } from './plan-syntax.ts';
 import { ready, type Results } from './results.ts';
@@ -110,13 +111,20 @@ class CountAccumulator implements Accumulator {
   }
 }
 
+/** A batch tells whether most values are different; one of fewer rows does not. */
+const TELLING_ROWS = 4096;
+const MOST_DIFFER = 0.45;
+
 /** `count(DISTINCT operand)`. */
 class DistinctCount implements Accumulator {
   readonly #operand: Node;
-  /** The values, where there is one group; groups with their values, where there are more. */
-  readonly #keys = new KeyNumbers();
-  readonly #rows = new RowNumbers(2);
   readonly #isWhole: boolean;
+  readonly #keys = new KeyNumbers();
+  /** Groups with the numbers of their values, where there are more groups than one. */
+  readonly #pairs = new PairCounts();
+  /** Groups with their values, where most of these are different and numbering them would be an effort of its own. */
+  #rows: RowNumbers | undefined;
+  #isFresh = true;
 
   constructor(operand: Node, isWhole: boolean) {
     this.#operand = operand;
@@ -125,31 +133,40 @@ class DistinctCount implements Accumulator {
 
   add(frame: Frame, groups: Groups, size: number): void {
     const values = this.#operand.evaluate(frame);
-    if (this.#isWhole) {
-      this.#keys.add(values);
+    const rows = this.#rows;
+    if (rows !== undefined) {
+      addPresent(rows, values, rowGroups(groups, frame.length), size);
       return;
     }
-    const nulls = nullsOf(values);
-    const numbers = rowGroups(groups, frame.length);
-    if (nulls?.includes(1) !== true) {
-      this.#rows.add([{ numbers, size }, withoutNulls(values)], frame.length);
-      return;
-    }
-    const rows = trueRows(nulls.map((flag) => 1 - flag));
-    if (rows.length === 0) return;
-    const own = { numbers: rows.map((row) => numbers[row]!), size };
-    this.#rows.add([own, withoutNulls(gather(values, rows))], rows.length);
+    const numbers = this.#keys.add(values);
+    if (this.#isWhole) return;
+    const own = rowGroups(groups, frame.length);
+    const differ =
+      this.#isFresh && frame.length >= TELLING_ROWS && this.#keys.size > MOST_DIFFER * frame.length;
+    this.#isFresh = false;
+    if (differ) addPresent((this.#rows = new RowNumbers(2)), values, own, size);
+    else this.#pairs.add(own, size, numbers, this.#keys.size);
   }
 
   result(size: number): Results {
-    const out = new Float64Array(size);
-    if (this.#isWhole) out[0] = this.#keys.size - 1;
-    else {
-      const groups = this.#rows.numbersOf(0);
-      for (let i = 0; i < groups.length; i++) out[groups[i]!]!++;
-    }
+    if (this.#isWhole) return ready(numberValues('integer', Float64Array.of(this.#keys.size - 1), undefined));
+    const out = Float64Array.from(this.#pairs.counts(size));
+    for (const group of this.#rows?.numbersOf(0) ?? []) out[group]!++;
     return ready(numberValues('integer', out, undefined));
   }
+}
+
+/** Adds the groups of rows with their values, but for NULLs. */
+function addPresent(to: RowNumbers, values: Values, groups: Uint32Array, size: number): void {
+  const nulls = nullsOf(values);
+  if (nulls?.includes(1) !== true) {
+    to.add([{ numbers: groups, size }, withoutNulls(values)], groups.length);
+    return;
+  }
+  const rows = trueRows(nulls.map((flag) => 1 - flag));
+  if (rows.length === 0) return;
+  const own = { numbers: rows.map((row) => groups[row]!), size };
+  to.add([own, withoutNulls(gather(values, rows))], rows.length);
 }
 
 /** Values of which none is NULL, without the flags that say so. */

@@ -147,7 +147,11 @@ export class WordTable implements ValueTable {
   addAll(vector: PlainVector, out: Uint32Array): void {
     const { nulls, length } = vector;
     if (nulls !== undefined) {
-      for (let i = 0; i < length; i++) out[i] = nulls[i] === 1 ? 0 : this.#add(vector, i);
+      const rows = integers(length);
+      let count = 0;
+      for (let i = 0; i < length; i++) if (nulls[i] !== 1) rows[count++] = i;
+      out.fill(0);
+      this.addAt(vector, rows.subarray(0, count), out);
     } else if (vector.kind === 'bigint') this.#hash.addAll(words(vector.values), length, out, 0);
     else if (vector.kind === 'number') {
       const pairs = integers(2 * length);
@@ -157,17 +161,23 @@ export class WordTable implements ValueTable {
   }
 
   addAt(vector: PlainVector, rows: Uint32Array, out: Uint32Array): void {
-    for (const row of rows) out[row] = this.#add(vector, row);
-  }
-
-  #add(vector: PlainVector, row: number): number {
-    if (vector.kind === 'number') {
-      const value = vector.values[row]!;
-      return this.#hash.addPair(value >>> 0, Math.floor(value / 4_294_967_296) >>> 0);
-    }
-    if (vector.kind !== 'bigint') return 0;
-    const value = vector.values[row]!;
-    return this.#hash.addPair(Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
+    const { length } = rows;
+    const pairs = integers(2 * length);
+    if (vector.kind === 'bigint') {
+      const halves = words(vector.values);
+      for (let i = 0; i < length; i++) {
+        pairs[2 * i] = halves[2 * rows[i]!]!;
+        pairs[2 * i + 1] = halves[2 * rows[i]! + 1]!;
+      }
+    } else if (vector.kind === 'number')
+      for (let i = 0; i < length; i++) {
+        const value = vector.values[rows[i]!]!;
+        pairs[2 * i] = value;
+        pairs[2 * i + 1] = Math.floor(value / 4_294_967_296);
+      }
+    const numbers = integers(length);
+    this.#hash.addAll(pairs, length, numbers, 0);
+    for (let i = 0; i < length; i++) out[rows[i]!] = numbers[i]!;
   }
 
   values(): Values {
