@@ -345,7 +345,7 @@ function scanFigures(): string {
   ];
   const rate = (value: number): string => `${(value / 1e6).toFixed(1)} M`;
   return (
-    `\n${table([...header, ...named])}\n\nOver all ${measured.length} queries the geometric mean is ${geometricMean.node.toFixed(2)}× DuckDB's time in Node and ` +
+    `\n${table([...header, ...named])}\n\nOver all ${measured.length} queries, each asked twelve times before, the geometric mean is ${geometricMean.node.toFixed(2)}× DuckDB's time in Node and ` +
     `${geometricMean.workerd.toFixed(2)}× in workerd, each in turn with DuckDB; the last row is the worst of them. ${thousands(rows.telemetry)} readings, and ${thousands(rows.hits)} page views for ` +
     `ClickBench's queries, in zstd files in memory that DuckDB wrote. Out of the object's own file store, which is SQLite, the mean is ` +
     `${geometricMean.stored.toFixed(2)}×. Asked for the first time, before its loops are compiled, a query takes ${geometricMean.first.node.toFixed(2)}× in Node and ` +
