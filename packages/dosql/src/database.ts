@@ -433,10 +433,10 @@ export class Database extends FileSession {
 
   /** Takes its turn before it loads what changes many rows: turns are in the order of the calls. */
   #change<T>(work: (change: typeof ChangeModule) => Promise<T>): Promise<T> {
-    const load = async (): Promise<typeof ChangeModule> => {
+    const held = async (): Promise<T> => {
       await this.engine.loadHistory();
-      return import('./change/index.ts');
+      return work(await import('./change/index.ts'));
     };
-    return recalling(this.engine, () => this.gate.hold(async () => work(await load())));
+    return recalling(this.engine, () => this.gate.hold(held));
   }
 }

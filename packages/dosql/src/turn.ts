@@ -21,24 +21,26 @@ export function inTurn<T>(
     await engine.recall(error);
     return inTurn(engine, gate, statement, waiting);
   };
-  // Those that were called later wait meanwhile.
-  const loading = async (): Promise<T> => {
-    try {
-      return statement();
-    } catch (error) {
-      if (!(error instanceof HistoryNotLoaded)) throw error;
+  // A promise of a promise is one of what that gives.
+  if (gate.isHeld) return (gate.pass(() => orLoading(engine, gate, statement)) as Promise<T>).catch(again);
+  try {
+    const result = orLoading(engine, gate, statement);
+    return result instanceof Promise ? result.catch(again) : Promise.resolve(result);
+  } catch (error) {
+    return again(error);
+  }
+}
+
+/** Runs a statement, once more where what reads the past had to be loaded: those that were called later wait meanwhile. */
+function orLoading<T>(engine: Engine, gate: Gate, statement: () => T): T | Promise<T> {
+  try {
+    return statement();
+  } catch (error) {
+    if (!(error instanceof HistoryNotLoaded)) throw error;
+    return gate.hold(async () => {
       await engine.loadHistory();
       return statement();
-    }
-  };
-  if (gate.isHeld) {
-    const isLoaded = engine.loadedHistory !== undefined;
-    return (isLoaded ? gate.pass(statement) : gate.hold(loading)).catch(again);
-  }
-  try {
-    return Promise.resolve(statement());
-  } catch (error) {
-    return error instanceof HistoryNotLoaded ? gate.hold(loading).catch(again) : again(error);
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { DB } from '../src/index.ts';
 import { OP } from '../src/schema/capture.ts';
-import { withDatabase } from './support/database.ts';
+import { failure, withDatabase } from './support/database.ts';
 
 const SCHEMA = `
   CREATE TABLE parent(id INTEGER PRIMARY KEY, a TEXT);
@@ -100,6 +100,19 @@ it('where SQLite takes rows of less than two images, each has a row of its own',
     expect([...ops].flat()).toEqual([OP.updateBefore, OP.updateAfter, ...MOVED]);
     expect(await db.asOf({ lsn: before }).query('SELECT * FROM t')).toEqual([{ id: 'x', a: 'one' }]);
     expect((await db.history('t', 'x')).map(({ row }) => row['a'])).toEqual(['one', 'two']);
+  }));
+
+it('a row that is too large for two images in the log keeps its value, and says so', () =>
+  withDatabase(async (db) => {
+    await db.exec(
+      'CREATE TABLE t(id INTEGER PRIMARY KEY, a BLOB); INSERT INTO t VALUES (1, zeroblob(5000000))',
+    );
+    const refused = await failure(db.run('UPDATE t SET a = zeroblob(4900000)'));
+    expect(refused.code).toBe('TOO_BIG');
+    expect(await db.get('SELECT length(a) AS size FROM t')).toEqual({ size: 5_000_000 });
+    await db.run('UPDATE t SET id = 2');
+    await db.run('DELETE FROM t');
+    expect((await db.history('t', 2)).map(({ row }) => (row['a'] as Uint8Array).length)).toEqual([5_000_000]);
   }));
 
 /** What stands for a storage as another one, whose SQLite says that what has `tooBig` in it is too big. */

@@ -82,15 +82,15 @@ describe('what reads the past is loaded by the first who asks for it', () => {
 it('statements that are called meanwhile wait, in the order in which they were called', () =>
   withDatabase(async (db) => {
     const lsn = await changed(db);
-    const done: string[] = [];
-    const note = (name: string) => (): void => void done.push(name);
-    await Promise.all([
-      db.run(`INSERT INTO copy ${PAST}`, [lsn]).then(note('past')),
-      db.run('UPDATE copy SET v = v + 10').then(note('update')),
-      db.transaction((tx) => tx.run('UPDATE copy SET v = v * 2')).then(note('transaction')),
-      db.query('SELECT v FROM copy').then((rows) => done.push(`read ${Number(rows[0]?.v)}`)),
+    const [past, update, transaction, read] = await Promise.all([
+      db.run(`INSERT INTO copy ${PAST}`, [lsn]),
+      db.run('UPDATE copy SET v = v + 10'),
+      db.transaction((tx) => tx.run('UPDATE copy SET v = v * 2')),
+      db.query('SELECT v FROM copy'),
     ]);
-    expect(done).toEqual(['past', 'update', 'transaction', 'read 22']);
+    expect([past.changes, update.changes, transaction.changes]).toEqual([1, 1, 1]);
+    expect([past.lsn, update.lsn, transaction.lsn].map((end) => end - lsn)).toEqual([2n, 3n, 4n]);
+    expect(read).toEqual([{ v: 22 }]);
   }));
 
 it('so do those that ask for the past while a transaction is open', () =>

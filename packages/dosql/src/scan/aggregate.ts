@@ -124,7 +124,6 @@ class DistinctCount implements Accumulator {
   readonly #pairs = new PairCounts();
   /** Groups with their values, where most of these are different and numbering them would be an effort of its own. */
   #rows: RowNumbers | undefined;
-  #isFresh = true;
 
   constructor(operand: Node, isWhole: boolean) {
     this.#operand = operand;
@@ -138,12 +137,11 @@ class DistinctCount implements Accumulator {
       addPresent(rows, values, rowGroups(groups, frame.length), size);
       return;
     }
+    const isFirst = this.#keys.size === 1;
     const numbers = this.#keys.add(values);
     if (this.#isWhole) return;
     const own = rowGroups(groups, frame.length);
-    const differ =
-      this.#isFresh && frame.length >= TELLING_ROWS && this.#keys.size > MOST_DIFFER * frame.length;
-    this.#isFresh = false;
+    const differ = isFirst && frame.length >= TELLING_ROWS && this.#keys.size > MOST_DIFFER * frame.length;
     if (differ) addPresent((this.#rows = new RowNumbers(2)), values, own, size);
     else this.#pairs.add(own, size, numbers, this.#keys.size);
   }

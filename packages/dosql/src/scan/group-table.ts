@@ -169,12 +169,11 @@ export class WordTable implements ValueTable {
         pairs[2 * i] = halves[2 * rows[i]!]!;
         pairs[2 * i + 1] = halves[2 * rows[i]! + 1]!;
       }
-    } else if (vector.kind === 'number')
-      for (let i = 0; i < length; i++) {
-        const value = vector.values[rows[i]!]!;
-        pairs[2 * i] = value;
-        pairs[2 * i + 1] = Math.floor(value / 4_294_967_296);
-      }
+    } else if (vector.kind === 'number') {
+      const values = doubles(length);
+      for (let i = 0; i < length; i++) values[i] = vector.values[rows[i]!]!;
+      putIntegers(values, pairs, 2, 0);
+    }
     const numbers = integers(length);
     this.#hash.addAll(pairs, length, numbers, 0);
     for (let i = 0; i < length; i++) out[rows[i]!] = numbers[i]!;

@@ -51,6 +51,9 @@ const INT96_FROM_SPARK = [
   9_089_380_393_200_000_000n,
 ];
 
+/** It wants a map to have values. */
+const NOT_FOR_DUCKDB: readonly string[] = ['map_no_value.parquet'];
+
 const NESTED = /\[\]$|^STRUCT|^MAP/;
 
 let duck: DuckDBConnection;
@@ -116,7 +119,11 @@ function comparable(value: Plain, type: string): Plain {
 async function compare(path: string): Promise<void> {
   const { columns, units, rows } = await read(path);
   const types = await typesIn(path);
-  if (types === undefined) return;
+  expect(types === undefined).toBe(NOT_FOR_DUCKDB.includes(basename(path)));
+  if (types === undefined) {
+    expect([...columns.keys()]).toEqual([]);
+    return;
+  }
   expect([...columns.keys()]).toEqual([...types.keys()]);
   for (const [column, type] of types) {
     const unit = units.get(column);
